@@ -1,0 +1,166 @@
+// Chip: a machine in ten concepts, as read from one YAML file. Data only; queries in chip/query.h, reading in chip/read.h.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "numerics/format.h"
+#include "support/id.h"
+#include "support/units.h"
+
+namespace switchyard::chip {
+
+using ComponentId = Id<struct ComponentTag>;  ///< index into Chip::components (a class of components)
+using UnitId = Id<struct UnitTag>;
+using MemoryId = Id<struct MemoryTag>;
+using MoverId = Id<struct MoverTag>;
+using NetworkId = Id<struct NetworkTag>;
+
+enum class Confidence : std::uint8_t { measured, datasheet, paper, reported, derived, assumed, calibrated };
+
+/// A number with its provenance. `value` is in base units: bytes, bytes/s, seconds, hertz, operations/cycle, ratios, joules, watts.
+struct Number {
+  double value = 0;
+  std::optional<std::array<double, 2>> range;  ///< unknown is a range; value is then the nominal
+  std::string text;                            ///< as written, with its unit
+  std::string source;
+  Confidence confidence = Confidence::assumed;
+  std::string pointer;  ///< e.g. "/networks/noc/hop"
+};
+
+/// 1. A class of components: a nested array of like instances. Instances are numbered row-major over `shape`.
+struct Component {
+  std::string name;
+  ComponentId parent;                ///< none for the chip itself (always components[0], shape {})
+  std::vector<std::int64_t> shape;   ///< {4,4}; {} is a single instance
+  std::vector<std::uint32_t> holes;  ///< linear numbers of instances that are absent or defective
+  std::vector<std::int64_t> clusters;
+};
+
+/// Classes of work a unit can do. contract: sum of products; map: element-wise; reduce: max/min/sum over an axis.
+enum class OpClass : std::uint8_t { contract, map, reduce };
+
+enum class UnitKind : std::uint8_t { matrix, vector, transform };
+
+/// 2. An engine that computes.
+struct Unit {
+  struct Rate {
+    numerics::Format in = numerics::Format::fp32;
+    numerics::Format accumulate = numerics::Format::fp32;  ///< contract: accumulator; map: the format each step is computed in
+    Number per_cycle;                                      ///< MACs (contract) or lane operations (map, reduce) per cycle
+  };
+  std::string name;
+  ComponentId in;
+  UnitKind kind = UnitKind::matrix;
+  std::vector<OpClass> ops;
+  std::vector<Rate> rates;
+  std::optional<Number> special_per_cycle;        ///< transcendental lane operations per cycle; default: as `rates`
+  std::array<std::int64_t, 3> geometry{1, 1, 1};  ///< m, n, k of one step: extents are rounded up to these for time
+  std::vector<std::string> epilogue;              ///< scalar operations applied on the way out at no cost ("add", "max")
+  std::string clock;
+  Number clock_hz;                                         ///< the named clock's
+  Number startup_cycles;                                   ///< per firing
+  std::int64_t queue_depth = 1;                            ///< commands that may be queued
+  std::int64_t layout_block = 1;                           ///< operands' innermost dimension is padded to a multiple of this
+  std::vector<std::pair<numerics::Format, Number>> peaks;  ///< stated dense peak of the whole chip, operations/s
+};
+
+enum class MemoryKind : std::uint8_t { scratchpad, cache, dram, registers };
+
+/// 3. A memory. `bandwidth` is one instance's, `sustained` the share of it a stream can reach.
+struct Memory {
+  std::string name;
+  ComponentId in;
+  MemoryKind kind = MemoryKind::scratchpad;
+  Number bytes;
+  std::vector<std::array<std::int64_t, 2>> reserved;  ///< [begin, end) that tensors may not use
+  Number bandwidth;
+  Number sustained;                  ///< 0..1
+  Number latency;                    ///< seconds
+  std::int64_t granule = 1;          ///< bytes: shorter contiguous runs cost as much as this
+  std::int64_t alignment = 1;        ///< of allocations
+  std::optional<MemoryId> backing;   ///< cache: what it caches
+  std::optional<NetworkId> network;  ///< how components reach it
+  std::vector<std::uint32_t> ports;  ///< component instances at which it enters a mesh (nearest by hops serves, ties by number)
+};
+
+/// 4. An engine that moves data. One transfer per firing; up to `outstanding` at once, their start-ups overlapping.
+struct Mover {
+  std::string name;
+  ComponentId in;
+  std::vector<MemoryId> from, to;
+  std::optional<NetworkId> network;  ///< by which it reaches a memory of another component
+  Number startup;                    ///< seconds per command
+  Number bandwidth;                  ///< bytes/s of one engine
+  std::int64_t count = 1;            ///< engines per component
+  std::int64_t outstanding = 1;      ///< commands in flight per engine
+  std::int64_t queue_depth = 1;
+  std::int64_t dims = 4;       ///< levels of stride a descriptor holds
+  std::int64_t multicast = 1;  ///< destinations of one command
+};
+
+enum class Topology : std::uint8_t { mesh2d, torus2d, ring, crossbar };
+
+/// 5. A network over the instances of one component class. Links are directed; crossbar: one link in and one out per component.
+struct Network {
+  std::string name;
+  ComponentId over;
+  Topology topology = Topology::mesh2d;
+  Number link;                 ///< bytes/s, one direction
+  Number hop;                  ///< seconds per hop
+  std::string routing = "xy";  ///< "xy": first along the last coordinate (columns), then along the first (rows)
+  bool between_chips = false;
+};
+
+enum class SequencerKind : std::uint8_t { component_queues, grid };
+
+/// 6. Who issues work. component_queues: each component has a control core that fills its units' queues in program order.
+/// grid: instances of a grid are dealt to the first free slot of a component.
+struct Sequencer {
+  SequencerKind kind = SequencerKind::component_queues;
+  Number issue;                     ///< seconds of the control core per command
+  Number launch;                    ///< seconds, host to chip
+  bool launch_per_context = false;  ///< true: every context (kernel) pays it; false: once per program
+  std::int64_t slots = 1;           ///< grid: resident instances per component at most
+};
+
+/// 7. What it costs to change what is loaded.
+struct ContextCost {
+  Number switch_time;                 ///< seconds
+  Number bytes;                       ///< per context
+  std::optional<MemoryId> load_from;  ///< where configurations are kept
+};
+
+/// 8. Synchronisation of all components: alpha + beta * log2(n) seconds.
+struct Sync {
+  std::string name;
+  Number alpha, beta;
+};
+
+/// 9. Formats the chip stores and computes in.
+struct FormatSupport {
+  std::vector<numerics::Format> native;
+  std::string rounding = "nearest_even";
+  bool subnormals = true;
+};
+
+struct Chip {
+  std::string name, family, title;
+  std::vector<Component> components;  ///< [0] is the chip
+  std::vector<Unit> units;
+  std::vector<Memory> memories;
+  std::vector<Mover> movers;
+  std::vector<Network> networks;
+  Sequencer sequencer;
+  ContextCost context;
+  std::vector<Sync> syncs;  ///< "barrier" is used between dependent contexts
+  FormatSupport formats;
+  std::map<std::string, Number> cost;  ///< 10. "static_power", "price" ...: W, USD, mm2, J/B
+  std::string text;                    ///< the resolved description (YAML): what programs embed and what sha256 names
+};
+
+}  // namespace switchyard::chip

@@ -1,0 +1,57 @@
+// Questions a compiler and a simulator may ask a chip.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "chip/chip.h"
+#include "support/units.h"
+
+namespace switchyard::chip {
+
+std::optional<ComponentId> find_component(const Chip& chip, std::string_view name);
+std::optional<UnitId> find_unit(const Chip& chip, std::string_view name);
+std::optional<MemoryId> find_memory(const Chip& chip, std::string_view name);
+std::optional<MoverId> find_mover(const Chip& chip, std::string_view name);
+std::optional<NetworkId> find_network(const Chip& chip, std::string_view name);
+
+std::int64_t instance_count(const Component& component);                   ///< holes included
+std::vector<std::uint32_t> working_instances(const Component& component);  ///< linear numbers, holes left out
+std::vector<std::int64_t> coordinates(const Component& component, std::uint32_t instance);
+std::uint32_t instance_at(const Component& component, std::span<const std::int64_t> coordinates);
+
+/// The rate of `unit` for an operation class and input format, or null when it cannot do it.
+const Unit::Rate* find_rate(const Unit& unit, OpClass op, numerics::Format in);
+/// Units able to do it, fastest first (whole-chip rate), ties by id.
+std::vector<UnitId> units_for(const Chip& chip, OpClass op, numerics::Format in);
+/// Operations per second of all working instances of the unit together (MACs for contract).
+double chip_rate(const Chip& chip, UnitId unit, const Unit::Rate& rate);
+/// Best MACs/s at which the chip can contract operands of this format on any unit; 0 when it cannot.
+double best_contract_rate(const Chip& chip, numerics::Format in);
+
+MemoryId off_chip_memory(const Chip& chip);  ///< the dram
+std::optional<MemoryId> cache_of(const Chip& chip, MemoryId dram);
+std::optional<MemoryId> scratchpad_of(const Chip& chip, ComponentId component);
+/// Usable bytes of one instance: bytes minus reserved, and where the usable range begins (the largest gap).
+struct UsableRange {
+  std::int64_t begin = 0, end = 0;
+};
+UsableRange usable_range(const Memory& memory);
+/// The fastest mover of the component class from one memory to another.
+std::optional<MoverId> mover_between(const Chip& chip, ComponentId component, MemoryId from, MemoryId to);
+
+inline BytesPerSecond sustained_bandwidth(const Memory& m) { return BytesPerSecond(m.bandwidth.value * m.sustained.value); }
+
+/// Directed links of a network, numbered; a route is a list of component instances, each next to the one before.
+std::int64_t link_count(const Chip& chip, const Network& network);
+/// Number of the link from one instance to a neighbour; empty when they are not neighbours. Crossbar: link out of `from` when to==from is
+/// false is 2*from, the link into `to` is 2*to+1, and a route has both.
+std::optional<std::uint32_t> link_between(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);
+/// The network's own route between two instances, both ends included; mesh: dimension order as `routing` says.
+std::vector<std::uint32_t> default_route(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);
+/// The port of a memory nearest to an instance (hops, then number). For a memory without ports: the instance itself.
+std::uint32_t nearest_port(const Chip& chip, const Memory& memory, std::uint32_t instance);
+
+}  // namespace switchyard::chip

@@ -1,0 +1,36 @@
+// The reference evaluator: runs nests naively, in double. Obviously right, independent of the compiler.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace switchyard::graph {
+
+/// Evaluates one operator wholly: operands in, results out (rounded once into each result's format). Locals are kept in double.
+std::vector<numerics::Tensor> evaluate_op(const Graph& graph, const Op& op, const std::vector<numerics::Tensor>& operands);
+/// Evaluates the whole graph; inputs by position in graph.inputs; outputs by position in graph.outputs.
+std::vector<numerics::Tensor> evaluate(const Graph& graph, const std::vector<numerics::Tensor>& inputs);
+
+/// A single element, computed on demand from elements of other tensors: what the sampled check uses.
+/// `known` answers for tensors whose values exist (returns a pointer that stays valid, or null); everything else is computed through its
+/// op.
+class PointEvaluator {
+ public:
+  using Known = std::function<const numerics::Tensor*(TensorId)>;
+  PointEvaluator(const Graph& graph, Known known);
+  ~PointEvaluator();
+  struct Value {
+    double value = 0;
+    double magnitude = 0;        ///< sum of the absolute values of what was accumulated: scales the tolerance
+    std::int64_t reduction = 1;  ///< longest chain of accumulations behind the value
+  };
+  Value at(TensorId tensor, const std::vector<std::int64_t>& index);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace switchyard::graph

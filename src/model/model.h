@@ -1,0 +1,44 @@
+// The in-edge: a model file or a built-in name becomes a Graph.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "support/result.h"
+
+namespace switchyard::model {
+
+struct LoadOptions {
+  std::int64_t batch = 0;  ///< 0: the model's own (1 for the zoo)
+  std::uint64_t seed = 0;
+  std::map<std::string, std::int64_t> set;  ///< parameters of a built-in model: m, n, k
+};
+
+struct LoadedModel {
+  graph::Graph graph;
+  std::string sha256;     ///< of the file; zoo: of the printed graph
+  bool built_in = false;  ///< zoo models default to bf16
+};
+
+/// `name` is a .onnx file, a directory with model.onnx, or a built-in name. Failures: model/not-found (usage), onnx/... (malformed or
+/// unsupported; all unknown operators are listed at once).
+Result<LoadedModel> load_model(const std::string& name, const LoadOptions& options);
+
+struct ZooEntry {
+  std::string name, description;
+  std::vector<std::string> parameters;  ///< names `--set` understands, with defaults: "m=1024"
+};
+const std::vector<ZooEntry>& zoo();
+Result<graph::Graph> build_zoo_model(const std::string& name, const LoadOptions& options);
+
+Result<graph::Graph> read_onnx(const std::string& path, const LoadOptions& options);
+
+/// Tensor files: .pb (ONNX TensorProto) and .npy (v1-v3, C order).
+Result<numerics::Tensor> read_tensor(const std::string& path);
+/// Writes a TensorProto (.pb); integers and floats keep their format.
+Status write_tensor(const numerics::Tensor& tensor, const std::string& name, const std::string& path);
+
+}  // namespace switchyard::model

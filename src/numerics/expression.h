@@ -1,0 +1,87 @@
+// Scalar expressions: a small directed acyclic graph computed once per point of a loop nest.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace switchyard::numerics {
+
+enum class ScalarOp : std::uint8_t {
+  input,
+  constant,
+  neg,
+  abs,
+  exp,
+  log,
+  sqrt,
+  reciprocal,
+  tanh,
+  erf,
+  sigmoid,
+  floor,
+  ceil,
+  logical_not,
+  add,
+  sub,
+  mul,
+  div,
+  max,
+  min,
+  pow,
+  less,
+  equal,
+  select,  // a != 0 ? b : c
+};
+
+/// What an operation costs a vector unit: `simple` is one lane-operation, `special` goes to the special-function rate.
+enum class ScalarOpCost : std::uint8_t { free, simple, special };
+
+struct ScalarOpInfo {
+  ScalarOp op;
+  std::string_view name;
+  int arity;
+  ScalarOpCost cost;
+};
+const ScalarOpInfo& scalar_op_info(ScalarOp op);
+std::optional<ScalarOp> scalar_op_named(std::string_view name);
+
+/// Nodes in topological order; the last one is the result. Inputs are numbered by the owner's list of reads.
+struct Expression {
+  struct Node {
+    ScalarOp op = ScalarOp::input;
+    int a = -1, b = -1, c = -1;  ///< earlier nodes; for `input`, a is the input number
+    double constant = 0;
+    bool operator==(const Node&) const = default;
+  };
+  std::vector<Node> nodes;
+
+  bool operator==(const Expression&) const = default;
+  [[nodiscard]] bool is_input() const { return nodes.size() == 1 && nodes[0].op == ScalarOp::input; }
+  /// mul(x0, x1) of two different inputs: with combiner add, a contraction.
+  [[nodiscard]] bool is_product_of_inputs() const;
+  [[nodiscard]] int input_count() const;  ///< 1 + the greatest input number, 0 without inputs
+  [[nodiscard]] int count(ScalarOpCost cost) const;
+};
+
+// Builders.
+Expression expr_input(int number);
+Expression expr_constant(double value);
+Expression apply(ScalarOp op, const Expression& a);
+Expression apply(ScalarOp op, const Expression& a, const Expression& b);
+Expression apply(ScalarOp op, const Expression& a, const Expression& b, const Expression& c);
+/// Each input i of `e` replaced by with[i]; common nodes are shared.
+Expression substitute(const Expression& e, std::span<const Expression> with);
+
+/// Value in double. This is the one definition of each operation: engines must agree with it to rounding.
+double evaluate(const Expression& e, std::span<const double> inputs);
+double apply_scalar(ScalarOp op, double a, double b = 0, double c = 0);
+
+/// "max(add(x0, x1), 0)". Shared nodes are printed in full each time they are used.
+std::string print_expression(const Expression& e);
+std::optional<Expression> parse_expression(std::string_view text);
+
+}  // namespace switchyard::numerics

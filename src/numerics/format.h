@@ -1,0 +1,53 @@
+// Number formats as data: what each code means, how a value is rounded into it, and bulk conversion of rows.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace switchyard::numerics {
+
+/// The formats known now. The table behind format_info() is where a new one is added.
+enum class Format : std::uint8_t { fp32, fp16, bf16, fp64, int8, int32, int64, uint8, boolean };
+
+struct FormatInfo {
+  Format format;
+  std::string_view name;  ///< "fp32", "bf16", "int8", "bool" ...
+  int bytes;
+  bool floating;
+  bool is_signed;
+  int exponent_bits;  ///< floating formats
+  int mantissa_bits;  ///< stored bits, without the hidden one
+  double max_finite;
+};
+
+const FormatInfo& format_info(Format format);
+std::span<const FormatInfo> all_formats();
+std::optional<Format> format_named(std::string_view name);
+inline std::string_view format_name(Format f) { return format_info(f).name; }
+inline int format_bytes(Format f) { return format_info(f).bytes; }
+
+/// Rounding unit: half the gap between 1 and the next larger number (2^-(mantissa_bits+1)); 0 for integers.
+double unit_roundoff(Format format);
+
+/// Rounding to nearest, ties to even; overflow to infinity for fp16/bf16/fp32; integers saturate; NaN to integer gives 0.
+/// Exactly one rounding from the fp32 (or fp64) argument; subnormals are kept.
+std::uint16_t fp16_from_float(float value);
+float fp16_to_float(std::uint16_t code);
+std::uint16_t bf16_from_float(float value);
+float bf16_to_float(std::uint16_t code);
+
+/// One element at `address` (any alignment), as double: exact for every format but int64 beyond 2^53.
+double load_element(Format format, const std::byte* address);
+/// Rounds once from double into the format and stores it.
+void store_element(Format format, std::byte* address, double value);
+
+/// count elements, `stride` elements apart, to fp32 (integers beyond 2^24 round).
+void decode_row(Format format, const std::byte* source, std::int64_t stride, float* out, std::int64_t count);
+/// The reverse; rounds each element once from fp32.
+void encode_row(Format format, const float* source, std::byte* out, std::int64_t stride, std::int64_t count);
+
+}  // namespace switchyard::numerics

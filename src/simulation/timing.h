@@ -1,0 +1,55 @@
+// The timing engine: discrete events over the firings of a program, in integer picoseconds, with contention and attribution.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "program/program.h"
+#include "support/result.h"
+
+namespace switchyard::simulation {
+
+enum class Cause : std::uint8_t { compute, memory, interconnect, reconfiguration, control, imbalance };
+inline constexpr std::array<const char*, 6> kCauseNames{"compute", "memory", "interconnect", "reconfiguration", "control", "imbalance"};
+using Attribution = std::array<Picoseconds, 6>;  ///< by Cause; sums to the time it explains
+
+struct TimingOptions {
+  std::int64_t chunk = 16384;  ///< bytes per chunk on shared resources; 0: whole tokens
+  bool cold = false;           ///< start with on-chip memories empty
+};
+
+/// Busy time and bytes of one shared resource (a link, a memory, a port) or class of units.
+struct ResourceUse {
+  std::string name;
+  Picoseconds busy;
+  std::int64_t bytes = 0;
+};
+
+struct ContextTiming {
+  Picoseconds start;  ///< of its share
+  Picoseconds span;   ///< first activity to last
+  Picoseconds share;  ///< its part of the critical path (launch excluded, switch and barrier included)
+  Attribution attribution{};
+  std::int64_t firings = 0, transfers = 0, events = 0;
+};
+
+struct Timing {
+  Picoseconds latency;
+  Picoseconds launch;  ///< total of launches; latency = launch + sum of shares
+  Attribution attribution{};
+  std::vector<ContextTiming> contexts;
+  std::int64_t offchip_read = 0, offchip_written = 0, offchip_constants = 0;  ///< bytes
+  std::int64_t network_bytes = 0;                                             ///< payload entering the on-chip network once
+  std::int64_t link_bytes = 0;                                                ///< bytes times hops
+  double link_busy_share = 0;                                                 ///< mean busy share of links
+  std::vector<ResourceUse> resources;
+  std::int64_t macs = 0;  ///< useful multiply-accumulates executed
+  std::int64_t vector_ops = 0;
+  std::int64_t firings = 0, transfers = 0, events = 0;
+};
+
+/// Times a verified program. Failure: simulation/deadlock (naming actors and what each waits for).
+Result<Timing> time_program(const program::Program& program, const TimingOptions& options = {});
+
+}  // namespace switchyard::simulation
