@@ -1,0 +1,92 @@
+#include "support/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace switchyard {
+namespace {
+
+/// Closes a descriptor at the end of a scope; close() itself is checked where a write may still fail.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool close() {
+    const int fd = fd_;
+    fd_ = -1;
+    return ::close(fd) == 0;
+  }
+
+ private:
+  int fd_;
+};
+
+Failure unreadable(const std::string& path, const std::string& why, std::string hint = {}) {
+  return fail(FailureKind::malformed, "file/unreadable", fmt::format("cannot read '{}': {}", path, why), std::move(hint), {path, 0, 0});
+}
+
+Failure unwritable(const std::string& path, const std::string& why) {
+  return fail(FailureKind::usage, "file/unwritable", fmt::format("cannot write '{}': {}", path, why), {}, {path, 0, 0});
+}
+
+Failure too_large(const std::string& path, std::size_t limit) {
+  return fail(FailureKind::malformed, "file/too-large", fmt::format("'{}' holds more than the {} bytes that are read", path, limit), {},
+              {path, 0, 0});
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+  if (path.empty()) return unreadable(path, "the name is empty");
+  if (path.find('\0') != std::string::npos) return unreadable(path.substr(0, path.find('\0')), "the name holds a NUL byte");
+  // Asked before opening: opening a device may already have an effect.
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return unreadable(path, std::strerror(errno));
+  if (S_ISDIR(info.st_mode)) return unreadable(path, "it is a directory", "name a file inside it");
+  if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode)) return unreadable(path, "it is not a regular file");
+  if (S_ISREG(info.st_mode) && static_cast<std::size_t>(info.st_size) > limit) return too_large(path, limit);
+
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return unreadable(path, std::strerror(errno));
+  std::string bytes;
+  std::size_t used = 0;
+  bytes.resize(std::min(limit, static_cast<std::size_t>(std::max<off_t>(info.st_size, 0))) + 1);
+  while (true) {
+    if (used == bytes.size()) bytes.resize(std::min(limit, std::max<std::size_t>(2 * used, 65536)) + 1);
+    const ssize_t got = ::read(file.get(), bytes.data() + used, bytes.size() - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return unreadable(path, std::strerror(errno));
+    if (got == 0) break;
+    used += static_cast<std::size_t>(got);
+    if (used > limit) return too_large(path, limit);
+  }
+  bytes.resize(used);
+  return bytes;
+}
+
+Status write_file(const std::string& path, std::string_view bytes) {
+  if (path.empty()) return unwritable(path, "the name is empty");
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) return unwritable(path, std::strerror(errno));
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(file.get(), bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return unwritable(path, std::strerror(errno));
+    bytes.remove_prefix(static_cast<std::size_t>(put));
+  }
+  if (!file.close()) return unwritable(path, std::strerror(errno));
+  return Done{};
+}
+
+}  // namespace switchyard

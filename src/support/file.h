@@ -1,0 +1,21 @@
+// Whole files in and out, with limits: a device or a directory given by mistake is a diagnostic, not a hang.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "support/result.h"
+
+namespace switchyard {
+
+inline constexpr std::size_t kFileLimit = std::size_t{4} << 30;
+
+/// The bytes of a regular file or a pipe. Failures (malformed): file/unreadable (absent, a directory, a device, an error while
+/// reading), file/too-large (more than `limit` bytes).
+Result<std::string> read_file(const std::string& path, std::size_t limit = kFileLimit);
+
+/// Creates or replaces a file. Failure (usage): file/unwritable.
+Status write_file(const std::string& path, std::string_view bytes);
+
+}  // namespace switchyard
