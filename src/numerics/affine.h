@@ -27,6 +27,7 @@ struct Affine {
   [[nodiscard]] int as_variable() const;
 };
 
+// Sums, products and substitutions SY_CHECK on overflow.
 Affine affine_constant(std::int64_t value);
 Affine affine_variable(int variable, std::int64_t coefficient = 1);
 Affine operator+(const Affine& a, const Affine& b);
@@ -34,7 +35,8 @@ Affine operator*(const Affine& a, std::int64_t k);
 /// Each variable v of `f` replaced by with[v].
 Affine substitute(const Affine& f, std::span<const Affine> with);
 
-/// Least and greatest value over the box 0 <= variable < extent.
+/// Least and greatest value over the box 0 <= variable < extent; saturates at the limits of int64, so that coefficients read from a
+/// file may be checked with it.
 struct Interval {
   std::int64_t least = 0, greatest = 0;
 };

@@ -1,6 +1,7 @@
 // Scalar expressions: a small directed acyclic graph computed once per point of a loop nest.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -55,7 +56,11 @@ struct Expression {
     ScalarOp op = ScalarOp::input;
     int a = -1, b = -1, c = -1;  ///< earlier nodes; for `input`, a is the input number
     double constant = 0;
-    bool operator==(const Node&) const = default;
+    /// Constants are compared by their bits: nan equals nan, 0 differs from -0.
+    bool operator==(const Node& o) const {
+      return op == o.op && a == o.a && b == o.b && c == o.c &&
+             std::bit_cast<std::uint64_t>(constant) == std::bit_cast<std::uint64_t>(o.constant);
+    }
   };
   std::vector<Node> nodes;
 
@@ -77,11 +82,13 @@ Expression apply(ScalarOp op, const Expression& a, const Expression& b, const Ex
 Expression substitute(const Expression& e, std::span<const Expression> with);
 
 /// Value in double. This is the one definition of each operation: engines must agree with it to rounding.
+/// max and min give NaN when either side is NaN (max(0, -0) may be either zero); less and equal give 0 or 1.
 double evaluate(const Expression& e, std::span<const double> inputs);
 double apply_scalar(ScalarOp op, double a, double b = 0, double c = 0);
 
 /// "max(add(x0, x1), 0)". Shared nodes are printed in full each time they are used.
 std::string print_expression(const Expression& e);
+/// Empty on bad text, more than 4096 distinct nodes, 500 levels, or an input number above 9999.
 std::optional<Expression> parse_expression(std::string_view text);
 
 }  // namespace switchyard::numerics

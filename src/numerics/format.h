@@ -33,7 +33,8 @@ inline int format_bytes(Format f) { return format_info(f).bytes; }
 /// Rounding unit: half the gap between 1 and the next larger number (2^-(mantissa_bits+1)); 0 for integers.
 double unit_roundoff(Format format);
 
-/// Rounding to nearest, ties to even; overflow to infinity for fp16/bf16/fp32; integers saturate; NaN to integer gives 0.
+/// Rounding to nearest, ties to even; overflow to infinity for fp16/bf16/fp32; integers saturate; NaN to integer gives 0;
+/// to bool everything but zero is true (NaN too).
 /// Exactly one rounding from the fp32 (or fp64) argument; subnormals are kept.
 std::uint16_t fp16_from_float(float value);
 float fp16_to_float(std::uint16_t code);
