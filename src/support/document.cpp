@@ -1,0 +1,443 @@
+#include "support/document.h"
+
+#include <fmt/format.h>
+#include <libfyaml.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <unordered_set>
+
+#include "support/file.h"
+
+namespace switchyard {
+namespace {
+
+constexpr std::size_t kLargestText = std::size_t{16} << 20;
+constexpr std::size_t kMostNodes = 1'000'000;  // a byte of text may make a node of a hundred bytes
+constexpr std::size_t kDeepest = 64;
+
+struct ParserDelete {
+  void operator()(fy_parser* parser) const { fy_parser_destroy(parser); }
+};
+struct DiagDelete {
+  void operator()(fy_diag* diag) const { fy_diag_destroy(diag); }
+};
+
+/// libfyaml's own messages go nowhere; we read the collected errors.
+void swallow(fy_diag* /*diag*/, void* /*user*/, const char* /*text*/, std::size_t /*size*/) {}
+
+std::string_view line_of(std::string_view text, int line) {
+  std::size_t begin = 0;
+  for (int at = 1; at < line; ++at) {
+    const std::size_t end = text.find('\n', begin);
+    if (end == std::string_view::npos) return {};
+    begin = end + 1;
+  }
+  std::string_view rest = text.substr(begin);
+  rest = rest.substr(0, rest.find('\n'));
+  if (!rest.empty() && rest.back() == '\r') rest.remove_suffix(1);
+  return rest;
+}
+
+/// Where the first byte stands that is not UTF-8 text, or npos. libfyaml is only ever given text.
+std::size_t first_bad_byte(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const unsigned char lead = byte(i);
+    if (lead < 0x80) {
+      if ((lead < 0x20 && lead != '\t' && lead != '\n' && lead != '\r') || lead == 0x7f) return i;
+      ++i;
+      continue;
+    }
+    const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || i + length > text.size()) return i;
+    for (std::size_t k = 1; k < length; ++k) {
+      if ((byte(i + k) & 0xc0) != 0x80) return i;
+    }
+    const unsigned char second = byte(i + 1);
+    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+    const bool surrogate = lead == 0xed && second >= 0xa0;
+    const bool control = lead == 0xc2 && second < 0xa0 && second != 0x85;
+    if (overlong || surrogate || control || (lead == 0xf4 && second >= 0x90)) return i;
+    i += length;
+  }
+  return std::string_view::npos;
+}
+
+bool is_null_word(std::string_view text) { return text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL"; }
+
+/// Turns libfyaml's events into a tree. The first mistake ends the reading: after one, YAML's structure is a guess. Duplicate keys do not
+/// disturb the structure and are all reported.
+class Reader {
+ public:
+  Reader(const std::string& text, const std::string& file) : text_(text), file_(file) {}
+
+  Result<Node> read();
+
+ private:
+  /// A collection that is being filled. In a map, `key` holds the key whose value comes next.
+  struct Open {
+    Node* node = nullptr;
+    bool has_key = false;
+    Node key;
+    std::unordered_set<std::string> seen;  // asked for membership only, never walked
+  };
+
+  void report(std::string code, std::string message, int line, int column, std::string hint = {}) {
+    failure_.diagnostics.push_back(
+        {std::move(code), std::move(message), {file_, line, column}, {}, std::move(hint), std::string(line_of(text_, line))});
+  }
+  bool stop(std::string code, std::string message, const Node& at, std::string hint = {}) {
+    report(std::move(code), std::move(message), at.line, at.column, std::move(hint));
+    return false;
+  }
+  bool take(fy_event* event);
+  bool take_decorations(fy_event* event, const Node& at);
+  bool take_scalar(fy_event* event, Node node);
+  bool take_key(Node key);
+  Node* place(Node node);
+  bool open(Node node);
+  void report_syntax(fy_diag* diag);
+
+  const std::string& text_;
+  const std::string& file_;
+  Node root_;
+  bool has_root_ = false;
+  int documents_ = 0;
+  std::size_t nodes_ = 0;
+  std::vector<Open> open_;
+  Failure failure_;
+};
+
+Result<Node> Reader::read() {
+  fy_diag_cfg diag_cfg{};
+  fy_diag_cfg_default(&diag_cfg);
+  diag_cfg.fp = nullptr;
+  diag_cfg.output_fn = swallow;
+  diag_cfg.level = FYET_ERROR;
+  diag_cfg.colorize = false;
+  const std::unique_ptr<fy_diag, DiagDelete> diag(fy_diag_create(&diag_cfg));
+  SY_CHECK(diag != nullptr, "creating libfyaml's diagnostics");
+  fy_diag_set_collect_errors(diag.get(), true);
+
+  fy_parse_cfg cfg{};
+  cfg.flags =
+      static_cast<fy_parse_cfg_flags>(FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE | FYPCF_SLOPPY_FLOW_INDENTATION | FYPCF_COLLECT_DIAG);
+  cfg.diag = diag.get();
+  const std::unique_ptr<fy_parser, ParserDelete> parser(fy_parser_create(&cfg));
+  SY_CHECK(parser != nullptr, "creating libfyaml's parser");
+  SY_CHECK(fy_parser_set_string(parser.get(), text_.data(), text_.size()) == 0, "giving libfyaml a text");
+
+  root_.line = root_.column = 1;
+  bool good = true;
+  bool ended = false;
+  while (good && !ended) {
+    fy_event* event = fy_parser_parse(parser.get());
+    if (event == nullptr) break;
+    ended = event->type == FYET_STREAM_END;
+    good = take(event);
+    fy_parser_event_free(parser.get(), event);
+  }
+  if (good && !ended) report_syntax(diag.get());
+  if (!failure_.diagnostics.empty()) return failure_;
+  return std::move(root_);
+}
+
+void Reader::report_syntax(fy_diag* diag) {
+  void* previous = nullptr;
+  const fy_diag_error* error = fy_diag_errors_iterate(diag, &previous);
+  if (error == nullptr || error->msg == nullptr) {
+    report("document/syntax", "this is neither YAML nor JSON", 1, 1);
+    return;
+  }
+  const std::string message = error->msg;
+  const int line = std::max(1, error->line), column = std::max(1, error->column);
+  if (message.find("depth") != std::string::npos) {
+    report("document/too-deep", fmt::format("collections stand more than {} deep in each other", kDeepest), line, column);
+    return;
+  }
+  report("document/syntax", message, line, column);
+}
+
+bool Reader::take_decorations(fy_event* event, const Node& at) {
+  if (fy_event_get_anchor_token(event) != nullptr) {
+    return stop("document/alias", "anchors (&name) are not allowed", at, "write the value out where it is used");
+  }
+  if (fy_event_get_tag_token(event) != nullptr) {
+    return stop("document/tag", "tags (!name) are not allowed", at, "quote the scalar to make it text");
+  }
+  return true;
+}
+
+bool Reader::take(fy_event* event) {
+  Node node;
+  if (const fy_mark* mark = fy_event_start_mark(event)) {
+    node.line = mark->line + 1;
+    node.column = mark->column + 1;
+  }
+  switch (event->type) {
+    case FYET_DOCUMENT_START:
+      if (++documents_ > 1) {
+        return stop("document/syntax", "a second document begins here", node, "keep one document in a file");
+      }
+      return true;
+    case FYET_ALIAS: return stop("document/alias", "aliases (*name) are not allowed", node, "write the value out where it is used");
+    case FYET_SCALAR: return take_decorations(event, node) && take_scalar(event, std::move(node));
+    case FYET_SEQUENCE_START: node.kind = Node::Kind::sequence; return take_decorations(event, node) && open(std::move(node));
+    case FYET_MAPPING_START: node.kind = Node::Kind::map; return take_decorations(event, node) && open(std::move(node));
+    case FYET_SEQUENCE_END:
+    case FYET_MAPPING_END:
+      SY_CHECK(!open_.empty(), "libfyaml ends what it did not start");
+      open_.pop_back();
+      return true;
+    default: return true;
+  }
+}
+
+bool Reader::take_scalar(fy_event* event, Node node) {
+  fy_token* token = event->scalar.value;
+  bool plain = true;
+  if (token != nullptr) {
+    std::size_t size = 0;
+    if (const char* text = fy_token_get_text(token, &size)) node.text.assign(text, size);
+    plain = fy_token_scalar_style(token) == FYSS_PLAIN;
+  }
+  node.quoted = !plain;
+  node.kind = Node::Kind::scalar;
+  if (!open_.empty() && open_.back().node->kind == Node::Kind::map && !open_.back().has_key) return take_key(std::move(node));
+  if (plain && is_null_word(node.text)) {
+    node.kind = Node::Kind::null;
+    node.text.clear();
+  }
+  return place(std::move(node)) != nullptr;
+}
+
+bool Reader::take_key(Node key) {
+  Open& map = open_.back();
+  if (!map.seen.insert(key.text).second) {
+    const auto first = std::find_if(map.node->entries.begin(), map.node->entries.end(), [&](const auto& e) { return e.first == key.text; });
+    report("document/duplicate-key", fmt::format("the key '{}' stands here twice", key.text), key.line, key.column,
+           fmt::format("the first is in line {}", first->second.key_line));
+    if (failure_.diagnostics.size() >= 20) return false;  // enough to see what is wrong with the file
+  }
+  map.key = std::move(key);
+  map.has_key = true;
+  return true;
+}
+
+Node* Reader::place(Node node) {
+  if (++nodes_ > kMostNodes) {
+    stop("document/too-large", fmt::format("the document has more than {} values", kMostNodes), node);
+    return nullptr;
+  }
+  if (open_.empty()) {
+    SY_CHECK(!has_root_, "libfyaml gives one root per document");
+    has_root_ = true;
+    root_ = std::move(node);
+    return &root_;
+  }
+  Open& parent = open_.back();
+  if (parent.node->kind == Node::Kind::sequence) return &parent.node->items.emplace_back(std::move(node));
+  SY_CHECK(parent.has_key, "a map's value follows its key");
+  parent.has_key = false;
+  node.key_line = parent.key.line;
+  node.key_column = parent.key.column;
+  return &parent.node->entries.emplace_back(std::move(parent.key.text), std::move(node)).second;
+}
+
+bool Reader::open(Node node) {
+  if (!open_.empty() && open_.back().node->kind == Node::Kind::map && !open_.back().has_key) {
+    return stop("document/syntax", "a key must be a scalar", node);
+  }
+  if (open_.size() >= kDeepest) {
+    return stop("document/too-deep", fmt::format("collections stand more than {} deep in each other", kDeepest), node);
+  }
+  // The address holds: a parent gets no further child before this one is closed.
+  Node* placed = place(std::move(node));
+  if (placed == nullptr) return false;
+  Open& opened = open_.emplace_back();
+  opened.node = placed;
+  return true;
+}
+
+// Printing.
+
+enum class Context { block, flow };
+
+/// Whether a plain scalar of this text is read back as the same plain scalar.
+bool plain_safe(std::string_view text, Context context) {
+  if (text.empty() || text.front() == ' ' || text.back() == ' ' || is_null_word(text)) return false;
+  if (text == "---" || text == "..." || text.starts_with("--- ") || text.starts_with("... ") || text == "<<") return false;
+  constexpr std::string_view kIndicators = "-?:,[]{}#&*!|>'\"%@`";
+  const char first = text.front();
+  if (kIndicators.find(first) != std::string_view::npos) {
+    const bool may_begin = first == '-' || first == '?' || first == ':';
+    if (!may_begin || text.size() < 2 || text[1] == ' ' || kIndicators.find(text[1]) != std::string_view::npos) return false;
+  }
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) return false;
+    if (context == Context::flow && std::string_view(",[]{}").find(c) != std::string_view::npos) return false;
+    if (c == ':' && (i + 1 == text.size() || text[i + 1] == ' ' || context == Context::flow)) return false;
+    if (c == '#' && i > 0 && text[i - 1] == ' ') return false;
+  }
+  return true;
+}
+
+std::string quote(std::string_view text) {
+  std::string result = "\"";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += text[i];
+    } else if (c == '\n') {
+      result += "\\n";
+    } else if (c == '\t') {
+      result += "\\t";
+    } else if (c < 0x20 || c == 0x7f) {
+      result += fmt::format("\\x{:02x}", c);
+    } else if (c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0) {
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));  // a control character or NEL
+    } else if (c == 0xe2 && text.substr(i, 2) == "\xe2\x80" && i + 2 < text.size() && (text[i + 2] == '\xa8' || text[i + 2] == '\xa9')) {
+      result += text[i + 2] == '\xa8' ? "\\L" : "\\P";  // line and paragraph separators may fold
+      i += 2;
+    } else if (c == 0xef && text.substr(i, 3) == "\xef\xbb\xbf") {
+      result += "\\uFEFF";
+      i += 2;
+    } else {
+      result += text[i];
+    }
+  }
+  return result + "\"";
+}
+
+std::string scalar_text(const Node& node, Context context) {
+  if (node.kind == Node::Kind::null) return "null";
+  return !node.quoted && plain_safe(node.text, context) ? node.text : quote(node.text);
+}
+
+std::string key_text(const std::string& key, Context context) { return plain_safe(key, context) ? key : quote(key); }
+
+bool is_leaf(const Node& node) { return node.kind == Node::Kind::null || node.kind == Node::Kind::scalar; }
+
+/// Whether `node` prints as one line: scalars, empty collections, and short collections of scalars that lose nothing in flow style.
+bool inline_able(const Node& node) {
+  constexpr std::size_t kWidest = 120;
+  if (is_leaf(node) || (node.items.empty() && node.entries.empty())) return true;
+  std::size_t width = 0;
+  const auto fits = [&](const Node& child) {
+    width += child.text.size() + 2;
+    if (width > kWidest || !is_leaf(child)) return false;
+    return child.kind == Node::Kind::null || child.quoted || plain_safe(child.text, Context::flow) ||
+           !plain_safe(child.text, Context::block);
+  };
+  for (const auto& [key, value] : node.entries) {
+    width += key.size() + 2;
+    if (!fits(value)) return false;
+  }
+  return std::all_of(node.items.begin(), node.items.end(), fits);
+}
+
+std::string inline_text(const Node& node, Context context) {
+  if (is_leaf(node)) return scalar_text(node, context);
+  std::string inside;
+  for (const Node& item : node.items) inside += (inside.empty() ? "" : ", ") + scalar_text(item, Context::flow);
+  for (const auto& [key, value] : node.entries) {
+    inside += (inside.empty() ? "" : ", ") + key_text(key, Context::flow) + ": " + scalar_text(value, Context::flow);
+  }
+  return node.kind == Node::Kind::sequence ? "[" + inside + "]" : "{" + inside + "}";
+}
+
+/// Prints a collection of one or more lines; the first line begins without indentation when `continues` (it stands behind "- ").
+void print_block(const Node& node, std::size_t indent, bool continues, std::string& out) {
+  constexpr std::size_t kLongestKey = 1000;  // an implicit key ends within 1024 characters
+  const auto begin = [&] {
+    if (!continues) out.append(indent, ' ');
+    continues = false;
+  };
+  for (const Node& item : node.items) {
+    begin();
+    out += "- ";
+    if (inline_able(item)) {
+      out += inline_text(item, Context::block) + "\n";
+    } else {
+      print_block(item, indent + 2, true, out);
+    }
+  }
+  for (const auto& [key, value] : node.entries) {
+    begin();
+    const std::string text = key_text(key, Context::block);
+    if (text.size() > kLongestKey) {
+      out += "? " + text + "\n";
+      out.append(indent, ' ');
+    } else {
+      out += text;
+    }
+    if (inline_able(value)) {
+      out += ": " + inline_text(value, Context::block) + "\n";
+    } else {
+      out += ":\n";
+      print_block(value, indent + 2, false, out);
+    }
+  }
+}
+
+}  // namespace
+
+const Node* Node::find(std::string_view key) const {
+  for (const auto& [name, value] : entries) {
+    if (name == key) return &value;
+  }
+  return nullptr;
+}
+
+Node* Node::find(std::string_view key) { return const_cast<Node*>(std::as_const(*this).find(key)); }
+
+std::string Document::line_text(int line) const { return line < 1 ? std::string() : std::string(line_of(text, line)); }
+
+Result<Document> parse_document(std::string text, std::string file) {
+  if (text.size() > kLargestText) {
+    return fail(FailureKind::malformed, "document/too-large", fmt::format("the text has more than {} MiB", kLargestText >> 20), {},
+                {file, 0, 0});
+  }
+  if (const std::size_t bad = first_bad_byte(text); bad != std::string_view::npos) {
+    const auto begin = text.begin();
+    const auto end = begin + static_cast<std::ptrdiff_t>(bad);
+    const auto line = 1 + std::count(begin, end, '\n');
+    const std::size_t newline = bad == 0 ? std::string::npos : text.rfind('\n', bad - 1);
+    const std::size_t line_begin = newline == std::string::npos ? 0 : newline + 1;
+    const auto column = 1 + std::count_if(begin + static_cast<std::ptrdiff_t>(line_begin), end,
+                                          [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+    return fail(FailureKind::malformed, "document/syntax",
+                fmt::format("the byte 0x{:02x} is not text", static_cast<unsigned char>(text[bad])), "save the file as UTF-8",
+                {file, static_cast<int>(line), static_cast<int>(column)});
+  }
+  Result<Node> root = Reader(text, file).read();
+  if (!root) return root.failure();
+  return Document{std::move(file), std::move(text), std::move(root).value()};
+}
+
+Result<Document> read_document(const std::string& path) {
+  Result<std::string> text = read_file(path, kLargestText);
+  if (!text) {
+    Failure failure = text.failure();
+    for (Diagnostic& diagnostic : failure.diagnostics) {
+      diagnostic.code = diagnostic.code == "file/too-large" ? "document/too-large" : "document/unreadable";
+    }
+    return failure;
+  }
+  return parse_document(std::move(text).value(), path);
+}
+
+std::string print_yaml(const Node& root) {
+  if (inline_able(root)) return inline_text(root, Context::block) + "\n";
+  std::string text;
+  print_block(root, 0, false, text);
+  return text;
+}
+
+}  // namespace switchyard
