@@ -41,6 +41,10 @@ std::string_view line_of(std::string_view text, int line) {
   return rest;
 }
 
+std::ptrdiff_t count_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+}
+
 /// Where the first byte stands that is not UTF-8 text, or npos. libfyaml is only ever given text.
 std::size_t first_bad_byte(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -154,7 +158,12 @@ void Reader::report_syntax(fy_diag* diag) {
     return;
   }
   const std::string message = error->msg;
-  const int line = std::max(1, error->line), column = std::max(1, error->column);
+  int line = std::max(1, error->line), column = std::max(1, error->column);
+  const auto lines = std::max<std::ptrdiff_t>(1, std::count(text_.begin(), text_.end(), '\n') + (text_.ends_with('\n') ? 0 : 1));
+  if (line > lines) {  // the end of the text: shown behind its last line
+    line = static_cast<int>(lines);
+    column = 1 + static_cast<int>(count_characters(line_of(text_, line)));
+  }
   if (message.find("depth") != std::string::npos) {
     report("document/too-deep", fmt::format("collections stand more than {} deep in each other", kDeepest), line, column);
     return;
@@ -177,6 +186,10 @@ bool Reader::take(fy_event* event) {
   if (const fy_mark* mark = fy_event_start_mark(event)) {
     node.line = mark->line + 1;
     node.column = mark->column + 1;
+    // libfyaml marks what stands inside the quotes and behind the star; we point at the quote and the star.
+    const bool inside = event->type == FYET_ALIAS || event->type == FYET_SCALAR;
+    const std::size_t at = mark->input_pos;
+    if (inside && at > 0 && at <= text_.size() && std::string_view("\"'*").find(text_[at - 1]) != std::string_view::npos) --node.column;
   }
   switch (event->type) {
     case FYET_DOCUMENT_START:
@@ -267,19 +280,54 @@ bool Reader::open(Node node) {
 
 enum class Context { block, flow };
 
+/// How the character at `i` is written in double quotes; bytes == 0: as it is.
+struct Escape {
+  std::string text;
+  std::size_t bytes = 0;  ///< of the original that it stands for
+};
+
+Escape escape_at(std::string_view text, std::size_t i) {
+  const auto c = static_cast<unsigned char>(text[i]);
+  const std::string_view rest = text.substr(i);
+  if (c == '"' || c == '\\') return {std::string("\\") + text[i], 1};
+  if (c == '\n') return {"\\n", 1};
+  if (c == '\t') return {"\\t", 1};
+  if (c < 0x20 || c == 0x7f) return {fmt::format("\\x{:02x}", c), 1};
+  if (c == 0xc2 && rest.size() > 1 && static_cast<unsigned char>(rest[1]) < 0xa0) {
+    return {fmt::format("\\x{:02x}", static_cast<unsigned char>(rest[1])), 2};  // C1 controls, NEL
+  }
+  if (rest.starts_with("\xe2\x80\xa8")) return {"\\L", 3};  // line separators would be folded
+  if (rest.starts_with("\xe2\x80\xa9")) return {"\\P", 3};
+  if (rest.starts_with("\xef\xbb\xbf")) return {"\\uFEFF", 3};
+  return {};
+}
+
+std::string quote(std::string_view text) {
+  std::string result = "\"";
+  for (std::size_t i = 0; i < text.size();) {
+    const Escape escape = escape_at(text, i);
+    if (escape.bytes == 0) {
+      result += text[i++];
+    } else {
+      result += escape.text;
+      i += escape.bytes;
+    }
+  }
+  return result + "\"";
+}
+
 /// Whether a plain scalar of this text is read back as the same plain scalar.
 bool plain_safe(std::string_view text, Context context) {
   if (text.empty() || text.front() == ' ' || text.back() == ' ' || is_null_word(text)) return false;
-  if (text == "---" || text == "..." || text.starts_with("--- ") || text.starts_with("... ") || text == "<<") return false;
   constexpr std::string_view kIndicators = "-?:,[]{}#&*!|>'\"%@`";
   const char first = text.front();
   if (kIndicators.find(first) != std::string_view::npos) {
     const bool may_begin = first == '-' || first == '?' || first == ':';
-    if (!may_begin || text.size() < 2 || text[1] == ' ' || kIndicators.find(text[1]) != std::string_view::npos) return false;
+    if (!may_begin || text.size() < 2 || text[1] == ' ') return false;
   }
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) return false;
+    if (c != '"' && c != '\\' && escape_at(text, i).bytes > 0) return false;
     if (context == Context::flow && std::string_view(",[]{}").find(c) != std::string_view::npos) return false;
     if (c == ':' && (i + 1 == text.size() || text[i + 1] == ' ' || context == Context::flow)) return false;
     if (c == '#' && i > 0 && text[i - 1] == ' ') return false;
@@ -287,40 +335,15 @@ bool plain_safe(std::string_view text, Context context) {
   return true;
 }
 
-std::string quote(std::string_view text) {
-  std::string result = "\"";
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c == '"' || c == '\\') {
-      result += '\\';
-      result += text[i];
-    } else if (c == '\n') {
-      result += "\\n";
-    } else if (c == '\t') {
-      result += "\\t";
-    } else if (c < 0x20 || c == 0x7f) {
-      result += fmt::format("\\x{:02x}", c);
-    } else if (c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0) {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));  // a control character or NEL
-    } else if (c == 0xe2 && text.substr(i, 2) == "\xe2\x80" && i + 2 < text.size() && (text[i + 2] == '\xa8' || text[i + 2] == '\xa9')) {
-      result += text[i + 2] == '\xa8' ? "\\L" : "\\P";  // line and paragraph separators may fold
-      i += 2;
-    } else if (c == 0xef && text.substr(i, 3) == "\xef\xbb\xbf") {
-      result += "\\uFEFF";
-      i += 2;
-    } else {
-      result += text[i];
-    }
-  }
-  return result + "\"";
-}
-
 std::string scalar_text(const Node& node, Context context) {
   if (node.kind == Node::Kind::null) return "null";
   return !node.quoted && plain_safe(node.text, context) ? node.text : quote(node.text);
 }
 
-std::string key_text(const std::string& key, Context context) { return plain_safe(key, context) ? key : quote(key); }
+/// In the first column a plain scalar must not look like a document's marker, nor a key anywhere like a merge.
+bool marker_like(std::string_view text) { return text.starts_with("---") || text.starts_with("...") || text == "<<"; }
+
+std::string key_text(const std::string& key, Context context) { return plain_safe(key, context) && !marker_like(key) ? key : quote(key); }
 
 bool is_leaf(const Node& node) { return node.kind == Node::Kind::null || node.kind == Node::Kind::scalar; }
 
@@ -405,13 +428,10 @@ Result<Document> parse_document(std::string text, std::string file) {
                 {file, 0, 0});
   }
   if (const std::size_t bad = first_bad_byte(text); bad != std::string_view::npos) {
-    const auto begin = text.begin();
-    const auto end = begin + static_cast<std::ptrdiff_t>(bad);
-    const auto line = 1 + std::count(begin, end, '\n');
-    const std::size_t newline = bad == 0 ? std::string::npos : text.rfind('\n', bad - 1);
-    const std::size_t line_begin = newline == std::string::npos ? 0 : newline + 1;
-    const auto column = 1 + std::count_if(begin + static_cast<std::ptrdiff_t>(line_begin), end,
-                                          [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
+    const std::string_view before = std::string_view(text).substr(0, bad);
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    const std::size_t newline = before.rfind('\n');
+    const auto column = 1 + count_characters(newline == std::string_view::npos ? before : before.substr(newline + 1));
     return fail(FailureKind::malformed, "document/syntax",
                 fmt::format("the byte 0x{:02x} is not text", static_cast<unsigned char>(text[bad])), "save the file as UTF-8",
                 {file, static_cast<int>(line), static_cast<int>(column)});
@@ -434,6 +454,7 @@ Result<Document> read_document(const std::string& path) {
 }
 
 std::string print_yaml(const Node& root) {
+  if (is_leaf(root) && marker_like(root.text)) return quote(root.text) + "\n";
   if (inline_able(root)) return inline_text(root, Context::block) + "\n";
   std::string text;
   print_block(root, 0, false, text);

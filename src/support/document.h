@@ -36,7 +36,8 @@ struct Document {
 };
 
 /// Parses YAML 1.2 (of which JSON is a subset). Depth is limited to 64, aliases are rejected (no blow-ups).
-/// Failures: document/syntax, document/duplicate-key, document/too-deep, document/alias. All located.
+/// Failures: document/syntax, document/duplicate-key, document/too-deep, document/alias, document/tag, and document/too-large (over 16 MiB
+/// of text or a million values). All located. A key's `quoted` is not kept.
 Result<Document> parse_document(std::string text, std::string file);
 Result<Document> read_document(const std::string& path);  ///< plus document/unreadable
 
