@@ -99,7 +99,7 @@ class Reader {
     return false;
   }
   bool take(fy_event* event);
-  bool take_decorations(fy_event* event, const Node& at);
+  bool take_decorations(fy_event* event);
   bool take_scalar(fy_event* event, Node node);
   bool take_key(Node key);
   Node* place(Node node);
@@ -171,12 +171,21 @@ void Reader::report_syntax(fy_diag* diag) {
   report("document/syntax", message, line, column);
 }
 
-bool Reader::take_decorations(fy_event* event, const Node& at) {
-  if (fy_event_get_anchor_token(event) != nullptr) {
-    return stop("document/alias", "anchors (&name) are not allowed", at, "write the value out where it is used");
+bool Reader::take_decorations(fy_event* event) {
+  const auto at = [](fy_token* token) {
+    Node place;
+    const fy_mark* mark = fy_token_start_mark(token);
+    place.line = mark == nullptr ? 1 : mark->line + 1;
+    place.column = mark == nullptr ? 1 : mark->column + 1;
+    return place;
+  };
+  if (fy_token* anchor = fy_event_get_anchor_token(event)) {
+    Node place = at(anchor);
+    --place.column;  // the mark is behind the &
+    return stop("document/alias", "anchors (&name) are not allowed", place, "write the value out where it is used");
   }
-  if (fy_event_get_tag_token(event) != nullptr) {
-    return stop("document/tag", "tags (!name) are not allowed", at, "quote the scalar to make it text");
+  if (fy_token* tag = fy_event_get_tag_token(event)) {
+    return stop("document/tag", "tags (!name) are not allowed", at(tag), "quote the scalar to make it text");
   }
   return true;
 }
@@ -198,9 +207,9 @@ bool Reader::take(fy_event* event) {
       }
       return true;
     case FYET_ALIAS: return stop("document/alias", "aliases (*name) are not allowed", node, "write the value out where it is used");
-    case FYET_SCALAR: return take_decorations(event, node) && take_scalar(event, std::move(node));
-    case FYET_SEQUENCE_START: node.kind = Node::Kind::sequence; return take_decorations(event, node) && open(std::move(node));
-    case FYET_MAPPING_START: node.kind = Node::Kind::map; return take_decorations(event, node) && open(std::move(node));
+    case FYET_SCALAR: return take_decorations(event) && take_scalar(event, std::move(node));
+    case FYET_SEQUENCE_START: node.kind = Node::Kind::sequence; return take_decorations(event) && open(std::move(node));
+    case FYET_MAPPING_START: node.kind = Node::Kind::map; return take_decorations(event) && open(std::move(node));
     case FYET_SEQUENCE_END:
     case FYET_MAPPING_END:
       SY_CHECK(!open_.empty(), "libfyaml ends what it did not start");
@@ -253,6 +262,11 @@ Node* Reader::place(Node node) {
     return &root_;
   }
   Open& parent = open_.back();
+  if (node.line == 0) {  // an absent value stands nowhere: it is found by its key, or by the list it is in
+    const Node& near = parent.has_key ? parent.key : *parent.node;
+    node.line = near.line;
+    node.column = near.column;
+  }
   if (parent.node->kind == Node::Kind::sequence) return &parent.node->items.emplace_back(std::move(node));
   SY_CHECK(parent.has_key, "a map's value follows its key");
   parent.has_key = false;

@@ -99,6 +99,8 @@ TEST(Document, KnowsWhereEverythingStands) {
   EXPECT_EQ(at(list.items.at(1)), "4:13 key 0:0");
   EXPECT_EQ(at(*chip->find("deep")->find("k")), "5:13 key 5:10");
   EXPECT_EQ(chip->find("absent"), nullptr);
+  const Node absent = good("a: 1\n  \nb:\nc: [1, ]\n");
+  EXPECT_EQ(at(*absent.find("b")), "3:1 key 3:1");
 }
 
 TEST(Document, RejectsWithAPlace) {
@@ -110,9 +112,10 @@ TEST(Document, RejectsWithAPlace) {
            {"a: 1\nb: 2\na: 3\n", "3:1 document/duplicate-key"},
            {"a: 1\na: 2\nb: {c: 1, c: 2}\n", "2:1 document/duplicate-key 3:11 document/duplicate-key"},
            {"a: 1\n\"a\": 2\n", "2:1 document/duplicate-key"},
-           {"a: &x 1\nb: 2\n", "1:7 document/alias"},
+           {"a: &x 1\nb: 2\n", "1:4 document/alias"},
+           {"b: 1\na: &x\n", "2:4 document/alias"},
            {"a: *x\n", "1:4 document/alias"},
-           {"a: !!str 1\n", "1:10 document/tag"},
+           {"a: !!str 1\n", "1:4 document/tag"},
            {"a: 1\n---\nb: 2\n", "2:1 document/syntax"},
            {"[a]: 1\n", "1:1 document/syntax"},
            {"a: [1, 2\n", "1:9 document/syntax"},
