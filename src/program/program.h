@@ -54,6 +54,7 @@ struct Array {
   std::vector<std::int64_t> shape;        ///< coordinates are row-major over this
   std::vector<std::uint32_t> components;  ///< listed arrays: component instance of each array instance; empty when dynamic
   bool dynamic = false;
+  std::vector<std::string> coordinate_names;  ///< for text only; empty: c0, c1 ... (see program/instance.h)
 };
 
 struct Loop {
