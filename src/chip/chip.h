@@ -30,6 +30,7 @@ struct Number {
   std::string source;
   Confidence confidence = Confidence::assumed;
   std::string pointer;  ///< e.g. "/networks/noc/hop"
+  bool operator==(const Number&) const = default;
 };
 
 /// 1. A class of components: a nested array of like instances. Instances are numbered row-major over `shape`.
@@ -39,6 +40,7 @@ struct Component {
   std::vector<std::int64_t> shape;   ///< {4,4}; {} is a single instance
   std::vector<std::uint32_t> holes;  ///< linear numbers of instances that are absent or defective
   std::vector<std::int64_t> clusters;
+  bool operator==(const Component&) const = default;
 };
 
 /// Classes of work a unit can do. contract: sum of products; map: element-wise; reduce: max/min/sum over an axis.
@@ -52,6 +54,7 @@ struct Unit {
     numerics::Format in = numerics::Format::fp32;
     numerics::Format accumulate = numerics::Format::fp32;  ///< contract: accumulator; map: the format each step is computed in
     Number per_cycle;                                      ///< MACs (contract) or lane operations (map, reduce) per cycle
+    bool operator==(const Rate&) const = default;
   };
   std::string name;
   ComponentId in;
@@ -67,6 +70,8 @@ struct Unit {
   std::int64_t queue_depth = 1;                            ///< commands that may be queued
   std::int64_t layout_block = 1;                           ///< operands' innermost dimension is padded to a multiple of this
   std::vector<std::pair<numerics::Format, Number>> peaks;  ///< stated dense peak of the whole chip, operations/s
+  std::string peak_note;                                   ///< why the stated peak is not units * rate * clock
+  bool operator==(const Unit&) const = default;
 };
 
 enum class MemoryKind : std::uint8_t { scratchpad, cache, dram, registers };
@@ -86,6 +91,7 @@ struct Memory {
   std::optional<MemoryId> backing;   ///< cache: what it caches
   std::optional<NetworkId> network;  ///< how components reach it
   std::vector<std::uint32_t> ports;  ///< component instances at which it enters a mesh (nearest by hops serves, ties by number)
+  bool operator==(const Memory&) const = default;
 };
 
 /// 4. An engine that moves data. One transfer per firing; up to `outstanding` at once, their start-ups overlapping.
@@ -101,6 +107,7 @@ struct Mover {
   std::int64_t queue_depth = 1;
   std::int64_t dims = 4;       ///< levels of stride a descriptor holds
   std::int64_t multicast = 1;  ///< destinations of one command
+  bool operator==(const Mover&) const = default;
 };
 
 enum class Topology : std::uint8_t { mesh2d, torus2d, ring, crossbar };
@@ -114,6 +121,7 @@ struct Network {
   Number hop;                  ///< seconds per hop
   std::string routing = "xy";  ///< "xy": first along the last coordinate (columns), then along the first (rows)
   bool between_chips = false;
+  bool operator==(const Network&) const = default;
 };
 
 enum class SequencerKind : std::uint8_t { component_queues, grid };
@@ -126,6 +134,7 @@ struct Sequencer {
   Number launch;                    ///< seconds, host to chip
   bool launch_per_context = false;  ///< true: every context (kernel) pays it; false: once per program
   std::int64_t slots = 1;           ///< grid: resident instances per component at most
+  bool operator==(const Sequencer&) const = default;
 };
 
 /// 7. What it costs to change what is loaded.
@@ -133,12 +142,14 @@ struct ContextCost {
   Number switch_time;                 ///< seconds
   Number bytes;                       ///< per context
   std::optional<MemoryId> load_from;  ///< where configurations are kept
+  bool operator==(const ContextCost&) const = default;
 };
 
 /// 8. Synchronisation of all components: alpha + beta * log2(n) seconds.
 struct Sync {
   std::string name;
   Number alpha, beta;
+  bool operator==(const Sync&) const = default;
 };
 
 /// 9. Formats the chip stores and computes in.
@@ -146,6 +157,7 @@ struct FormatSupport {
   std::vector<numerics::Format> native;
   std::string rounding = "nearest_even";
   bool subnormals = true;
+  bool operator==(const FormatSupport&) const = default;
 };
 
 struct Chip {
@@ -160,7 +172,11 @@ struct Chip {
   std::vector<Sync> syncs;  ///< "barrier" is used between dependent contexts
   FormatSupport formats;
   std::map<std::string, Number> cost;  ///< 10. "static_power", "price" ...: W, USD, mm2, J/B
-  std::string text;                    ///< the resolved description (YAML): what programs embed and what sha256 names
+  std::vector<std::pair<std::string, Number>> clocks;
+  std::vector<Number> counts;                  ///< the whole numbers above that the file states, with their provenance
+  std::map<std::string, std::string> sources;  ///< what the keys in Number::source stand for
+  std::string text;                            ///< the resolved description (YAML): what programs embed and what sha256 names
+  bool operator==(const Chip&) const = default;
 };
 
 }  // namespace switchyard::chip

@@ -1,0 +1,179 @@
+// Memories, movers, networks, the sequencer and the smaller sections of a description.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "chip/builder.h"
+#include "chip/query.h"
+
+namespace switchyard::chip {
+namespace {
+
+constexpr Word<MemoryKind> kMemoryKinds[] = {
+    {"scratchpad", MemoryKind::scratchpad}, {"cache", MemoryKind::cache}, {"dram", MemoryKind::dram}, {"registers", MemoryKind::registers}};
+constexpr Word<Topology> kTopologies[] = {
+    {"mesh2d", Topology::mesh2d}, {"torus2d", Topology::torus2d}, {"ring", Topology::ring}, {"crossbar", Topology::crossbar}};
+constexpr Word<SequencerKind> kSequencerKinds[] = {{"component_queues", SequencerKind::component_queues}, {"grid", SequencerKind::grid}};
+constexpr Word<bool> kRoutings[] = {{"xy", false}, {"yx", true}};
+
+}  // namespace
+
+void Builder::read_networks(const Place& root) {
+  const Place section = fields_.map(root, "networks");
+  for (const auto& [name, unused] : fields_.entries(section)) {
+    const Place at = fields_.map(section, name);
+    fields_.allow(at, {"over", "topology", "link", "hop", "routing", "between_chips"});
+    Network network;
+    network.name = name;
+    network.over = refer_to<ComponentId>(at, "over", components_, "component");
+    network.topology = fields_.word(at, "topology", kTopologies);
+    network.link = fields_.number(at, "link");
+    network.hop = fields_.number(at, "hop");
+    network.routing = fields_.word<bool>(at, "routing", kRoutings, false) ? "yx" : "xy";
+    network.between_chips = fields_.flag(at, "between_chips", false);
+    networks_.push_back(name);
+    if (network.over.valid() && network.over.index() < chip_.components.size()) {
+      const Component& over = chip_.components[network.over.index()];
+      const Place where = fields_.child(at, "topology") ? fields_.child(at, "topology") : at;
+      const bool grid = network.topology == Topology::mesh2d || network.topology == Topology::torus2d;
+      if (network.between_chips && network.over.index() != 0) {
+        fields_.report("chip/topology", fmt::format("'{}' is between chips, so it must be over '{}'", at.pointer, components_[0]), where);
+      } else if (!network.between_chips && grid && over.shape.size() != 2) {
+        fields_.report("chip/topology",
+                       fmt::format("'{}' needs an array of two dimensions, and '{}' has the shape [{}]", at.pointer, over.name,
+                                   fmt::join(over.shape, ", ")),
+                       where);
+      }
+    }
+    chip_.networks.push_back(std::move(network));
+  }
+}
+
+void Builder::read_memories(const Place& root) {
+  const Place section = fields_.map(root, "memories", true);
+  const auto entries = fields_.entries(section);
+  memories_ = names_of(entries);
+  for (const auto& [name, unused] : entries) read_memory(name, fields_.map(section, name));
+  const auto is_dram = [](const Memory& memory) { return memory.kind == MemoryKind::dram; };
+  if (section && std::none_of(chip_.memories.begin(), chip_.memories.end(), is_dram)) {
+    fields_.report("chip/missing-key", "'/memories' has no memory of kind dram, so there is nowhere for tensors between contexts", section,
+                   {}, Tree::Part::key);
+  }
+}
+
+void Builder::read_memory(const std::string& name, Place at) {
+  Memory memory;
+  memory.name = name;
+  fields_.allow(
+      at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "latency", "granule", "alignment", "backing", "network", "ports"});
+  memory.in = refer_to<ComponentId>(at, "in", components_, "component");
+  memory.kind = fields_.word(at, "kind", kMemoryKinds);
+  memory.bytes = fields_.number(at, "bytes");
+  memory.bandwidth = fields_.number(at, "bandwidth");
+  memory.sustained = fields_.number(at, "sustained");
+  memory.latency = fields_.number(at, "latency");
+  memory.granule = fields_.count(at, "granule");
+  memory.alignment = fields_.count(at, "alignment");
+  if (at && memory.kind == MemoryKind::cache) {
+    if (const auto backing = refer_to<MemoryId>(at, "backing", memories_, "memory"); backing.valid()) memory.backing = backing;
+  } else if (const Place backing = fields_.child(at, "backing")) {
+    fields_.report("chip/kind", fmt::format("'{}' is for caches", backing.pointer), backing, {}, Tree::Part::key);
+  }
+  for (const Place& place : fields_.list(at, "reserved")) {
+    std::vector<std::int64_t> ends;
+    if (place.node->kind == Node::Kind::sequence) {
+      for (const Node& item : place.node->items) {
+        if (const auto end = fields_.integer({&item, place.pointer, {}, {}})) ends.push_back(*end);
+      }
+    }
+    if (ends.size() != 2 || ends[0] > ends[1] || (!memory.bytes.text.empty() && static_cast<double>(ends[1]) > memory.bytes.value)) {
+      fields_.report("chip/range", fmt::format("'{}' must be [begin, end) within the memory", place.pointer), place);
+    } else {
+      memory.reserved.push_back({ends[0], ends[1]});
+    }
+  }
+  if (const UsableRange usable = usable_range(memory); at && !memory.bytes.text.empty() && usable.begin >= usable.end) {
+    fields_.report("chip/range", fmt::format("'{}' leaves nothing to use", pointer_to(at.pointer, "reserved")), at, {}, Tree::Part::key);
+  }
+  if (const auto network = refer_to<NetworkId>(at, "network", networks_, "network", false); network.valid()) memory.network = network;
+  const std::vector<Place> ports = fields_.list(at, "ports");
+  if (!ports.empty() && !fields_.child(at, "network")) {
+    fields_.report("chip/missing-key", fmt::format("'{}' has ports, so it must name the network they are on", at.pointer), at, {},
+                   Tree::Part::key);
+  }
+  if (memory.network) {
+    const Network& network = chip_.networks[memory.network->index()];
+    for (const Place& place : ports) {
+      if (!network.over.valid() || network.over.index() >= chip_.components.size()) break;
+      if (const auto port = instance(place, chip_.components[network.over.index()])) memory.ports.push_back(*port);
+    }
+  }
+  chip_.memories.push_back(std::move(memory));
+}
+
+void Builder::read_movers(const Place& root) {
+  const Place section = fields_.map(root, "movers", true);
+  for (const auto& [name, unused] : fields_.entries(section)) {
+    const Place at = fields_.map(section, name);
+    fields_.allow(at, {"in", "from", "to", "network", "startup", "bandwidth", "count", "outstanding", "queue_depth", "dims", "multicast"});
+    Mover mover;
+    mover.name = name;
+    mover.in = refer_to<ComponentId>(at, "in", components_, "component");
+    mover.from = refer_to_all<MemoryId>(at, "from", memories_, "memory");
+    mover.to = refer_to_all<MemoryId>(at, "to", memories_, "memory");
+    if (const auto network = refer_to<NetworkId>(at, "network", networks_, "network", false); network.valid()) {
+      mover.network = network;
+      const ComponentId over = chip_.networks[network.index()].over;
+      if (over.valid() && mover.in.valid() && over != mover.in) {
+        fields_.report("chip/topology",
+                       fmt::format("'{}' stands in '{}', but the network is over '{}'", at.pointer, components_[mover.in.index()],
+                                   components_[over.index()]),
+                       fields_.child(at, "network"));
+      }
+    }
+    mover.startup = fields_.number(at, "startup");
+    mover.bandwidth = fields_.number(at, "bandwidth");
+    mover.count = fields_.count(at, "count");
+    mover.outstanding = fields_.count(at, "outstanding");
+    mover.queue_depth = fields_.count(at, "queue_depth");
+    mover.dims = fields_.count(at, "dims");
+    mover.multicast = fields_.count(at, "multicast");
+    chip_.movers.push_back(std::move(mover));
+  }
+}
+
+void Builder::read_sequencer(const Place& root) {
+  const Place at = fields_.map(root, "sequencer", true);
+  if (!at) return;
+  fields_.allow(at, {"kind", "issue", "launch", "launch_per_context", "slots"});
+  chip_.sequencer.kind = fields_.word(at, "kind", kSequencerKinds);
+  chip_.sequencer.issue = fields_.number(at, "issue");
+  chip_.sequencer.launch = fields_.number(at, "launch");
+  chip_.sequencer.launch_per_context = fields_.flag(at, "launch_per_context", false);
+  chip_.sequencer.slots = fields_.count(at, "slots");
+}
+
+void Builder::read_contexts(const Place& root) {
+  const Place at = fields_.map(root, "contexts", true);
+  if (!at) return;
+  fields_.allow(at, {"switch", "bytes", "load_from"});
+  chip_.context.switch_time = fields_.number(at, "switch");
+  chip_.context.bytes = fields_.number(at, "bytes");
+  if (const auto memory = refer_to<MemoryId>(at, "load_from", memories_, "memory", false); memory.valid()) chip_.context.load_from = memory;
+}
+
+void Builder::read_syncs(const Place& root) {
+  const Place section = fields_.map(root, "sync", true);
+  for (const auto& [name, unused] : fields_.entries(section)) {
+    const Place at = fields_.map(section, name);
+    fields_.allow(at, {"alpha", "beta"});
+    chip_.syncs.push_back({name, fields_.number(at, "alpha"), fields_.number(at, "beta")});
+  }
+  fields_.child(section, "barrier", true);
+}
+
+void Builder::read_cost(const Place& root) {
+  for (const auto& [name, place] : fields_.entries(fields_.map(root, "cost"))) chip_.cost[name] = fields_.number_at(place);
+}
+
+}  // namespace switchyard::chip
