@@ -6,15 +6,16 @@
 #include <charconv>
 #include <cmath>
 
+#include "chip/query.h"
 #include "support/check.h"
 
 namespace switchyard::chip {
 namespace {
 
-constexpr Word<Confidence> kConfidences[] = {{"measured", Confidence::measured},    {"datasheet", Confidence::datasheet},
-                                             {"paper", Confidence::paper},          {"reported", Confidence::reported},
-                                             {"derived", Confidence::derived},      {"assumed", Confidence::assumed},
-                                             {"calibrated", Confidence::calibrated}};
+constexpr Word<Confidence> kConfidenceWords[] = {{"measured", Confidence::measured},    {"datasheet", Confidence::datasheet},
+                                                 {"paper", Confidence::paper},          {"reported", Confidence::reported},
+                                                 {"derived", Confidence::derived},      {"assumed", Confidence::assumed},
+                                                 {"calibrated", Confidence::calibrated}};
 
 bool is_provenance(std::string_view key) { return key == "source" || key == "confidence" || key == "note"; }
 
@@ -25,13 +26,6 @@ bool fits(Dimension given, Dimension expected) {
 }
 
 }  // namespace
-
-std::string_view confidence_name(Confidence confidence) {
-  for (const auto& [name, value] : kConfidences) {
-    if (value == confidence) return name;
-  }
-  return "assumed";
-}
 
 void Fields::report(std::string code, std::string message, const Place& at, std::string hint, Tree::Part part) {
   constexpr std::size_t kMost = 1000;  // each costs a search for its line
@@ -71,7 +65,7 @@ void Fields::adopt_provenance(Place& place) {
     }
   }
   if (const Place confidence = child(place, "confidence")) {
-    if (const auto value = word_at(confidence, kConfidences)) place.confidence = *value;
+    if (const auto value = word_at(confidence, kConfidenceWords)) place.confidence = *value;
   }
   if (const Place note = child(place, "note")) scalar(note);
 }

@@ -23,8 +23,6 @@ struct Place {
   explicit operator bool() const { return node != nullptr; }
 };
 
-std::string_view confidence_name(Confidence confidence);
-
 /// A name for an enumerated value: the words a key accepts.
 template <class Enum>
 struct Word {
