@@ -60,7 +60,7 @@ struct Graph {
 
 /// Multiply-accumulates of all contractions (Conv, MatMul, Gemm).
 std::int64_t mac_count(const Graph& graph);
-/// Elements of all trained constants that some operator reads or that were declared.
+/// Elements of all trained floating constants declared; one shared by several tensors counts once.
 std::int64_t parameter_count(const Graph& graph);
 
 }  // namespace switchyard::graph

@@ -263,6 +263,13 @@ float bf16_to_float(std::uint16_t code) { return decode_bf16(code); }
 double load_element(Format format, const std::byte* address) { return entry_of(format).load(address); }
 void store_element(Format format, std::byte* address, double value) { entry_of(format).store(address, value); }
 
+double rounded(Format format, double value) {
+  std::array<std::byte, sizeof(double)> bytes;
+  const FormatEntry& e = entry_of(format);
+  e.store(bytes.data(), value);
+  return e.load(bytes.data());
+}
+
 void decode_row(Format format, const std::byte* source, std::int64_t stride, float* out, std::int64_t count) {
   entry_of(format).decode(source, stride, out, count);
 }

@@ -46,6 +46,9 @@ double load_element(Format format, const std::byte* address);
 /// Rounds once from double into the format and stores it.
 void store_element(Format format, std::byte* address, double value);
 
+/// The nearest number of the format, by the rules above.
+double rounded(Format format, double value);
+
 /// count elements, `stride` elements apart, to fp32 (integers beyond 2^24 round).
 void decode_row(Format format, const std::byte* source, std::int64_t stride, float* out, std::int64_t count);
 /// The reverse; rounds each element once from fp32.

@@ -180,6 +180,7 @@ TEST(Format, RowsAgreeWithElementsAtEveryStrideAndAlignment) {
         for (std::int64_t i = 0; i < n; ++i) {
           const auto k = static_cast<std::size_t>(i);
           const double want = rounded_by_store(info.format, values[k]);
+          expect_same(rounded(info.format, values[k]), want, values[k]);
           expect_same(load_element(info.format, bytes.data() + shift + i * stride * info.bytes), want, values[k]);
           expect_same(back[k], static_cast<float>(want), values[k]);
         }

@@ -1,0 +1,31 @@
+#include "graph/graph.h"
+
+#include <set>
+
+#include "support/check.h"
+
+namespace switchyard::graph {
+
+std::int64_t mac_count(const Graph& graph) {
+  std::int64_t sum = 0;
+  for (const Op& op : graph.ops) {
+    for (const numerics::Nest& nest : op.nests) {
+      if (!nest.is_contraction()) continue;
+      SY_CHECK(!__builtin_add_overflow(sum, nest.points(), &sum), "more than 2^63 multiply-accumulates");
+    }
+  }
+  return sum;
+}
+
+std::int64_t parameter_count(const Graph& graph) {
+  std::int64_t sum = 0;
+  std::set<const numerics::Constant*> counted;  // two tensors may share one constant
+  for (const Tensor& tensor : graph.tensors) {
+    if (tensor.role != Role::constant || !tensor.trained || !numerics::format_info(tensor.format).floating) continue;
+    if (tensor.constant && !counted.insert(tensor.constant.get()).second) continue;
+    SY_CHECK(!__builtin_add_overflow(sum, numerics::element_count(tensor.shape), &sum), "more than 2^63 parameters");
+  }
+  return sum;
+}
+
+}  // namespace switchyard::graph
