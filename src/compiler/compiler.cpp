@@ -1,0 +1,170 @@
+#include "compiler/compiler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "chip/query.h"
+#include "compiler/bound.h"
+#include "compiler/canonicalise.h"
+#include "compiler/emit.h"
+#include "compiler/kernel.h"
+#include "compiler/layout.h"
+#include "compiler/mapping.h"
+#include "compiler/plan.h"
+
+namespace switchyard::compiler {
+namespace {
+
+using graph::TensorId;
+using program::BufferRole;
+
+/// Tensors a kernel touches become buffers; returns the buffer of each tensor.
+std::vector<program::BufferId> make_buffers(const graph::Graph& g, const std::vector<Kernel>& kernels,
+                                            const std::vector<std::vector<int>>& layouts, chip::MemoryId memory,
+                                            program::Program& program) {
+  std::vector<program::BufferId> of(g.tensors.size());
+  const auto add = [&](TensorId id) {
+    if (of[id.index()].valid()) return;
+    const graph::Tensor& t = g.tensor(id);
+    program::Buffer b;
+    b.name = t.name;
+    b.memory = memory;
+    b.format = t.format;
+    b.shape = t.shape;
+    b.order = layouts[id.index()];
+    for (std::size_t i = 0; i < g.inputs.size(); ++i)
+      if (g.inputs[i] == id) b.role = BufferRole::input, b.index = static_cast<int>(i);
+    for (std::size_t i = 0; i < g.outputs.size(); ++i)
+      if (g.outputs[i] == id) b.role = BufferRole::output, b.index = static_cast<int>(i);
+    if (t.role == graph::Role::constant) {
+      b.role = BufferRole::constant;
+      b.lifetime = program::Lifetime::persistent;
+      b.constant = t.constant;
+    }
+    program.buffers.push_back(std::move(b));
+    of[id.index()] = program::BufferId(program.buffers.size() - 1);
+  };
+  for (TensorId t : g.inputs) add(t);
+  for (TensorId t : g.outputs) add(t);
+  for (const Kernel& k : kernels)
+    for (const KernelOperand& o : k.operands) add(o.tensor);
+  return of;
+}
+
+Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, const chip::Chip& chip) {
+  Failure failure{FailureKind::unsupported, {}, {}};
+  std::set<numerics::Format> reported;
+  for (const Kernel& k : kernels)
+    for (const KernelOperand& o : k.operands) {
+      const auto f = g.tensor(o.tensor).format;
+      const auto& native = chip.formats.native;
+      if (std::find(native.begin(), native.end(), f) != native.end() || !reported.insert(f).second) continue;
+      std::string names;
+      for (auto n : native) names += fmt::format("{}{}", names.empty() ? "" : ", ", numerics::format_name(n));
+      Diagnostic d{
+          "compile/unsupported-format",
+          fmt::format("{} does not store {} (tensor '{}' of '{}')", chip.name, numerics::format_name(f), g.tensor(o.tensor).name, k.name),
+          {},
+          {},
+          fmt::format("its formats are {}: choose one with --precision", names),
+          {}};
+      failure.diagnostics.push_back(std::move(d));
+    }
+  if (failure.diagnostics.empty()) return Done{};
+  return failure;
+}
+
+std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& chip) {
+  std::string text;
+  for (std::size_t d = 0; d < kernel.dims.size(); ++d) {
+    if (kernel.dims[d].extent <= 1) continue;
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kernel.dims[d].name, kernel.dims[d].extent);
+    const std::int64_t block = m.trips[d] * m.tile[d], split = kernel.dims[d].reduction ? 1 : (kernel.dims[d].extent + block - 1) / block;
+    if (split > 1) text += fmt::format(" = {} instances", split);
+    if (m.trips[d] > 1) text += fmt::format("{}{} tiles", split > 1 ? " x " : " = ", m.trips[d]);
+    if (split > 1 || m.trips[d] > 1) text += fmt::format(" of {}", m.tile[d]);
+  }
+  text += fmt::format("; unit {}", chip.units[m.unit.index()].name);
+  if (m.epilogue_unit.valid()) text += fmt::format(", epilogue on {}", chip.units[m.epilogue_unit.index()].name);
+  return text + fmt::format("; {} bytes of scratchpad; estimate {:.2f} us ({})", m.storage, m.seconds * 1e6, m.why);
+}
+
+void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Mapping>& mappings, const chip::Chip& chip,
+                    program::Labels& labels) {
+  bool has_matrix = false;
+  for (const auto& u : chip.units) has_matrix = has_matrix || u.kind == chip::UnitKind::matrix;
+  std::set<std::string> said;
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    if (!kernels[k].contraction) continue;
+    const auto& unit = chip.units[mappings[k].unit.index()];
+    const auto format = g.tensor(kernels[k].operands.front().tensor).format;
+    bool native = false;
+    for (const auto& u : chip.units)
+      native = native || (u.kind == chip::UnitKind::matrix && chip::find_rate(u, chip::OpClass::contract, format));
+    if (has_matrix && !native)
+      said.insert(fmt::format("no matrix unit of {} multiplies {}: contractions run on its {} unit '{}'", chip.name,
+                              numerics::format_name(format), unit.kind == chip::UnitKind::vector ? "vector" : "transform", unit.name));
+  }
+  labels.notes.assign(said.begin(), said.end());
+}
+
+}  // namespace
+
+Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options) {
+  Compiled out;
+  SY_TRY(const Machine machine, describe_machine(*chip));
+  program::Labels& labels = out.program.labels;
+  labels.model = model.name;
+  labels.ops = static_cast<std::int64_t>(model.ops.size());
+  labels.macs = graph::mac_count(model);
+  labels.parameters = graph::parameter_count(model);
+  labels.precision = numerics::format_name(options.precision);
+  for (TensorId t : model.inputs) labels.input_formats.emplace_back(numerics::format_name(model.tensor(t).format));
+  for (TensorId t : model.outputs) labels.output_formats.emplace_back(numerics::format_name(model.tensor(t).format));
+
+  // The passes, in order.
+  out.graph = canonicalise(model, options.precision, out.decisions);
+  const graph::Graph& g = out.graph;
+  const std::vector<Kernel> kernels = make_kernels(g);
+  out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});
+  SY_TRY([[maybe_unused]] Done formats, check_formats(g, kernels, *chip));
+  const auto layouts = choose_layouts(g, kernels);
+
+  std::vector<Mapping> mappings;
+  Failure failure{FailureKind::unsupported, {}, {}};
+  for (const Kernel& k : kernels) {
+    Result<Mapping> mapping = choose_mapping(machine, g, k, layouts, options.effort);
+    if (!mapping) {  // all reasons, not only the first
+      const Failure& f = mapping.failure();
+      failure.diagnostics.insert(failure.diagnostics.end(), f.diagnostics.begin(), f.diagnostics.end());
+      failure.infeasible.insert(failure.infeasible.end(), f.infeasible.begin(), f.infeasible.end());
+      continue;
+    }
+    out.decisions.push_back({k.name, describe(k, mapping.value(), *chip)});
+    mappings.push_back(std::move(mapping).value());
+  }
+  if (!failure.diagnostics.empty()) return failure;
+
+  program::Program& program = out.program;
+  program.chip = chip;
+  const auto buffers = make_buffers(g, kernels, layouts, machine.off_chip, program);
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    program::Context context = emit_context(machine, g, kernels[k], mappings[k], layouts, buffers);
+    if (k > 0) context.after.push_back(program::ContextId(k - 1));
+    context.bound = kernel_bound(*chip, g, kernels[k]);
+    program.contexts.push_back(std::move(context));
+    ContextMap map;
+    map.ops = kernels[k].ops;
+    for (const KernelOperand& o : kernels[k].operands) (o.write ? map.writes : map.reads).emplace_back(o.tensor, buffers[o.tensor.index()]);
+    out.contexts.push_back(std::move(map));
+  }
+  SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
+  labels.lower_bound = model_bound(*chip, g);
+  labels.peak_bound = model_peak_bound(*chip, g);
+  note_fallbacks(g, kernels, mappings, *chip, labels);
+  return out;
+}
+
+}  // namespace switchyard::compiler

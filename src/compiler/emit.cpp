@@ -1,0 +1,407 @@
+#include "compiler/emit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "chip/query.h"
+#include "support/check.h"
+
+namespace switchyard::compiler {
+namespace {
+
+using numerics::Affine;
+using program::Actor;
+using program::ActorId;
+using program::ActorKind;
+using program::Channel;
+using program::Port;
+using program::Token;
+
+class Emitter {
+ public:
+  Emitter(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& mapping,
+          const std::vector<std::vector<int>>& layouts, const std::vector<program::BufferId>& buffers)
+      : machine_(machine), chip_(*machine.chip), g_(g), kernel_(kernel), mapping_(mapping), layouts_(layouts), buffers_(buffers) {
+    next_ = chip::usable_range(chip_.memories[machine.scratchpad.index()]).begin;
+    next_accumulator_ =
+        machine.accumulators == machine.scratchpad ? 0 : chip::usable_range(chip_.memories[machine.accumulators.index()]).begin;
+  }
+
+  program::Context run() {
+    context_.name = kernel_.name;
+    context_.ops = kernel_.nodes;
+    make_array();
+    if (is_plain_move())
+      emit_move();
+    else
+      emit_compute();
+    return std::move(context_);
+  }
+
+ private:
+  // -------------------------------------------------------------------------------------------------- instances and loops
+  void make_array() {
+    program::Array array;
+    array.name = "tiles";
+    array.component = machine_.component;
+    array.dynamic = machine_.grid;
+    coordinate_.assign(kernel_.dims.size(), -1);
+    std::int64_t count = 1;
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
+      if (kernel_.dims[d].reduction) continue;
+      const std::int64_t block = mapping_.trips[d] * mapping_.tile[d];
+      const std::int64_t n = (kernel_.dims[d].extent + block - 1) / block;
+      if (n <= 1) continue;
+      coordinate_[d] = static_cast<int>(array.shape.size());
+      array.shape.push_back(n);
+      count *= n;
+    }
+    if (array.shape.empty()) array.shape.push_back(1);
+    if (!machine_.grid) {
+      SY_CHECK(count <= static_cast<std::int64_t>(machine_.components.size()), "a listed array needs a component for each instance");
+      array.components.assign(machine_.components.begin(), machine_.components.begin() + count);
+    }
+    coordinates_ = static_cast<int>(array.shape.size());
+    context_.arrays.push_back(std::move(array));
+  }
+
+  /// First index of each dim's tile, over the coordinates and the given loops (dims, outermost first).
+  [[nodiscard]] Affine offset(std::size_t d, const std::vector<int>& loops) const {
+    Affine f;
+    if (coordinate_[d] >= 0) f = f + numerics::affine_variable(coordinate_[d], mapping_.trips[d] * mapping_.tile[d]);
+    for (std::size_t l = 0; l < loops.size(); ++l)
+      if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(coordinates_ + static_cast<int>(l), mapping_.tile[d]);
+    return f;
+  }
+
+  [[nodiscard]] std::vector<program::Loop> loops_of(const std::vector<int>& dims) const {
+    std::vector<program::Loop> loops;
+    for (int d : dims)
+      loops.push_back({kernel_.dims[static_cast<std::size_t>(d)].name + "_t", mapping_.trips[static_cast<std::size_t>(d)],
+                       kernel_.dims[static_cast<std::size_t>(d)].reduction ? numerics::LoopKind::reduction : numerics::LoopKind::parallel});
+    return loops;
+  }
+
+  [[nodiscard]] static std::vector<int> without(const std::vector<int>& loops, const std::vector<bool>& kept) {
+    std::vector<int> out;
+    for (std::size_t l = 0; l < loops.size(); ++l)
+      if (!kept[l]) out.push_back(loops[l]);
+    return out;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- tokens
+  [[nodiscard]] Token token_of(const KernelOperand& o) const {
+    Token t;
+    t.format = g_.tensor(o.tensor).format;
+    t.shape = token_shape(o, mapping_.tile);
+    t.order = layouts_[o.tensor.index()];
+    if (!t.shape.empty() && !o.write)
+      t.pad = token_pad(chip_.units[mapping_.unit.index()], kernel_.contraction && !o.epilogue,
+                        t.shape[static_cast<std::size_t>(t.order.back())]);
+    return t;
+  }
+
+  /// Index within the token: the tile's own indices, shifted so that falling coefficients stay inside.
+  [[nodiscard]] std::vector<Affine> local_index(const KernelOperand& o) const {
+    std::vector<Affine> out;
+    for (const Affine& f : o.index) {
+      Affine local;
+      for (const auto& t : f.terms) {
+        local = local + numerics::affine_variable(t.variable, t.coefficient);
+        if (t.coefficient < 0)
+          local = local + numerics::affine_constant(-t.coefficient * (mapping_.tile[static_cast<std::size_t>(t.variable)] - 1));
+      }
+      out.push_back(local);
+    }
+    return out;
+  }
+
+  [[nodiscard]] program::BufferAccess access_of(const KernelOperand& o, const std::vector<int>& loops) const {
+    program::BufferAccess a;
+    a.buffer = buffers_[o.tensor.index()];
+    a.fill = o.fill.value_or(0);
+    const auto& shape = g_.tensor(o.tensor).shape;
+    for (std::size_t d = 0; d < o.index.size(); ++d) {
+      Affine start = numerics::affine_constant(o.index[d].constant);
+      for (const auto& t : o.index[d].terms) {
+        const auto v = static_cast<std::size_t>(t.variable);
+        start = start + offset(v, loops) * t.coefficient;
+        if (t.coefficient < 0) start = start + numerics::affine_constant(t.coefficient * (mapping_.tile[v] - 1));
+      }
+      a.start.push_back(start);
+      std::array<std::int64_t, 2> region{0, shape[d]};
+      // A part of a larger tensor: ragged tiles must not spill into the next part.
+      if (o.write && o.index[d].terms.size() == 1 && o.index[d].terms[0].coefficient == 1)
+        region = {o.index[d].constant, o.index[d].constant + kernel_.dims[static_cast<std::size_t>(o.index[d].terms[0].variable)].extent};
+      if (o.write && o.index[d].terms.empty()) region = {o.index[d].constant, o.index[d].constant + 1};
+      a.region.push_back(region);
+    }
+    return a;
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- storage
+  void place(Channel& c, const Token& token, std::int64_t depth) {
+    c.depth = depth;
+    c.memory = machine_.scratchpad;
+    c.bytes = depth * token.bytes();
+    c.offset = allocate(next_, machine_.scratchpad, c.bytes);
+  }
+  std::int64_t allocate(std::int64_t& next, chip::MemoryId memory, std::int64_t bytes) const {
+    const std::int64_t alignment = std::max<std::int64_t>(1, chip_.memories[memory.index()].alignment);
+    const std::int64_t at = (next + alignment - 1) / alignment * alignment;
+    next = at + bytes;
+    return at;
+  }
+
+  void connect(const std::string& name, ActorId from, int from_port, ActorId to, int to_port, std::int64_t depth) {
+    Channel c;
+    c.name = name;
+    c.from = {from, from_port};
+    c.to.push_back({{to, to_port}, {}});
+    for (int i = 0; i < coordinates_; ++i) c.relation.coordinates.push_back({numerics::affine_variable(i), 0});
+    place(c, context_.actors[from.index()].ports[static_cast<std::size_t>(from_port)].token, depth);
+    context_.channels.push_back(std::move(c));
+  }
+
+  std::optional<program::Route> route(const chip::Mover& mover, bool from_memory) const {
+    const chip::Memory& memory = chip_.memories[machine_.off_chip.index()];
+    const auto network = mover.network ? mover.network : memory.network;
+    if (!network) return std::nullopt;
+    program::Route r;
+    r.network = *network;
+    const chip::Network& n = chip_.networks[network->index()];
+    if (n.topology == chip::Topology::crossbar) return r;
+    for (std::uint32_t component : context_.arrays[0].components) {
+      const std::uint32_t port = chip::nearest_port(chip_, memory, component);
+      r.paths.push_back(from_memory ? chip::default_route(chip_, n, port, component) : chip::default_route(chip_, n, component, port));
+    }
+    return r;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- actors
+  Actor move_actor(const std::string& name, const KernelOperand& o, const std::vector<int>& loops) {
+    Actor a;
+    a.name = name;
+    a.kind = ActorKind::move;
+    a.array = program::ArrayId(std::size_t{0});
+    a.mover = o.write ? machine_.store : machine_.load;
+    a.loops = loops_of(loops);
+    Port p;
+    p.name = o.write ? "in" : "out";
+    p.input = o.write;
+    p.token = token_of(o);
+    p.kept.assign(loops.size(), false);
+    a.ports.push_back(std::move(p));
+    (o.write ? a.destination : a.source) = access_of(o, loops);
+    a.route = route(chip_.movers[a.mover.index()], !o.write);
+    a.ops = kernel_.nodes;
+    return a;
+  }
+
+  ActorId add(Actor actor) {
+    context_.actors.push_back(std::move(actor));
+    return ActorId(context_.actors.size() - 1);
+  }
+
+  [[nodiscard]] std::string load_name(std::size_t i) const { return fmt::format("load{}", i); }
+
+  /// Nothing is computed and both boxes have one form: the mover's token goes straight back.
+  [[nodiscard]] bool is_plain_move() const {
+    if (!kernel_.copy || kernel_.operands.size() != 2) return false;
+    const KernelOperand &in = kernel_.operands[0], &out = kernel_.operands[1];
+    if (in.fill || in.index.size() != out.index.size() || g_.tensor(in.tensor).format != g_.tensor(out.tensor).format) return false;
+    if (layouts_[in.tensor.index()] != layouts_[out.tensor.index()]) return false;
+    for (std::size_t d = 0; d < in.index.size(); ++d)
+      if (in.index[d].terms != out.index[d].terms) return false;
+    return true;
+  }
+
+  void emit_move() {
+    const auto loops = mapping_.order;
+    const ActorId load = add(move_actor("load", kernel_.operands[0], loops));
+    Actor out = move_actor("store", kernel_.operands[1], loops);
+    out.ports[0].token = context_.actors[load.index()].ports[0].token;
+    const ActorId store = add(std::move(out));
+    connect("copied", load, 0, store, 0, std::max<std::int64_t>(2, mapping_.depth[0]));
+  }
+
+  void emit_compute() {
+    const std::vector<int>& loops = mapping_.order;
+    std::vector<int> outer;
+    std::vector<bool> is_reduction(loops.size());
+    for (std::size_t l = 0; l < loops.size(); ++l) {
+      is_reduction[l] = kernel_.dims[static_cast<std::size_t>(loops[l])].reduction;
+      if (!is_reduction[l]) outer.push_back(loops[l]);
+    }
+    const bool apart = mapping_.epilogue_unit.valid();
+    port_of_.assign(kernel_.operands.size(), {-1, -1});
+
+    Actor main;
+    main.name = kernel_.contraction ? "multiply" : "compute";
+    main.array = program::ArrayId(std::size_t{0});
+    main.unit = mapping_.unit;
+    main.ops = kernel_.nodes;
+    main.loops = loops_of(loops);
+    main.dims = dims_of(loops);
+    Actor epilogue = main;
+    if (apart) {
+      epilogue.name = "epilogue";
+      epilogue.unit = mapping_.epilogue_unit;
+      epilogue.loops = loops_of(outer);
+      epilogue.dims = dims_of(outer);
+    }
+    for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+      const KernelOperand& o = kernel_.operands[i];
+      const bool in_epilogue = apart && o.epilogue;
+      add_port(in_epilogue ? epilogue : main, i, in_epilogue ? outer : loops);
+      port_of_[i].first = in_epilogue ? 1 : 0;
+    }
+    int accumulator_out = -1, accumulator_in = -1;
+    if (apart) {
+      Port p;
+      p.name = "sums";
+      p.input = false;
+      p.token = local_token(kernel_.locals[0]);
+      p.kept = is_reduction;
+      accumulator_out = static_cast<int>(main.ports.size());
+      main.ports.push_back(p);
+      p.input = true;
+      p.kept.assign(outer.size(), false);
+      accumulator_in = static_cast<int>(epilogue.ports.size());
+      epilogue.ports.push_back(p);
+    }
+    for (const KernelLocal& l : kernel_.locals) {
+      program::State s;
+      s.name = l.name;
+      s.token = local_token(l);
+      s.initial = l.initial;
+      s.kept = l.accumulator ? is_reduction : std::vector<bool>(loops.size(), false);
+      s.memory = machine_.accumulators;
+      s.bytes = s.token.bytes();
+      s.offset = allocate(machine_.accumulators == machine_.scratchpad ? next_ : next_accumulator_, machine_.accumulators, s.bytes);
+      main.states.push_back(std::move(s));
+    }
+    program::Guard last;
+    for (std::size_t l = 0; l < loops.size(); ++l)
+      if (is_reduction[l]) last.push_back({static_cast<int>(l), -1, program::IndexRange::kToEnd});
+    for (const KernelStatement& s : kernel_.statements) {
+      if (!s.epilogue || !apart) {
+        main.statements.push_back(statement(s, static_cast<int>(main.ports.size()), -1, s.epilogue ? last : program::Guard{}));
+        continue;
+      }
+      KernelStatement hand_over;  // the sums leave the matrix unit as they are
+      hand_over.dims = s.dims;
+      hand_over.kinds = s.kinds;
+      program::Statement copy = statement(hand_over, static_cast<int>(main.ports.size()), -1, last, true);
+      std::vector<Affine> index;
+      for (int d : kernel_.locals[0].dims) index.push_back(numerics::affine_variable(d));
+      copy.reads.push_back({static_cast<int>(main.ports.size()), index, {}});
+      copy.expression = numerics::expr_input(0);
+      copy.write = {accumulator_out, index, {}};
+      main.statements.push_back(std::move(copy));
+      epilogue.statements.push_back(statement(s, static_cast<int>(epilogue.ports.size()), accumulator_in, {}));
+    }
+    const ActorId main_id = add(std::move(main));
+    ActorId epilogue_id;
+    if (apart) {
+      epilogue_id = add(std::move(epilogue));
+      connect("sums", main_id, accumulator_out, epilogue_id, accumulator_in, mapping_.accumulator_depth);
+    }
+    for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+      const KernelOperand& o = kernel_.operands[i];
+      const ActorId user = port_of_[i].first == 1 ? epilogue_id : main_id;
+      const std::vector<int>& user_loops = port_of_[i].first == 1 ? outer : loops;
+      const auto kept = kept_loops(o, user_loops, mapping_.resident[i]);
+      const ActorId mover = add(move_actor(o.write ? "store" : load_name(i), o, without(user_loops, kept)));
+      if (o.write)
+        connect(fmt::format("out{}", i), user, port_of_[i].second, mover, 0, mapping_.depth[i]);
+      else
+        connect(fmt::format("in{}", i), mover, 0, user, port_of_[i].second, mapping_.depth[i]);
+    }
+  }
+
+  [[nodiscard]] std::vector<program::Dim> dims_of(const std::vector<int>& loops) const {
+    std::vector<program::Dim> dims;
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
+      dims.push_back({kernel_.dims[d].name, mapping_.tile[d], kernel_.dims[d].extent, offset(d, loops)});
+    return dims;
+  }
+
+  void add_port(Actor& actor, std::size_t i, const std::vector<int>& loops) {
+    const KernelOperand& o = kernel_.operands[i];
+    Port p;
+    p.name = fmt::format("{}{}", o.write ? "y" : "x", i);
+    p.input = !o.write;
+    p.token = token_of(o);
+    p.kept = kept_loops(o, loops, mapping_.resident[i]);
+    port_of_[i].second = static_cast<int>(actor.ports.size());
+    actor.ports.push_back(std::move(p));
+  }
+
+  [[nodiscard]] Token local_token(const KernelLocal& l) const {
+    Token t;
+    const auto* rate =
+        chip::find_rate(chip_.units[mapping_.unit.index()], kernel_.contraction ? chip::OpClass::contract : chip::OpClass::map,
+                        g_.tensor(kernel_.operands.front().tensor).format);
+    t.format = rate ? rate->accumulate : numerics::Format::fp32;
+    for (int d : l.dims) {
+      t.order.push_back(static_cast<int>(t.shape.size()));
+      t.shape.push_back(mapping_.tile[static_cast<std::size_t>(d)]);
+    }
+    // Sums lie as the result does, so that rows of one are rows of the other.
+    for (const KernelOperand& o : kernel_.operands) {
+      if (!o.write || !l.accumulator) continue;
+      std::vector<int> order;
+      for (int dim : layouts_[o.tensor.index()])
+        for (const auto& term : o.index[static_cast<std::size_t>(dim)].terms) {
+          const auto at = std::find(l.dims.begin(), l.dims.end(), term.variable);
+          if (at != l.dims.end()) order.push_back(static_cast<int>(at - l.dims.begin()));
+        }
+      if (order.size() == t.order.size()) t.order = order;
+    }
+    return t;
+  }
+
+  /// Slots are ports, then states; local number 0 is the token `accumulator_port` in the epilogue's own actor.
+  [[nodiscard]] program::Statement statement(const KernelStatement& s, int ports, int accumulator_port, program::Guard guard,
+                                             bool bare = false) const {
+    program::Statement out;
+    out.guard = std::move(guard);
+    out.dims = s.dims;
+    out.kinds = s.kinds;
+    if (bare) return out;
+    const auto access = [&](const KernelAccess& a) -> numerics::Access {
+      if (a.local) return {accumulator_port >= 0 ? accumulator_port : ports + a.number, a.index, {}};
+      return {port_of_[static_cast<std::size_t>(a.number)].second, local_index(kernel_.operands[static_cast<std::size_t>(a.number)]), {}};
+    };
+    for (const KernelAccess& r : s.reads) out.reads.push_back(access(r));
+    out.expression = s.expression;
+    out.combiner = s.combiner;
+    out.write = access(s.write);
+    return out;
+  }
+
+  const Machine& machine_;
+  const chip::Chip& chip_;
+  const graph::Graph& g_;
+  const Kernel& kernel_;
+  const Mapping& mapping_;
+  const std::vector<std::vector<int>>& layouts_;
+  const std::vector<program::BufferId>& buffers_;
+  program::Context context_;
+  std::vector<int> coordinate_;
+  int coordinates_ = 0;
+  std::int64_t next_ = 0, next_accumulator_ = 0;
+  std::vector<std::pair<int, int>> port_of_;  ///< per operand: actor (0 main, 1 epilogue), port
+};
+
+}  // namespace
+
+program::Context emit_context(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& mapping,
+                              const std::vector<std::vector<int>>& layouts, const std::vector<program::BufferId>& buffers) {
+  return Emitter(machine, g, kernel, mapping, layouts, buffers).run();
+}
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,245 @@
+#include "compiler/kernel.h"
+
+#include <algorithm>
+#include <map>
+
+#include "support/check.h"
+
+namespace switchyard::compiler {
+namespace {
+
+using graph::Graph;
+using graph::Op;
+using graph::OpId;
+using graph::TensorId;
+using numerics::Access;
+using numerics::Affine;
+using numerics::LoopKind;
+using numerics::Nest;
+
+int operand_number(Kernel& kernel, KernelOperand operand) {
+  for (std::size_t i = 0; i < kernel.operands.size(); ++i) {
+    KernelOperand& o = kernel.operands[i];
+    if (o.tensor == operand.tensor && o.index == operand.index && o.fill == operand.fill && o.write == operand.write) {
+      o.epilogue = o.epilogue && operand.epilogue;
+      return static_cast<int>(i);
+    }
+  }
+  kernel.operands.push_back(std::move(operand));
+  return static_cast<int>(kernel.operands.size()) - 1;
+}
+
+std::vector<Affine> rename(const std::vector<Affine>& index, const std::vector<Affine>& with) {
+  std::vector<Affine> out;
+  for (const Affine& f : index) out.push_back(numerics::substitute(f, with));
+  return out;
+}
+
+/// The epilogue: a map over the result of a reduction, reading it as it was written.
+struct Epilogue {
+  const Op* op = nullptr;
+  OpId id;
+};
+
+bool reads_as_written(const Nest& map, const Access& read, const Nest& producer, const numerics::Shape& shape) {
+  // Each dimension of the tensor is one loop of the map, whole; and the producer writes all of it.
+  if (read.fill || read.index.size() != map.loops.size()) return false;
+  std::vector<bool> seen(map.loops.size(), false);
+  for (std::size_t d = 0; d < read.index.size(); ++d) {
+    const int v = read.index[d].as_variable();
+    if (v < 0 || seen[static_cast<std::size_t>(v)] || map.loops[static_cast<std::size_t>(v)].extent != shape[d]) return false;
+    seen[static_cast<std::size_t>(v)] = true;
+  }
+  std::int64_t points = 1;
+  for (const auto& l : producer.loops)
+    if (l.kind == LoopKind::parallel) points *= l.extent;
+  return points == numerics::element_count(shape);
+}
+
+Kernel kernel_of_nest(const Graph& g, OpId id, const Epilogue& epilogue) {
+  const Op& op = g.ops[id.index()];
+  const Nest& nest = op.nests[0];
+  Kernel kernel;
+  kernel.name = op.name;
+  kernel.ops.push_back(id);
+  kernel.nodes = op.nodes;
+  bool has_reduction = false;
+  for (const auto& l : nest.loops) {
+    const bool reduction = l.kind != LoopKind::parallel;
+    has_reduction = has_reduction || reduction;
+    kernel.dims.push_back({l.name, l.extent, !reduction, reduction});
+  }
+  KernelStatement main;
+  for (std::size_t l = 0; l < nest.loops.size(); ++l) {
+    main.dims.push_back(static_cast<int>(l));
+    main.kinds.push_back(nest.loops[l].kind);
+  }
+  for (const Access& r : nest.reads)
+    main.reads.push_back(
+        {false, operand_number(kernel, {op.operands[static_cast<std::size_t>(r.slot)], r.index, r.fill, false, false}), {}});
+  main.expression = nest.expression;
+  main.combiner = nest.combiner;
+  kernel.contraction = nest.is_contraction();
+  if (kernel.contraction) kernel.macs = nest.points();
+  if (!has_reduction) {
+    main.combiner = numerics::Combiner::none;
+    main.write = {false, operand_number(kernel, {op.results[0], nest.write.index, {}, true, false}), {}};
+    kernel.copy = nest.is_copy();
+    kernel.statements.push_back(std::move(main));
+    return kernel;
+  }
+  KernelLocal accumulator{"acc", {}, true, numerics::combiner_identity(nest.combiner)};
+  std::vector<Affine> local_index;
+  for (std::size_t l = 0; l < nest.loops.size(); ++l) {
+    if (nest.loops[l].kind != LoopKind::parallel) continue;
+    accumulator.dims.push_back(static_cast<int>(l));
+    local_index.push_back(numerics::affine_variable(static_cast<int>(l)));
+  }
+  main.write = {true, 0, local_index};
+  KernelStatement out;
+  out.epilogue = true;
+  out.dims = accumulator.dims;
+  out.kinds.assign(out.dims.size(), LoopKind::parallel);
+  kernel.locals.push_back(accumulator);
+  if (!epilogue.op) {
+    out.reads.push_back({true, 0, local_index});
+    out.expression = numerics::expr_input(0);
+    out.write = {false, operand_number(kernel, {op.results[0], nest.write.index, {}, true, true}), {}};
+  } else {
+    const Nest& map = epilogue.op->nests[0];
+    // Loop of the map -> index over the group's dims, through the tensor between them.
+    std::vector<Affine> with(map.loops.size());
+    for (const Access& r : map.reads)
+      if (epilogue.op->operands[static_cast<std::size_t>(r.slot)] == op.results[0])
+        for (std::size_t d = 0; d < r.index.size(); ++d) with[static_cast<std::size_t>(r.index[d].as_variable())] = nest.write.index[d];
+    for (const Access& r : map.reads) {
+      const TensorId t = epilogue.op->operands[static_cast<std::size_t>(r.slot)];
+      if (t == op.results[0])
+        out.reads.push_back({true, 0, local_index});
+      else
+        out.reads.push_back({false, operand_number(kernel, {t, rename(r.index, with), r.fill, false, true}), {}});
+    }
+    out.expression = map.expression;
+    out.write = {false, operand_number(kernel, {epilogue.op->results[0], rename(map.write.index, with), {}, true, true}), {}};
+    kernel.ops.push_back(epilogue.id);
+    for (const std::string& n : epilogue.op->nodes)
+      if (std::find(kernel.nodes.begin(), kernel.nodes.end(), n) == kernel.nodes.end()) kernel.nodes.push_back(n);
+  }
+  kernel.statements.push_back(std::move(main));
+  kernel.statements.push_back(std::move(out));
+  return kernel;
+}
+
+/// A composite operator (softmax, normalisation): loops of equal name are one; those parallel in every nest may be split.
+Kernel kernel_of_composite(const Graph& g, OpId id) {
+  const Op& op = g.ops[id.index()];
+  Kernel kernel;
+  kernel.name = op.name;
+  kernel.ops.push_back(id);
+  kernel.nodes = op.nodes;
+  std::map<std::string, int> number;
+  std::vector<std::size_t> nests_with;
+  for (const Nest& nest : op.nests)
+    for (const auto& l : nest.loops) {
+      const auto [it, fresh] = number.try_emplace(l.name, static_cast<int>(kernel.dims.size()));
+      if (fresh) {
+        kernel.dims.push_back({l.name, l.extent, true, false});
+        nests_with.push_back(0);
+      }
+      const auto d = static_cast<std::size_t>(it->second);
+      SY_CHECK(kernel.dims[d].extent == l.extent, "loops of one name must have one extent in a composite operator");
+      ++nests_with[d];
+      if (l.kind != LoopKind::parallel) kernel.dims[d].parallel = false;
+    }
+  for (std::size_t d = 0; d < kernel.dims.size(); ++d)
+    if (nests_with[d] != op.nests.size()) kernel.dims[d].parallel = false;
+  for (const auto& local : op.locals) kernel.locals.push_back({local.name, {}, false, 0});
+  const int first_result = static_cast<int>(op.operands.size()), first_local = op.local_slot(0);
+  for (const Nest& nest : op.nests) {
+    std::vector<Affine> with;
+    KernelStatement s;
+    for (const auto& l : nest.loops) {
+      with.push_back(numerics::affine_variable(number[l.name]));
+      s.dims.push_back(number[l.name]);
+      s.kinds.push_back(l.kind);
+    }
+    const auto access = [&](const Access& a, bool write) -> KernelAccess {
+      std::vector<Affine> index = rename(a.index, with);
+      if (a.slot >= first_local) {
+        KernelLocal& local = kernel.locals[static_cast<std::size_t>(a.slot - first_local)];
+        std::vector<int> dims;
+        for (const Affine& f : index) dims.push_back(f.as_variable());
+        if (write) {
+          local.dims = dims;
+          local.initial = numerics::combiner_identity(nest.combiner);
+        }
+        SY_CHECK(std::find(dims.begin(), dims.end(), -1) == dims.end() || !write, "locals are written by plain loop indices");
+        return {true, a.slot - first_local, index};
+      }
+      const bool result = a.slot >= first_result;
+      const TensorId t =
+          result ? op.results[static_cast<std::size_t>(a.slot - first_result)] : op.operands[static_cast<std::size_t>(a.slot)];
+      return {false, operand_number(kernel, {t, index, a.fill, result, false}), {}};
+    };
+    for (const Access& r : nest.reads) s.reads.push_back(access(r, false));
+    s.expression = nest.expression;
+    s.combiner = nest.combiner;
+    bool reduces = false;
+    for (LoopKind k : s.kinds) reduces = reduces || k != LoopKind::parallel;
+    if (!reduces) s.combiner = numerics::Combiner::none;
+    s.write = access(nest.write, true);
+    if (nest.is_contraction()) kernel.macs += nest.points();
+    kernel.statements.push_back(std::move(s));
+  }
+  return kernel;
+}
+
+}  // namespace
+
+std::vector<Kernel> make_kernels(const Graph& g) {
+  std::vector<std::vector<std::size_t>> readers(g.tensors.size());
+  std::vector<int> writers(g.tensors.size(), 0);
+  std::vector<bool> is_output(g.tensors.size(), false);
+  for (std::size_t o = 0; o < g.ops.size(); ++o) {
+    for (TensorId t : g.ops[o].operands) readers[t.index()].push_back(o);
+    for (TensorId t : g.ops[o].results) ++writers[t.index()];
+  }
+  for (TensorId t : g.outputs) is_output[t.index()] = true;
+
+  // A kernel runs where the last of its operators stands, so that every other operand is ready.
+  std::vector<int> absorbed_into(g.ops.size(), -1);
+  std::vector<int> epilogue_of(g.ops.size(), -1);
+  for (std::size_t o = 0; o < g.ops.size(); ++o) {
+    const Op& op = g.ops[o];
+    if (op.nests.size() != 1 || op.results.size() != 1 || !op.locals.empty()) continue;
+    bool reduces = false;
+    for (const auto& l : op.nests[0].loops) reduces = reduces || l.kind != LoopKind::parallel;
+    const TensorId t = op.results[0];
+    if (!reduces || is_output[t.index()] || readers[t.index()].size() != 1 || writers[t.index()] != 1) continue;
+    const std::size_t m = readers[t.index()][0];
+    const Op& map = g.ops[m];
+    if (map.nests.size() != 1 || map.results.size() != 1 || !map.locals.empty() || epilogue_of[m] >= 0) continue;
+    const Nest& nest = map.nests[0];
+    bool parallel = nest.combiner == numerics::Combiner::none, fits = true;
+    for (const auto& l : nest.loops) parallel = parallel && l.kind == LoopKind::parallel;
+    for (const Access& r : nest.reads)
+      if (map.operands[static_cast<std::size_t>(r.slot)] == t) fits = fits && reads_as_written(nest, r, op.nests[0], g.tensor(t).shape);
+    if (!parallel || !fits || nest.is_copy()) continue;
+    absorbed_into[o] = static_cast<int>(m);
+    epilogue_of[m] = static_cast<int>(o);
+  }
+  std::vector<Kernel> kernels;
+  for (std::size_t o = 0; o < g.ops.size(); ++o) {
+    if (absorbed_into[o] >= 0) continue;
+    const bool composite = g.ops[o].nests.size() != 1 || !g.ops[o].locals.empty() || g.ops[o].results.size() != 1;
+    if (composite)
+      kernels.push_back(kernel_of_composite(g, OpId(o)));
+    else if (epilogue_of[o] >= 0)
+      kernels.push_back(kernel_of_nest(g, OpId(static_cast<std::size_t>(epilogue_of[o])), {&g.ops[o], OpId(o)}));
+    else
+      kernels.push_back(kernel_of_nest(g, OpId(o), {}));
+  }
+  return kernels;
+}
+
+}  // namespace switchyard::compiler

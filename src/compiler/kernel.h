@@ -1,0 +1,69 @@
+// Kernel: one fused group of operators over one set of loops. The unit that is tiled, mapped and emitted as a context.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace switchyard::compiler {
+
+/// A loop of the group. Splittable loops may be cut into tiles and spread over components; the others stay whole in every tile.
+struct KernelDim {
+  std::string name;
+  std::int64_t extent = 1;
+  bool parallel = true;    ///< splittable in space and time
+  bool reduction = false;  ///< splittable in time only (partial sums stay)
+};
+
+/// A tensor access that crosses the edge of the group: one port of the emitted actor.
+struct KernelOperand {
+  graph::TensorId tensor;
+  std::vector<numerics::Affine> index;  ///< over the group's dims
+  std::optional<double> fill;
+  bool write = false;
+  bool epilogue = false;  ///< read only after the reduction has ended
+};
+
+/// Where a statement reads or writes: an operand or a local, indices over dims.
+struct KernelAccess {
+  bool local = false;
+  int number = 0;
+  std::vector<numerics::Affine> index;  ///< of a local; operands use their own
+};
+
+struct KernelStatement {
+  std::vector<int> dims;  ///< in loop order
+  std::vector<numerics::LoopKind> kinds;
+  std::vector<KernelAccess> reads;
+  numerics::Expression expression;
+  numerics::Combiner combiner = numerics::Combiner::none;
+  KernelAccess write;
+  bool epilogue = false;  ///< runs when the reduction has ended
+};
+
+struct KernelLocal {
+  std::string name;
+  std::vector<int> dims;     ///< its shape is the tile of these dims
+  bool accumulator = false;  ///< kept over the reduction's tiles
+  double initial = 0;
+};
+
+struct Kernel {
+  std::string name;
+  std::vector<graph::OpId> ops;
+  std::vector<std::string> nodes;
+  std::vector<KernelDim> dims;
+  std::vector<KernelOperand> operands;
+  std::vector<KernelLocal> locals;
+  std::vector<KernelStatement> statements;
+  std::int64_t macs = 0;
+  bool contraction = false;  ///< the first statement is a contraction
+  bool copy = false;         ///< nothing is computed
+  std::vector<std::string> written_parts;
+};
+
+/// Groups the operators of a canonical graph, in execution order: a reduction with its element-wise epilogue, a map, a composite, a copy.
+std::vector<Kernel> make_kernels(const graph::Graph& graph);
+
+}  // namespace switchyard::compiler
