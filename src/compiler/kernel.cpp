@@ -130,38 +130,64 @@ Kernel kernel_of_nest(const Graph& g, OpId id, const Epilogue& epilogue) {
   return kernel;
 }
 
-/// A composite operator (softmax, normalisation): loops of equal name are one; those parallel in every nest may be split.
+/// Loops of different nests that run along the same dimension of one tensor (or local) are one dim of the kernel: dims[nest][loop].
+std::vector<std::vector<int>> join_loops(const Op& op, Kernel& kernel) {
+  std::map<std::pair<int, std::size_t>, std::pair<int, std::int64_t>> dim_along;  // (slot, dimension) -> (dim, extent)
+  std::vector<std::vector<int>> dims;
+  for (const Nest& nest : op.nests) {
+    std::vector<int> of(nest.loops.size(), -1);
+    const auto along = [&](const Access& a, bool assign) {
+      for (std::size_t d = 0; d < a.index.size(); ++d) {
+        const int loop = a.index[d].as_variable();
+        if (loop < 0) continue;
+        const auto l = static_cast<std::size_t>(loop);
+        const auto at = dim_along.find({a.slot, d});
+        if (assign) {
+          if (at == dim_along.end() && of[l] >= 0) dim_along[{a.slot, d}] = {of[l], nest.loops[l].extent};
+        } else if (at != dim_along.end() && of[l] < 0 && at->second.second == nest.loops[l].extent &&
+                   std::find(of.begin(), of.end(), at->second.first) == of.end()) {
+          of[l] = at->second.first;
+        }
+      }
+    };
+    for (const Access& r : nest.reads) along(r, false);
+    along(nest.write, false);
+    for (std::size_t l = 0; l < of.size(); ++l) {
+      if (of[l] >= 0) continue;
+      of[l] = static_cast<int>(kernel.dims.size());
+      kernel.dims.push_back({nest.loops[l].name, nest.loops[l].extent, true, false});
+    }
+    for (const Access& r : nest.reads) along(r, true);
+    along(nest.write, true);
+    dims.push_back(std::move(of));
+  }
+  return dims;
+}
+
+/// A composite operator (softmax, normalisation): dims that are parallel in every nest may be split.
 Kernel kernel_of_composite(const Graph& g, OpId id) {
   const Op& op = g.ops[id.index()];
   Kernel kernel;
   kernel.name = op.name;
   kernel.ops.push_back(id);
   kernel.nodes = op.nodes;
-  std::map<std::string, int> number;
-  std::vector<std::size_t> nests_with;
-  for (const Nest& nest : op.nests)
-    for (const auto& l : nest.loops) {
-      const auto [it, fresh] = number.try_emplace(l.name, static_cast<int>(kernel.dims.size()));
-      if (fresh) {
-        kernel.dims.push_back({l.name, l.extent, true, false});
-        nests_with.push_back(0);
-      }
-      const auto d = static_cast<std::size_t>(it->second);
-      SY_CHECK(kernel.dims[d].extent == l.extent, "loops of one name must have one extent in a composite operator");
-      ++nests_with[d];
-      if (l.kind != LoopKind::parallel) kernel.dims[d].parallel = false;
-    }
+  const std::vector<std::vector<int>> joined = join_loops(op, kernel);
   for (std::size_t d = 0; d < kernel.dims.size(); ++d)
-    if (nests_with[d] != op.nests.size()) kernel.dims[d].parallel = false;
+    for (std::size_t n = 0; n < op.nests.size(); ++n) {
+      const auto at = std::find(joined[n].begin(), joined[n].end(), static_cast<int>(d));
+      const bool parallel = at != joined[n].end() && op.nests[n].loops[static_cast<std::size_t>(at - joined[n].begin())].kind == LoopKind::parallel;
+      kernel.dims[d].parallel = kernel.dims[d].parallel && parallel;
+    }
   for (const auto& local : op.locals) kernel.locals.push_back({local.name, {}, false, 0});
   const int first_result = static_cast<int>(op.operands.size()), first_local = op.local_slot(0);
-  for (const Nest& nest : op.nests) {
+  for (std::size_t n = 0; n < op.nests.size(); ++n) {
+    const Nest& nest = op.nests[n];
     std::vector<Affine> with;
     KernelStatement s;
-    for (const auto& l : nest.loops) {
-      with.push_back(numerics::affine_variable(number[l.name]));
-      s.dims.push_back(number[l.name]);
-      s.kinds.push_back(l.kind);
+    for (std::size_t l = 0; l < nest.loops.size(); ++l) {
+      with.push_back(numerics::affine_variable(joined[n][l]));
+      s.dims.push_back(joined[n][l]);
+      s.kinds.push_back(nest.loops[l].kind);
     }
     const auto access = [&](const Access& a, bool write) -> KernelAccess {
       std::vector<Affine> index = rename(a.index, with);

@@ -1,0 +1,91 @@
+// Laws of the whole line on random small models: any legal mapping gives the reference's values, time is above the bound, causes sum.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "chip/read.h"
+#include "compiler/compiler.h"
+#include "graph/evaluate.h"
+#include "graph/verify.h"
+#include "program/text.h"
+#include "program/verify.h"
+#include "random_graph.h"
+#include "simulation/execute.h"
+#include "simulation/timing.h"
+
+namespace switchyard {
+namespace {
+
+struct Case {
+  const char* name;
+  const char* chip;
+  std::vector<chip::Override> overrides;
+};
+
+std::shared_ptr<const chip::Chip> load(const Case& c) {
+  auto chip = chip::load_chip(c.chip, {SWITCHYARD_SOURCE_DIR "/chips"}, c.overrides);
+  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
+  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
+}
+
+class CompileLaws : public ::testing::TestWithParam<Case> {};
+
+TEST_P(CompileLaws, HoldOnRandomModels) {
+  const auto chip = load(GetParam());
+  ASSERT_TRUE(chip);
+  int executed = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    const testing::RandomModel model = testing::random_model(seed);
+    const auto checked = graph::verify(model.graph);
+    ASSERT_TRUE(checked.ok()) << format_failure(checked.failure());
+    const auto compiled = compiler::compile(model.graph, chip, {numerics::Format::fp32, 0, 1});
+    ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+    const program::Program& p = compiled.value().program;
+    const auto verified = program::verify(p);
+    ASSERT_TRUE(verified.ok()) << format_failure(verified.failure()) << program::print(p);
+
+    const auto run = simulation::execute(p, model.inputs, {1, {}});
+    ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+    const auto expected = graph::evaluate(model.graph, model.inputs);
+    ASSERT_EQ(run.value().outputs.size(), expected.size());
+    for (std::size_t o = 0; o < expected.size(); ++o) {
+      ASSERT_EQ(run.value().outputs[o].shape, expected[o].shape);
+      ASSERT_EQ(run.value().outputs[o].bytes, expected[o].bytes) << "output " << o;
+    }
+    const auto two = simulation::execute(p, model.inputs, {2, {}});
+    ASSERT_TRUE(two.ok());
+    for (std::size_t o = 0; o < expected.size(); ++o) ASSERT_EQ(two.value().outputs[o].bytes, expected[o].bytes) << "two threads";
+
+    const auto timed = simulation::time_program(p);
+    ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
+    const simulation::Timing& t = timed.value();
+    Picoseconds sum(0), shares = t.launch;
+    for (Picoseconds cause : t.attribution) sum += cause;
+    EXPECT_EQ(sum, t.latency);
+    EXPECT_GE(t.latency, p.labels.lower_bound);
+    ASSERT_EQ(t.contexts.size(), p.contexts.size());
+    for (std::size_t c = 0; c < p.contexts.size(); ++c) {
+      shares += t.contexts[c].share;
+      EXPECT_GE(t.contexts[c].span, p.contexts[c].bound) << p.contexts[c].name;
+    }
+    EXPECT_EQ(shares, t.latency);
+
+    const std::string text = program::print(p);
+    const auto back = program::parse(text, "printed");
+    ASSERT_TRUE(back.ok()) << format_failure(back.failure());
+    EXPECT_EQ(program::print(back.value()), text);
+    const auto again = simulation::time_program(back.value());
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again.value().latency, t.latency);
+    ++executed;
+  }
+  EXPECT_EQ(executed, 60);
+}
+
+INSTANTIATE_TEST_SUITE_P(Chips, CompileLaws,
+                         ::testing::Values(Case{"tx81", "tx81", {}}, Case{"h100", "h100-sxm", {}},
+                                           Case{"small_scratchpad", "h100-sxm", {{"/memories/smem/bytes", "24 KiB"}}}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace switchyard
