@@ -1,0 +1,27 @@
+// Constants in a safetensors file: an 8-byte header length, a JSON header, the tensors' bytes one after the other.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "numerics/tensor.h"
+#include "support/result.h"
+
+namespace switchyard::program {
+
+struct NamedConstant {
+  std::string name;
+  numerics::Format format = numerics::Format::fp32;
+  numerics::Shape shape;
+  numerics::ConstantPtr values;
+};
+
+/// Writes them, making one at a time; yields the file's sha256. Failure (usage): file/unwritable.
+Result<std::string> write_safetensors(const std::string& path, const std::vector<NamedConstant>& constants);
+
+/// Reads the header and checks the digest of the whole file; values are read when they are asked for. Failures (malformed):
+/// file/unreadable, program/sidecar-digest, program/sidecar.
+Result<std::vector<NamedConstant>> read_safetensors(const std::string& path, std::string_view sha256);
+
+}  // namespace switchyard::program
