@@ -21,6 +21,9 @@ constexpr std::size_t kDeepest = 64;
 struct ParserDelete {
   void operator()(fy_parser* parser) const { fy_parser_destroy(parser); }
 };
+struct TokenIteratorDelete {
+  void operator()(fy_token_iter* iterator) const { fy_token_iter_destroy(iterator); }
+};
 struct DiagDelete {
   void operator()(fy_diag* diag) const { fy_diag_destroy(diag); }
 };
@@ -223,8 +226,15 @@ bool Reader::take_scalar(fy_event* event, Node node) {
   fy_token* token = event->scalar.value;
   bool plain = true;
   if (token != nullptr) {
-    std::size_t size = 0;
-    if (const char* text = fy_token_get_text(token, &size)) node.text.assign(text, size);
+    // By chunks: fy_token_get_text leaks its table of chunks when a scalar has many lines (libfyaml 0.7.12).
+    const std::unique_ptr<fy_token_iter, TokenIteratorDelete> iterator(fy_token_iter_create(token));
+    SY_CHECK(iterator != nullptr, "walking a scalar");
+    int failed = 0;
+    for (const fy_iter_chunk* chunk = fy_token_iter_chunk_next(iterator.get(), nullptr, &failed); chunk != nullptr;
+         chunk = fy_token_iter_chunk_next(iterator.get(), chunk, &failed)) {
+      node.text.append(chunk->str, chunk->len);
+    }
+    if (failed != 0) return stop("document/syntax", "this scalar cannot be read", node);
     plain = fy_token_scalar_style(token) == FYSS_PLAIN;
   }
   node.quoted = !plain;

@@ -21,7 +21,7 @@ Node good(const std::string& text) {
   return document.value().root;
 }
 
-/// "line:column code" of every diagnostic.
+/// "line:column code" of every diagnostic; syntax errors without the column, which differs between versions of libfyaml.
 std::string bad(const std::string& text) {
   Result<Document> document = parse_document(text, "t.yaml");
   if (document) return "good";
@@ -29,7 +29,8 @@ std::string bad(const std::string& text) {
   std::string codes;
   for (const Diagnostic& d : document.failure().diagnostics) {
     EXPECT_EQ(d.location.file, "t.yaml");
-    codes += (codes.empty() ? "" : " ") + fmt::format("{}:{} {}", d.location.line, d.location.column, d.code);
+    const std::string column = d.code == "document/syntax" ? "" : fmt::format(":{}", d.location.column);
+    codes += (codes.empty() ? "" : " ") + fmt::format("{}{} {}", d.location.line, column, d.code);
   }
   return codes;
 }
@@ -116,16 +117,16 @@ TEST(Document, RejectsWithAPlace) {
            {"b: 1\na: &x\n", "2:4 document/alias"},
            {"a: *x\n", "1:4 document/alias"},
            {"a: !!str 1\n", "1:4 document/tag"},
-           {"a: 1\n---\nb: 2\n", "2:1 document/syntax"},
-           {"[a]: 1\n", "1:1 document/syntax"},
-           {"a: [1, 2\n", "1:9 document/syntax"},
-           {"a: b: c\n", "1:5 document/syntax"},
-           {"a: 1\n  b: 2\n", "1:4 document/syntax"},
-           {"a: \"x\n", "1:5 document/syntax"},
-           {"{\"a\": 1", "1:8 document/syntax"},
-           {"a: 1\nb: x\x01y\n", "2:5 document/syntax"},
-           {"a: \xff\n", "1:4 document/syntax"},
-           {std::string("a\0b", 3), "1:2 document/syntax"},
+           {"a: 1\n---\nb: 2\n", "2 document/syntax"},
+           {"[a]: 1\n", "1 document/syntax"},
+           {"a: [1, 2\n", "1 document/syntax"},
+           {"a: b: c\n", "1 document/syntax"},
+           {"a: 1\n  b: 2\n", "1 document/syntax"},
+           {"a: \"x\n", "1 document/syntax"},
+           {"{\"a\": 1", "1 document/syntax"},
+           {"a: 1\nb: x\x01y\n", "2 document/syntax"},
+           {"a: \xff\n", "1 document/syntax"},
+           {std::string("a\0b", 3), "1 document/syntax"},
            {std::string(70, '['), "1:65 document/too-deep"},
            {std::string(70, '[') + std::string(70, ']'), "1:65 document/too-deep"},
            {std::string(17 << 20, ' '), "0:0 document/too-large"},
