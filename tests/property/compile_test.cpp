@@ -8,7 +8,7 @@
 #include "graph/verify.h"
 #include "program/text.h"
 #include "program/verify.h"
-#include "random_graph.h"
+#include "property/random_graph.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 

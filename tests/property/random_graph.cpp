@@ -1,4 +1,4 @@
-#include "random_graph.h"
+#include "property/random_graph.h"
 
 #include <fmt/format.h>
 

@@ -1,0 +1,101 @@
+// The property test that matters most: a program with one thing wrong is rejected, deadlocks, or changes the output bytes.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+
+#include "chip/read.h"
+#include "compiler/compiler.h"
+#include "model/model.h"
+#include "program/verify.h"
+#include "property/mutate.h"
+#include "simulation/execute.h"
+
+namespace switchyard {
+namespace {
+
+std::filesystem::path shared() {
+  const char* path = std::getenv("SWITCHYARD_SHARED");
+  return path ? std::filesystem::path(path) : std::filesystem::path(SWITCHYARD_SOURCE_DIR) / ".." / "shared";
+}
+
+struct Case {
+  const char* model;
+  const char* chip;
+  int mutants;
+};
+
+class Mutants : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Mutants, AreFound) {
+  const Case c = GetParam();
+  const auto folder = shared() / "data" / "models" / c.model;
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder << ": set SWITCHYARD_SHARED";
+  auto model = model::load_model(folder.string(), {});
+  ASSERT_TRUE(model.ok()) << format_failure(model.failure());
+  auto loaded = chip::load_chip(c.chip, {SWITCHYARD_SOURCE_DIR "/chips"});
+  ASSERT_TRUE(loaded.ok());
+  // fp32, so that a small change is not rounded away on its way to the outputs.
+  const auto compiled = compiler::compile(model.value().graph, std::make_shared<const chip::Chip>(loaded.value()), {numerics::Format::fp32, 0, 1});
+  ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+  const program::Program& original = compiled.value().program;
+  std::vector<numerics::Tensor> inputs;
+  for (auto id : model.value().graph.inputs) {
+    const auto& t = model.value().graph.tensor(id);
+    inputs.push_back(numerics::seeded_uniform(numerics::hash_name(t.name), t.format, t.shape, 1.0));
+  }
+  const auto expected = simulation::execute(original, inputs, {1, {}});
+  ASSERT_TRUE(expected.ok());
+
+  std::mt19937_64 random(20);
+  int rejected = 0, deadlocked = 0, changed = 0, equivalent = 0;
+  std::map<std::string, int> by_kind;
+  for (int done = 0; done < c.mutants;) {
+    program::Program mutant = original;
+    const auto mutation = testing::mutate(mutant, random);
+    if (!mutation) continue;
+    ++done;
+    ++by_kind[mutation->kind];
+    if (!program::verify(mutant).ok()) {
+      ++rejected;
+      continue;
+    }
+    const auto run = simulation::execute(mutant, inputs, {1, {}});
+    if (!run.ok()) {
+      ++deadlocked;
+      continue;
+    }
+    bool differs = false;
+    for (std::size_t o = 0; o < inputs.size() && o < run.value().outputs.size(); ++o) differs = differs || run.value().outputs[o].bytes != expected.value().outputs[o].bytes;
+    for (std::size_t o = 0; o < run.value().outputs.size(); ++o) differs = differs || run.value().outputs[o].bytes != expected.value().outputs[o].bytes;
+    if (differs) {
+      ++changed;
+      continue;
+    }
+    // A survivor: it must do exactly what the original does.
+    if (testing::effects(mutant, mutation->context) == testing::effects(original, mutation->context)) {
+      ++equivalent;
+      fmt::print("equivalent: {} at {}\n", mutation->kind, mutation->where);
+      continue;
+    }
+    ADD_FAILURE() << "survives: " << mutation->kind << " at " << mutation->where;
+  }
+  std::string kinds;
+  for (const auto& [kind, n] : by_kind) kinds += fmt::format(" {} {},", n, kind);
+  fmt::print("{} on {}: {} mutants: {} rejected, {} deadlocked, {} changed the outputs, {} equivalent;{}\n", c.model, c.chip, c.mutants, rejected, deadlocked, changed,
+             equivalent, kinds);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Mutants,
+                         ::testing::Values(Case{"squeezenet1_1", "tx81", 500}, Case{"shufflenet_v2_x1_0", "tx81", 500}, Case{"mobilenet_v2", "tx81", 500},
+                                           Case{"encoder_block", "tx81", 500}, Case{"decoder_block_kv", "tx81", 500}, Case{"encoder_block", "h100-sxm", 200}),
+                         [](const auto& info) {
+                           std::string name = fmt::format("{}_{}", info.param.model, info.param.chip);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace switchyard
