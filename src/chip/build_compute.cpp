@@ -43,7 +43,7 @@ std::optional<std::size_t> Builder::refer(const Place& place, const Names& names
   const auto found = std::find(names.begin(), names.end(), *name);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
   fields_.report("chip/dangling-name", fmt::format("'{}' names a {} that is not there: '{}'", place.pointer, what, *name), place,
-                 Fields::did_you_mean(*name, names));
+                 fields_.did_you_mean(*name, names));
   return std::nullopt;
 }
 
@@ -192,7 +192,7 @@ void Builder::read_unit(const std::string& name, Place at) {
     if (!op) continue;
     if (!numerics::scalar_op_named(*op)) {
       fields_.report("chip/kind", fmt::format("'{}' knows no '{}'", place.pointer, *op), place,
-                     Fields::did_you_mean(*op, scalar_op_names()));
+                     fields_.did_you_mean(*op, scalar_op_names()));
     }
     unit.epilogue.push_back(*op);
   }

@@ -100,6 +100,10 @@ std::string joined(const Items& items, Namer name) {
   return out;
 }
 
+std::string place_text(const Chip& chip, ComponentId in) {
+  return in.index() == 0 ? "the chip" : "each " + chip.components[in.index()].name;
+}
+
 std::string shape_text(const Component& component) {
   if (component.shape.empty()) return "one";
   std::string text = fmt::format("{}", fmt::join(component.shape, " x "));
@@ -113,8 +117,8 @@ std::string shape_text(const Component& component) {
 void describe_units(const Chip& chip, Table& table) {
   table.section("units");
   for (const Unit& unit : chip.units) {
-    table.head(fmt::format("{}: {} unit in each {}, clock {}; {}{}", unit.name, name_of(unit.kind), chip.components[unit.in.index()].name,
-                           unit.clock, joined(unit.ops, [](OpClass op) { return name_of(op); }),
+    table.head(fmt::format("{}: {} unit in {}, clock {}; {}{}", unit.name, name_of(unit.kind), place_text(chip, unit.in), unit.clock,
+                           joined(unit.ops, [](OpClass op) { return name_of(op); }),
                            unit.epilogue.empty() ? "" : fmt::format("; then {} at no cost", fmt::join(unit.epilogue, ", "))));
     for (const Unit::Rate& rate : unit.rates) {
       table.number(fmt::format("rate {} (in {})", numerics::format_name(rate.in), numerics::format_name(rate.accumulate)), rate.per_cycle);
@@ -130,7 +134,7 @@ void describe_units(const Chip& chip, Table& table) {
 void describe_memories(const Chip& chip, Table& table) {
   table.section("memories");
   for (const Memory& memory : chip.memories) {
-    std::string head = fmt::format("{}: {} in each {}", memory.name, name_of(memory.kind), chip.components[memory.in.index()].name);
+    std::string head = fmt::format("{}: {} in {}", memory.name, name_of(memory.kind), place_text(chip, memory.in));
     if (memory.backing) head += fmt::format(", caches {}", chip.memories[memory.backing->index()].name);
     if (memory.network) head += fmt::format(", on {}", chip.networks[memory.network->index()].name);
     if (!memory.ports.empty()) head += fmt::format(" at {}", fmt::join(memory.ports, ", "));
@@ -151,9 +155,8 @@ void describe_movers(const Chip& chip, Table& table) {
   table.section("movers");
   const auto memory_name = [&](MemoryId id) { return chip.memories[id.index()].name; };
   for (const Mover& mover : chip.movers) {
-    table.head(fmt::format("{}: {} -> {} in each {}{}", mover.name, joined(mover.from, memory_name), joined(mover.to, memory_name),
-                           chip.components[mover.in.index()].name,
-                           mover.network ? ", over " + chip.networks[mover.network->index()].name : ""));
+    table.head(fmt::format("{}: {} -> {} in {}{}", mover.name, joined(mover.from, memory_name), joined(mover.to, memory_name),
+                           place_text(chip, mover.in), mover.network ? ", over " + chip.networks[mover.network->index()].name : ""));
     table.number("startup", mover.startup);
     table.number("bandwidth", mover.bandwidth);
     table.counts(chip, pointer_to("/movers", mover.name));
@@ -262,6 +265,7 @@ std::vector<const Number*> numbers(const Chip& chip) {
   }
   add_counts("/movers/");
   for (const Network& network : chip.networks) {
+    if (network.between_chips) continue;  // one chip's time does not rest on it
     add(network.link);
     add(network.hop);
   }

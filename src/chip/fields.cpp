@@ -17,6 +17,8 @@ constexpr Word<Confidence> kConfidenceWords[] = {{"measured", Confidence::measur
                                                  {"derived", Confidence::derived},      {"assumed", Confidence::assumed},
                                                  {"calibrated", Confidence::calibrated}};
 
+constexpr std::size_t kMostMistakes = 100;  // each costs a search for its line and for the nearest name
+
 bool is_provenance(std::string_view key) { return key == "source" || key == "confidence" || key == "note"; }
 
 /// Where the unit can only be one thing a plain number will do: "64" for "64 cycles".
@@ -28,13 +30,13 @@ bool fits(Dimension given, Dimension expected) {
 }  // namespace
 
 void Fields::report(std::string code, std::string message, const Place& at, std::string hint, Tree::Part part) {
-  constexpr std::size_t kMost = 1000;  // each costs a search for its line
-  if (mistakes.size() < kMost) {
+  if (mistakes.size() < kMostMistakes) {
     mistakes.push_back(tree_.diagnose(std::move(code), std::move(message), std::move(hint), at.pointer, *at.node, part));
   }
 }
 
-std::string Fields::did_you_mean(std::string_view word, const std::vector<std::string>& names) {
+std::string Fields::did_you_mean(std::string_view word, const std::vector<std::string>& names) const {
+  if (mistakes.size() >= kMostMistakes) return {};
   if (const std::string nearest = nearest_name(word, names); !nearest.empty()) return "did you mean '" + nearest + "'?";
   constexpr std::size_t kMostListed = 12;
   if (names.empty() || names.size() > kMostListed) return {};

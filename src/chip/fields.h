@@ -65,7 +65,7 @@ class Fields {
 
   /// Reports a mistake at a place.
   void report(std::string code, std::string message, const Place& at, std::string hint = {}, Tree::Part part = Tree::Part::value);
-  static std::string did_you_mean(std::string_view word, const std::vector<std::string>& names);
+  std::string did_you_mean(std::string_view word, const std::vector<std::string>& names) const;
 
   std::vector<Diagnostic> mistakes;
   std::vector<Number> counts;  ///< every whole number that was written, with its provenance

@@ -24,6 +24,7 @@ Chip Builder::build() {
   read_formats(root);
   read_cost(root);
   check_peaks(chip_, fields_);
+  chip_.counts = std::move(fields_.counts);
   return std::move(chip_);
 }
 

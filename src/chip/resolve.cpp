@@ -125,10 +125,12 @@ std::optional<Refusal> apply_pointer(Tree& tree, const std::string& pointer, con
   Node* target = parent->find(names->back());
   const bool is_number = names_number(pointer);
   if (target == nullptr) {
-    // A number that was left to its default may be set as if it had been written.
-    if (!is_number || parent->kind != Node::Kind::map || number_field(pointer)->fallback.empty()) {
+    // What was left to its default may be set as if it had been written.
+    const bool optional = is_number ? !number_field(pointer)->fallback.empty() : names->size() == 3 && names->back() == "holes";
+    if (!optional || parent->kind == Node::Kind::scalar || parent->kind == Node::Kind::sequence) {
       return Refusal{fmt::format("'{}' names nothing in the chip", pointer), sibling_hint(*parent, names->back())};
     }
+    parent->kind = Node::Kind::map;
     parent->entries.emplace_back(names->back(), Node{});
     target = &parent->entries.back().second;
   }
@@ -175,6 +177,20 @@ void settle_sustained(Tree& tree) {
   }
 }
 
+constexpr std::size_t kMostEntries = 512;  // no machine has more names in one place; a search for a name is linear
+
+/// The first map with too many entries, or null.
+const Node* oversized(const Node& node) {
+  if (node.entries.size() > kMostEntries) return &node;
+  for (const Node& item : node.items) {
+    if (const Node* found = oversized(item)) return found;
+  }
+  for (const auto& [key, value] : node.entries) {
+    if (const Node* found = oversized(value)) return found;
+  }
+  return nullptr;
+}
+
 class Resolver {
  public:
   explicit Resolver(const std::vector<std::string>& paths) : paths_(paths) {}
@@ -190,6 +206,10 @@ class Resolver {
   Result<Tree> resolve(Document document) {
     if (document.root.kind != Node::Kind::map) {
       return fail(FailureKind::malformed, diagnose_in(document, "chip/shape", "a chip description is a map", {}, "", document.root, {}));
+    }
+    if (const Node* big = oversized(document.root)) {
+      return fail(FailureKind::malformed,
+                  diagnose_in(document, "chip/shape", fmt::format("a map has at most {} entries", kMostEntries), {}, "", *big, {}));
     }
     const Node own = std::move(document.root);
     Tree tree;

@@ -41,7 +41,6 @@ Diagnostic Tree::diagnose(std::string code, std::string message, std::string hin
 }
 
 Failure as_failure(std::vector<Diagnostic> diagnostics) {
-  constexpr std::size_t kMost = 100;
   const auto from_command_line = [](const Diagnostic& d) { return d.location.file == kOverrideName; };
   std::stable_sort(diagnostics.begin(), diagnostics.end(), [&](const Diagnostic& a, const Diagnostic& b) {
     const auto key = [&](const Diagnostic& d) {
@@ -50,7 +49,6 @@ Failure as_failure(std::vector<Diagnostic> diagnostics) {
     return key(a) < key(b);
   });
   const bool usage = std::all_of(diagnostics.begin(), diagnostics.end(), from_command_line);
-  if (diagnostics.size() > kMost) diagnostics.resize(kMost);
   return {usage ? FailureKind::usage : FailureKind::malformed, std::move(diagnostics), {}};
 }
 

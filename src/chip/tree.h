@@ -32,7 +32,7 @@ struct Tree {
 Diagnostic diagnose_in(const Document& file, std::string code, std::string message, std::string hint, const std::string& pointer,
                        const Node& node, Tree::Part part);
 
-/// Mistakes in the order of a file's lines; the command line's last. More than a hundred help nobody.
+/// Mistakes in the order of a file's lines; the command line's last.
 Failure as_failure(std::vector<Diagnostic> diagnostics);
 
 }  // namespace switchyard::chip
