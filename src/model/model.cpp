@@ -1,0 +1,79 @@
+#include "model/model.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+
+#include "graph/text.h"
+#include "model/onnx/reader.h"
+#include "support/file.h"
+#include "support/sha256.h"
+
+namespace switchyard::model {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Loaded {
+  graph::Graph graph;
+  std::string sha256;
+};
+
+Result<Loaded> load_onnx(const std::string& path, const LoadOptions& options) {
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    return fail(FailureKind::usage, "model/not-found", fmt::format("there is no file '{}'", path), {}, {path, 0, 0});
+  }
+  SY_TRY(const std::string bytes, read_file(path));
+  const std::string parent = fs::path(path).parent_path().string();
+  SY_TRY(auto graph, onnx::read_model(bytes, options, path, parent.empty() ? "." : parent));
+  if (graph.name.empty()) graph.name = fs::path(path).stem().string();
+  return Loaded{std::move(graph), sha256_hex(bytes)};
+}
+
+bool is_built_in(const std::string& name) {
+  for (const ZooEntry& entry : zoo()) {
+    if (entry.name == name) return true;
+  }
+  return false;
+}
+
+Failure unknown(const std::string& name) {
+  std::vector<std::string> names;
+  for (const ZooEntry& entry : zoo()) names.push_back(entry.name);
+  const std::string near = nearest_name(name, names);
+  const std::string list =
+      fmt::format("built-in models are {}; anything else is a path to a .onnx file or a folder with model.onnx", fmt::join(names, ", "));
+  return fail(FailureKind::usage, "model/unknown", fmt::format("there is no model '{}'", name),
+              near.empty() ? list : fmt::format("did you mean {}? {}", near, list));
+}
+
+}  // namespace
+
+Result<graph::Graph> read_onnx(const std::string& path, const LoadOptions& options) {
+  SY_TRY(auto loaded, load_onnx(path, options));
+  return std::move(loaded.graph);
+}
+
+Result<LoadedModel> load_model(const std::string& name, const LoadOptions& options) {
+  std::error_code error;
+  // A built-in name wins over a stray file or folder of that name; "./resnet50" reaches the latter.
+  if (is_built_in(name)) {
+    SY_TRY(auto graph, build_zoo_model(name, options));
+    std::string digest = sha256_hex(graph::print(graph));
+    return LoadedModel{std::move(graph), std::move(digest), true};
+  }
+  std::string path = name;
+  if (fs::is_directory(name, error)) {
+    path = (fs::path(name) / "model.onnx").string();
+  } else if (!fs::exists(name, error)) {
+    const bool looks_like_path = name.find('/') != std::string::npos || fs::path(name).extension() == ".onnx";
+    if (!looks_like_path) return unknown(name);
+  }
+  SY_TRY(auto loaded, load_onnx(path, options));
+  return LoadedModel{std::move(loaded.graph), std::move(loaded.sha256), false};
+}
+
+}  // namespace switchyard::model

@@ -1,0 +1,177 @@
+#include "model/onnx/decode.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
+
+#include <cstring>
+#include <limits>
+
+#include "model/onnx/onnx.pb.h"
+
+namespace switchyard::model::onnx {
+
+namespace proto = ::onnx;
+
+namespace {
+
+// Graphs nest in attributes, three messages a level; real models stay far below.
+constexpr int kRecursionLimit = 100;
+
+bool parse(google::protobuf::MessageLite& message, std::string_view bytes) {
+  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const std::uint8_t*>(bytes.data()), static_cast<int>(bytes.size()));
+  stream.SetTotalBytesLimit(std::numeric_limits<int>::max());
+  stream.SetRecursionLimit(kRecursionLimit);
+  return message.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage();
+}
+
+template <class Message>
+Status parse_checked(Message& message, std::string_view bytes, const std::string& file, const char* what) {
+  if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
+    return fail(FailureKind::unsupported, "onnx/too-large", fmt::format("the file has {} bytes; protobuf files end at 2 GiB", bytes.size()),
+                "store the weights as external data", {file, 0, 0});
+  }
+  if (!parse(message, bytes)) {
+    return fail(FailureKind::malformed, "onnx/malformed", fmt::format("the file is not an ONNX {}: its protobuf encoding is broken", what),
+                "the file may be truncated, or not ONNX at all", {file, 0, 0});
+  }
+  return Done{};
+}
+
+/// The low `Width` bytes of every element, one after the other.
+template <class Stored, class Field>
+std::string pack(const Field& field) {
+  std::string bytes(static_cast<std::size_t>(field.size()) * sizeof(Stored), '\0');
+  for (int i = 0; i < field.size(); ++i) {
+    const auto stored = static_cast<Stored>(field[i]);
+    std::memcpy(bytes.data() + static_cast<std::size_t>(i) * sizeof(Stored), &stored, sizeof(Stored));
+  }
+  return bytes;
+}
+
+/// The field in which the standard stores values of this type, packed; null when it is one we do not read.
+std::shared_ptr<const std::string> typed_values(const proto::TensorProto& t) {
+  switch (t.data_type()) {
+    case kFloat: return std::make_shared<std::string>(pack<float>(t.float_data()));
+    case kDouble: return std::make_shared<std::string>(pack<double>(t.double_data()));
+    case kInt64: return std::make_shared<std::string>(pack<std::int64_t>(t.int64_data()));
+    case kInt32: return std::make_shared<std::string>(pack<std::int32_t>(t.int32_data()));
+    case kInt8:
+    case kUint8:
+    case kBool: return std::make_shared<std::string>(pack<std::uint8_t>(t.int32_data()));
+    case kFloat16:
+    case kBfloat16:
+    case kInt16:
+    case kUint16: return std::make_shared<std::string>(pack<std::uint16_t>(t.int32_data()));
+    default: return nullptr;
+  }
+}
+
+TensorData tensor_data(proto::TensorProto& t) {
+  TensorData out;
+  out.name = t.name();
+  out.type = t.data_type();
+  out.dims.assign(t.dims().begin(), t.dims().end());
+  out.external = t.data_location() == 1;
+  for (const auto& entry : t.external_data()) out.external_data[entry.key()] = entry.value();
+  if (out.external || t.has_segment()) return out;
+  if (t.has_raw_data()) {
+    out.bytes = std::make_shared<std::string>(std::move(*t.mutable_raw_data()));
+  } else {
+    out.bytes = typed_values(t);
+  }
+  return out;
+}
+
+ValueInfo value_info(const proto::ValueInfoProto& v) {
+  ValueInfo out;
+  out.name = v.name();
+  if (!v.type().has_tensor_type()) return out;
+  const auto& type = v.type().tensor_type();
+  out.is_tensor = true;
+  out.type = type.elem_type();
+  if (!type.has_shape()) return out;
+  out.shape.emplace();
+  for (const auto& d : type.shape().dim()) {
+    Dimension dimension;
+    if (d.has_dim_value()) dimension.value = d.dim_value();
+    if (d.has_dim_param()) dimension.symbol = d.dim_param();
+    out.shape->push_back(std::move(dimension));
+  }
+  return out;
+}
+
+/// Files older than IR version 4 may leave the type out: the filled field then tells.
+std::int32_t attribute_type(const proto::AttributeProto& a) {
+  if (a.type() != kAttributeUndefined) return a.type();
+  if (a.has_f()) return kAttributeFloat;
+  if (a.has_i()) return kAttributeInt;
+  if (a.has_s()) return kAttributeString;
+  if (a.has_t()) return kAttributeTensor;
+  if (a.has_g()) return kAttributeGraph;
+  if (a.floats_size() > 0) return kAttributeFloats;
+  if (a.ints_size() > 0) return kAttributeInts;
+  if (a.strings_size() > 0) return kAttributeStrings;
+  return kAttributeUndefined;
+}
+
+Attribute attribute(proto::AttributeProto& a) {
+  Attribute out;
+  out.name = a.name();
+  out.type = attribute_type(a);
+  out.f = a.f();
+  out.i = a.i();
+  out.s = a.s();
+  if (a.has_t()) out.t = std::make_shared<TensorData>(tensor_data(*a.mutable_t()));
+  out.floats.assign(a.floats().begin(), a.floats().end());
+  out.ints.assign(a.ints().begin(), a.ints().end());
+  out.strings.assign(a.strings().begin(), a.strings().end());
+  return out;
+}
+
+Node node(proto::NodeProto& n) {
+  Node out;
+  out.name = n.name();
+  out.type = n.op_type();
+  out.domain = n.domain();
+  out.inputs.assign(n.input().begin(), n.input().end());
+  out.outputs.assign(n.output().begin(), n.output().end());
+  for (auto& a : *n.mutable_attribute()) out.attributes.push_back(attribute(a));
+  return out;
+}
+
+}  // namespace
+
+Result<Model> decode_model(std::string_view bytes, const std::string& file) {
+  proto::ModelProto message;
+  SY_TRY([[maybe_unused]] auto done, parse_checked(message, bytes, file, "model"));
+  Model out;
+  out.ir_version = message.ir_version();
+  out.has_graph = message.has_graph();
+  for (const auto& set : message.opset_import()) out.operator_sets.push_back({set.domain(), set.version()});
+  for (const auto& f : message.functions()) out.functions.push_back(f.domain() + "::" + f.name());
+  auto& graph = *message.mutable_graph();
+  out.graph_name = graph.name();
+  for (auto& n : *graph.mutable_node()) out.nodes.push_back(node(n));
+  for (auto& t : *graph.mutable_initializer()) out.initializers.push_back(tensor_data(t));
+  out.sparse_initializers = graph.sparse_initializer_size();
+  for (const auto& v : graph.input()) out.inputs.push_back(value_info(v));
+  for (const auto& v : graph.output()) out.outputs.push_back(value_info(v));
+  return out;
+}
+
+Result<TensorData> decode_tensor(std::string_view bytes, const std::string& file) {
+  proto::TensorProto message;
+  SY_TRY([[maybe_unused]] auto done, parse_checked(message, bytes, file, "tensor"));
+  return tensor_data(message);
+}
+
+std::string encode_tensor(const TensorData& tensor) {
+  proto::TensorProto message;
+  for (const std::int64_t d : tensor.dims) message.add_dims(d);
+  message.set_data_type(tensor.type);
+  message.set_name(tensor.name);
+  if (tensor.bytes) message.set_raw_data(*tensor.bytes);
+  return message.SerializeAsString();
+}
+
+}  // namespace switchyard::model::onnx

@@ -1,0 +1,19 @@
+// Protobuf bytes <-> plain structs. The only place that knows protobuf.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "model/onnx/ir.h"
+#include "support/result.h"
+
+namespace switchyard::model::onnx {
+
+/// Any bytes in; onnx/malformed when they are not a ModelProto. `file` names them in diagnostics.
+Result<Model> decode_model(std::string_view bytes, const std::string& file);
+Result<TensorData> decode_tensor(std::string_view bytes, const std::string& file);
+
+/// A TensorProto with raw_data.
+std::string encode_tensor(const TensorData& tensor);
+
+}  // namespace switchyard::model::onnx

@@ -1,0 +1,102 @@
+// The ONNX file as plain structs: what decode.cpp makes of the protobuf bytes, before anything is checked or understood.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace switchyard::model::onnx {
+
+/// TensorProto.DataType of the standard, as far as the reader names them.
+enum DataType : std::int32_t {
+  kUndefined = 0,
+  kFloat = 1,
+  kUint8 = 2,
+  kInt8 = 3,
+  kUint16 = 4,
+  kInt16 = 5,
+  kInt32 = 6,
+  kInt64 = 7,
+  kString = 8,
+  kBool = 9,
+  kFloat16 = 10,
+  kDouble = 11,
+  kUint32 = 12,
+  kUint64 = 13,
+  kBfloat16 = 16,
+};
+
+/// AttributeProto.AttributeType of the standard.
+enum AttributeType : std::int32_t {
+  kAttributeUndefined = 0,
+  kAttributeFloat = 1,
+  kAttributeInt = 2,
+  kAttributeString = 3,
+  kAttributeTensor = 4,
+  kAttributeGraph = 5,
+  kAttributeFloats = 6,
+  kAttributeInts = 7,
+  kAttributeStrings = 8,
+};
+
+/// A TensorProto. Whatever field held the values, `bytes` has them packed, little-endian and row-major, unchecked against dims.
+struct TensorData {
+  std::string name;
+  std::int32_t type = kUndefined;
+  std::vector<std::int64_t> dims;
+  std::shared_ptr<const std::string> bytes;  ///< null: the values lie outside (external) or in a field we do not read
+  bool external = false;
+  std::map<std::string, std::string> external_data;  ///< location, offset, length
+};
+
+struct Attribute {
+  std::string name;
+  std::int32_t type = kAttributeUndefined;
+  double f = 0;
+  std::int64_t i = 0;
+  std::string s;
+  std::shared_ptr<const TensorData> t;
+  std::vector<double> floats;
+  std::vector<std::int64_t> ints;
+  std::vector<std::string> strings;
+};
+
+struct Dimension {
+  std::optional<std::int64_t> value;
+  std::string symbol;  ///< empty: neither a value nor a name
+};
+
+struct ValueInfo {
+  std::string name;
+  bool is_tensor = false;  ///< false: a sequence, map, optional or sparse tensor, or no type at all
+  std::int32_t type = kUndefined;
+  std::optional<std::vector<Dimension>> shape;  ///< empty: not even the rank is known
+};
+
+struct Node {
+  std::string name, type, domain;
+  std::vector<std::string> inputs, outputs;  ///< an empty name is an omitted one
+  std::vector<Attribute> attributes;
+};
+
+struct OperatorSet {
+  std::string domain;
+  std::int64_t version = 0;
+};
+
+struct Model {
+  std::int64_t ir_version = 0;
+  bool has_graph = false;
+  std::vector<OperatorSet> operator_sets;
+  std::vector<std::string> functions;  ///< "domain::name" of functions the model brings along
+  std::string graph_name;
+  std::vector<Node> nodes;
+  std::vector<TensorData> initializers;
+  std::int64_t sparse_initializers = 0;
+  std::vector<ValueInfo> inputs, outputs;
+};
+
+}  // namespace switchyard::model::onnx

@@ -1,0 +1,38 @@
+// The table of ONNX operators: which there are, for which operator sets, and who builds them.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/onnx/node_builder.h"
+
+namespace switchyard::model::onnx {
+
+/// Operator set versions the builders were written for.
+inline constexpr std::int64_t kOldestOpset = 7;
+inline constexpr std::int64_t kNewestOpset = 28;
+
+/// Most inputs of an operator that takes any number of them.
+inline constexpr std::size_t kAny = 4096;
+
+struct Operator {
+  std::string_view name;
+  std::int64_t since;  ///< first operator set that has it
+  std::size_t least_inputs, most_inputs;
+  std::string_view attributes;  ///< the ones the builder understands, space between; others are refused
+  void (*build)(NodeBuilder& node);
+};
+
+/// The families, each in its own file.
+std::span<const Operator> elementwise_operators();
+std::span<const Operator> contraction_operators();
+std::span<const Operator> pooling_operators();
+std::span<const Operator> normalisation_operators();
+std::span<const Operator> shape_operators();
+
+const Operator* find_operator(std::string_view name);
+std::vector<std::string> operator_names();  ///< sorted
+
+}  // namespace switchyard::model::onnx

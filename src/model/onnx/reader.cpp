@@ -1,0 +1,453 @@
+// Import in one pass over the nodes in topological order: each node's builder emits into a graph of its own; what depends on constants
+// alone is computed here and now (that is how shapes become known), everything else is appended to the model's graph.
+#include "model/onnx/reader.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "graph/evaluate.h"
+#include "model/emit.h"
+#include "model/onnx/decode.h"
+#include "model/onnx/node_builder.h"
+#include "model/onnx/operators.h"
+#include "model/onnx/structure.h"
+
+namespace switchyard::model::onnx {
+
+using graph::Graph;
+using graph::TensorId;
+
+namespace {
+
+/// Points of one nest beyond which a model is taken for nonsense; sums over a model stay inside 64 bits.
+constexpr std::int64_t kMaxPoints = std::int64_t{1} << 50;
+/// Points that may be computed with while importing: per node, and over the whole model.
+constexpr std::int64_t kMaxFoldPoints = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxFoldTotal = std::int64_t{1} << 26;
+
+std::optional<std::int64_t> checked_points(const numerics::Nest& nest) {
+  std::int64_t points = 1;
+  for (const auto& loop : nest.loops) {
+    if (loop.extent <= 0) return 0;
+    if (points > kMaxPoints / loop.extent) return {};
+    points *= loop.extent;
+  }
+  return points;
+}
+
+class Importer {
+ public:
+  Importer(const Model& model, const LoadOptions& options, std::string file, std::string folder)
+      : model_(model), options_(options), file_(std::move(file)), folder_(std::move(folder)) {
+    problems_.file = file_;
+  }
+
+  Result<Graph> run() {
+    check_structure(model_, problems_);
+    if (problems_.any()) return problems_.failure();
+    const std::vector<std::size_t> order = topological_order(model_, problems_);
+    if (problems_.any()) return problems_.failure();
+    graph_.name = model_.graph_name;
+    reserve_names();
+    add_initializers();
+    add_inputs();
+    if (problems_.any()) return problems_.failure();
+    for (const std::size_t node : order) build(node);
+    if (problems_.any()) return problems_.failure();
+    add_outputs();
+    if (problems_.any()) return problems_.failure();
+    prune();
+    return std::move(graph_);
+  }
+
+ private:
+  // --- names -------------------------------------------------------------------------------------------------------------------------
+
+  /// The model's own tensors, whose names are known to differ, keep them; helpers find other ones.
+  void reserve_names() {
+    for (const TensorData& t : model_.initializers) tensor_names_.insert(t.name);
+    for (const ValueInfo& v : model_.inputs) tensor_names_.insert(v.name);
+    for (const Node& node : model_.nodes) tensor_names_.insert(node.outputs.begin(), node.outputs.end());
+  }
+
+  static std::string unique(std::string name, std::unordered_set<std::string>& taken) {
+    if (name.empty()) name = "unnamed";
+    std::string candidate = name;
+    for (int n = 1; !taken.insert(candidate).second; ++n) candidate = fmt::format("{}.{}", name, n);
+    return candidate;
+  }
+
+  // --- initialisers, inputs ------------------------------------------------------------------------------------------------------------
+
+  void add_initializers() {
+    for (const TensorData& data : model_.initializers) {
+      auto value = value_of(data, file_, folder_);
+      if (!value) {
+        problems_.add(value.failure());
+        continue;
+      }
+      auto shared = std::make_shared<Value>(std::move(value).value());
+      shared->trained = numerics::format_info(shared->format).floating;
+      values_[data.name] = std::move(shared);
+    }
+  }
+
+  void add_inputs() {
+    std::unordered_set<std::string_view> initialized;
+    for (const TensorData& t : model_.initializers) initialized.insert(t.name);
+    std::vector<const ValueInfo*> inputs;
+    for (const ValueInfo& v : model_.inputs) {
+      if (!initialized.contains(v.name)) inputs.push_back(&v);
+    }
+    check_batch(inputs);
+    std::map<std::string, std::vector<std::string>> unset;  // by symbol: the inputs that need it
+    for (const ValueInfo* v : inputs) add_input(*v, unset);
+    for (const auto& [symbol, names] : unset) {
+      problems_.add_malformed("onnx/unset-dimension", fmt::format("dimension {} of {} has no value", symbol, fmt::join(names, ", ")),
+                              names[0], "--batch N sets a symbolic first dimension; export the model with fixed sizes for the others");
+    }
+  }
+
+  static bool open_first_dimension(const ValueInfo& v) { return v.shape && !v.shape->empty() && !v.shape->front().value; }
+
+  /// --batch N for a model whose batch is a number: refused, because the number is baked into its other shapes.
+  void check_batch(const std::vector<const ValueInfo*>& inputs) {
+    if (options_.batch == 0) return;
+    if (options_.batch < 0) return problems_.add_malformed("onnx/shape", fmt::format("a batch of {}", options_.batch), {});
+    if (std::any_of(inputs.begin(), inputs.end(), [](const ValueInfo* v) { return open_first_dimension(*v); })) return;
+    for (const ValueInfo* v : inputs) {
+      if (!v->shape || v->shape->empty()) continue;
+      if (*v->shape->front().value == options_.batch) return;
+      return problems_.add_unsupported(
+          "onnx/fixed-batch",
+          fmt::format("the model's batch is fixed at {} (input {}), it cannot be {}", *v->shape->front().value, v->name, options_.batch),
+          v->name, "leave --batch out, or export the model with a symbolic first dimension");
+    }
+  }
+
+  void add_input(const ValueInfo& v, std::map<std::string, std::vector<std::string>>& unset) {
+    if (!v.is_tensor) {
+      return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} is not a dense tensor", v.name), v.name);
+    }
+    const auto format = format_of(v.type);
+    if (!format) {
+      return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} has element type {}", v.name, data_type_name(v.type)),
+                                       v.name);
+    }
+    if (!v.shape) {
+      return problems_.add_unsupported("onnx/dynamic-shape", fmt::format("input {} does not say how many dimensions it has", v.name),
+                                       v.name);
+    }
+    numerics::Shape shape;
+    for (std::size_t d = 0; d < v.shape->size(); ++d) {
+      const Dimension& dimension = (*v.shape)[d];
+      const auto set = options_.set.find(dimension.symbol);
+      if (dimension.value) {
+        shape.push_back(*dimension.value);
+      } else if (d == 0 && options_.batch > 0) {
+        shape.push_back(options_.batch);
+      } else if (!dimension.symbol.empty() && set != options_.set.end()) {
+        shape.push_back(set->second);
+      } else {
+        unset[dimension.symbol.empty() ? fmt::format("{} (unnamed)", d) : dimension.symbol].push_back(v.name);
+        shape.push_back(1);
+      }
+    }
+    const auto count = checked_count(shape);
+    if (!count) {
+      return problems_.add_malformed("onnx/shape", fmt::format("input {} has impossible dimensions {}", v.name, print_shape(shape)),
+                                     v.name);
+    }
+    if (*count == 0) {
+      return problems_.add_unsupported("onnx/empty-tensor", fmt::format("input {} of shape {} has no elements", v.name, print_shape(shape)),
+                                       v.name);
+    }
+    auto value = std::make_shared<Value>();
+    value->name = v.name;
+    value->format = *format;
+    value->shape = shape;
+    value->id = model::add_input(graph_, v.name, *format, std::move(shape));
+    values_[v.name] = std::move(value);
+  }
+
+  // --- nodes ---------------------------------------------------------------------------------------------------------------------------
+
+  void build(std::size_t index) {
+    const Node& node = model_.nodes[index];
+    const Operator& op = *find_operator(node.type);
+    const std::string name = display_name(model_, index);
+    std::vector<ValuePtr> inputs;
+    for (const std::string& input : node.inputs) {
+      if (input.empty()) {
+        inputs.push_back(nullptr);
+        continue;
+      }
+      const auto it = values_.find(input);
+      if (it == values_.end()) return;  // its producer failed and said so
+      inputs.push_back(it->second);
+    }
+    while (!inputs.empty() && inputs.back() == nullptr) inputs.pop_back();
+    NodeBuilder builder(node, unique(name, node_names_), standard_opset(model_), std::move(inputs), file_, folder_);
+    check_signature(op, builder);
+    if (!builder.failed()) op.build(builder);
+    if (!builder.failed()) check_results(builder);
+    if (!builder.failed()) finish(builder);
+    problems_.malformed.insert(problems_.malformed.end(), builder.malformed_list().begin(), builder.malformed_list().end());
+    problems_.unsupported.insert(problems_.unsupported.end(), builder.unsupported_list().begin(), builder.unsupported_list().end());
+  }
+
+  static void check_signature(const Operator& op, NodeBuilder& b) {
+    if (b.input_count() < op.least_inputs || b.input_count() > op.most_inputs) {
+      return b.malformed("onnx/inputs", op.most_inputs == kAny
+                                            ? fmt::format("{} inputs, at least {} needed", b.input_count(), op.least_inputs)
+                                        : op.least_inputs == op.most_inputs
+                                            ? fmt::format("{} inputs, {} needed", b.input_count(), op.least_inputs)
+                                            : fmt::format("{} inputs, {} to {} needed", b.input_count(), op.least_inputs, op.most_inputs));
+    }
+    for (std::size_t i = 0; i < op.least_inputs; ++i) {
+      if (!b.has(i)) b.malformed("onnx/undefined-tensor", fmt::format("input {} is missing", i));
+    }
+    if (b.node().outputs.empty()) b.malformed("onnx/inputs", "the node has no outputs");
+    std::vector<std::string> known;
+    for (std::string_view rest = op.attributes; !rest.empty();) {
+      const std::size_t end = std::min(rest.find(' '), rest.size());
+      known.emplace_back(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    for (const Attribute& a : b.node().attributes) {
+      if (std::find(known.begin(), known.end(), a.name) != known.end()) continue;
+      const std::string near = nearest_name(a.name, known);
+      b.unsupported("onnx/unsupported-attribute", fmt::format("attribute {} is not supported", a.name),
+                    near.empty() ? std::string() : fmt::format("did you mean {}?", near));
+    }
+  }
+
+  static void check_results(NodeBuilder& b) {
+    for (std::size_t i = 0; i < b.outputs().size(); ++i) {
+      const auto& output = b.outputs()[i];
+      if (b.wants(i) && !output.scratch.valid() && !output.value) {
+        b.unsupported("onnx/unsupported-output", fmt::format("output {} ({})", i, b.node().outputs[i]));
+      }
+    }
+    for (const graph::Tensor& t : b.scratch().tensors) {
+      if (!checked_count(t.shape))
+        return b.malformed("onnx/shape", fmt::format("{} has impossible dimensions {}", t.name, print_shape(t.shape)));
+    }
+    for (const graph::Op& op : b.scratch().ops) {
+      for (const numerics::Nest& nest : op.nests) {
+        if (!checked_points(nest)) return b.malformed("onnx/shape", "the operation has more than 2^50 steps");
+      }
+    }
+  }
+
+  /// Takes over what the builder made: constants, values computed now or on demand, or operators of the graph.
+  void finish(NodeBuilder& b) {
+    for (std::size_t i = 0; i < b.outputs().size(); ++i) {
+      if (b.wants(i) && b.outputs()[i].value) values_[b.node().outputs[i]] = b.outputs()[i].value;
+    }
+    if (b.scratch().ops.empty()) return;
+    if (fold(b)) return;
+    for (const graph::Tensor& t : b.scratch().tensors) {
+      if (checked_count(t.shape) == std::optional<std::int64_t>(0)) {
+        return b.unsupported("onnx/empty-tensor", fmt::format("{} of shape {} has no elements", t.name, print_shape(t.shape)));
+      }
+    }
+    append(b);
+  }
+
+  /// Everything the node reads is constant: its results are, too. False when it has to run after all (large or costly).
+  bool fold(NodeBuilder& b) {
+    Graph& scratch = b.scratch();
+    std::int64_t points = 0;
+    std::int64_t read = 0;
+    bool moves_only = true;
+    int depth = 0;
+    bool trained = false;
+    for (std::size_t t = 0; t < scratch.tensors.size(); ++t) {
+      const ValuePtr source = b.source(TensorId(t));
+      if (source == nullptr) continue;
+      if (!source->constant) return false;
+      read += numerics::element_count(source->shape);
+      depth = std::max(depth, source->lazy_depth);
+      trained = trained || source->trained;
+    }
+    for (const graph::Op& op : scratch.ops) {
+      for (const numerics::Nest& nest : op.nests) {
+        points = std::min(kMaxPoints, points + *checked_points(nest));
+        moves_only = moves_only && nest.combiner == numerics::Combiner::none;
+      }
+    }
+    for (std::size_t i = 0; i < b.outputs().size(); ++i) {
+      const TensorId id = b.outputs()[i].scratch;
+      if (!id.valid() || !b.wants(i)) continue;
+      const graph::Tensor& tensor = scratch.tensor(id);
+      const std::int64_t count = numerics::element_count(tensor.shape);
+      auto value = std::make_shared<Value>();
+      value->name = b.node().outputs[i];
+      value->format = tensor.format;
+      value->shape = tensor.shape;
+      if (count == 0) {
+        value->constant = numerics::constant_of(numerics::make_tensor(tensor.format, tensor.shape));
+      } else if (count <= kMaxKnown && points <= kMaxFoldPoints && read <= kMaxFoldPoints && fold_total_ + points <= kMaxFoldTotal) {
+        fold_total_ += points + read;
+        scratch.outputs = {id};
+        value->constant = numerics::constant_of(std::move(graph::evaluate(scratch, {})[0]));
+        value->trained = trained && count > 1;
+      } else if (moves_only && depth < kMaxLazyDepth) {
+        // Large weights that are only rearranged or scaled: made when somebody wants the values.
+        auto late = std::make_shared<Graph>(scratch);
+        late->outputs = {id};
+        value->constant = std::make_shared<numerics::Constant>(
+            numerics::Constant{[late]() -> numerics::Tensor { return std::move(graph::evaluate(*late, {})[0]); }});
+        value->lazy_depth = depth + 1;
+        value->trained = trained;
+      } else {
+        return false;
+      }
+      values_[value->name] = std::move(value);
+    }
+    return true;
+  }
+
+  /// The graph's tensor for a value; constants enter the graph when something first reads them.
+  TensorId materialise(Value& value) {
+    if (!value.id.valid()) {
+      value.id = add_constant(graph_, value.name, value.format, value.shape, value.constant, value.trained);
+    }
+    return value.id;
+  }
+
+  void append(NodeBuilder& b) {
+    Graph& scratch = b.scratch();
+    std::vector<TensorId> place(scratch.tensors.size());
+    std::vector<bool> is_output(scratch.tensors.size(), false);
+    for (std::size_t i = 0; i < b.outputs().size(); ++i) {
+      if (b.wants(i) && b.outputs()[i].scratch.valid()) is_output[b.outputs()[i].scratch.index()] = true;
+    }
+    for (const std::size_t i : b.untrained()) {
+      Value& value = *b.value(i);
+      value.trained = false;
+      if (value.id.valid()) graph_.tensor(value.id).trained = false;
+    }
+    const auto placed = [&](TensorId id) {
+      TensorId& to = place[id.index()];
+      if (to.valid()) return to;
+      if (const ValuePtr source = b.source(id)) return to = materialise(*source);
+      graph::Tensor tensor = std::move(scratch.tensor(id));
+      // Results bear the model's names; what lies between them must not take one.
+      if (!is_output[id.index()]) tensor.name = unique(tensor.name, tensor_names_);
+      graph_.tensors.push_back(std::move(tensor));
+      return to = TensorId(graph_.tensors.size() - 1);
+    };
+    for (graph::Op& op : scratch.ops) {
+      for (TensorId& id : op.operands) id = placed(id);
+      for (TensorId& id : op.results) id = placed(id);
+      op.name = unique(std::move(op.name), op_names_);
+      graph_.ops.push_back(std::move(op));
+    }
+    for (std::size_t i = 0; i < b.outputs().size(); ++i) {
+      const TensorId id = b.outputs()[i].scratch;
+      if (!id.valid() || !b.wants(i)) continue;
+      auto value = std::make_shared<Value>();
+      value->name = b.node().outputs[i];
+      value->id = placed(id);
+      value->format = graph_.tensor(value->id).format;
+      value->shape = graph_.tensor(value->id).shape;
+      values_[value->name] = std::move(value);
+    }
+  }
+
+  // --- outputs ---------------------------------------------------------------------------------------------------------------------------
+
+  void add_outputs() {
+    for (const ValueInfo& v : model_.outputs) {
+      const ValuePtr value = values_.at(v.name);
+      if (v.is_tensor && v.type != kUndefined && v.type != data_type_of(value->format)) {
+        problems_.add_malformed("onnx/type",
+                                fmt::format("output {} is declared {} but computed as {}", v.name, data_type_name(v.type),
+                                            data_type_name(data_type_of(value->format))),
+                                v.name);
+        continue;
+      }
+      if (checked_count(value->shape) == std::optional<std::int64_t>(0)) {
+        problems_.add_unsupported("onnx/empty-tensor", fmt::format("output {} has no elements", v.name), v.name);
+        continue;
+      }
+      graph_.outputs.push_back(output_tensor(v.name, *value));
+    }
+  }
+
+  /// Outputs are computed: an input or a constant that is one is copied.
+  TensorId output_tensor(const std::string& name, Value& value) {
+    if (!value.constant && graph_.tensor(value.id).role == graph::Role::intermediate) return value.id;
+    if (const auto it = copies_.find(name); it != copies_.end()) return it->second;
+    if (value.constant && !value.id.valid() && value.name == name) value.name = unique(name + ":value", tensor_names_);
+    const TensorId from = materialise(value);
+    const bool taken = graph_.tensor(from).name == name;
+    std::vector<numerics::Affine> index;
+    for (std::size_t d = 0; d < value.shape.size(); ++d) index.push_back(numerics::affine_variable(static_cast<int>(d)));
+    const Label label{unique(name + ":copy", op_names_), "Identity", taken ? unique(name + ":copy", tensor_names_) : name, {}};
+    return copies_[name] = emit_copy(graph_, label, from, value.shape, std::move(index));
+  }
+
+  /// Drops operators nothing waits for (a branch that only gave its shape) and tensors nobody touches.
+  void prune() {
+    std::vector<bool> needed(graph_.tensors.size(), false);
+    for (const TensorId id : graph_.outputs) needed[id.index()] = true;
+    std::vector<graph::Op> kept;
+    for (auto op = graph_.ops.rbegin(); op != graph_.ops.rend(); ++op) {
+      if (std::none_of(op->results.begin(), op->results.end(), [&](TensorId id) { return needed[id.index()]; })) continue;
+      for (const TensorId id : op->operands) needed[id.index()] = true;
+      for (const TensorId id : op->results) needed[id.index()] = true;
+      kept.push_back(std::move(*op));
+    }
+    std::reverse(kept.begin(), kept.end());
+    graph_.ops = std::move(kept);
+    for (const TensorId id : graph_.inputs) needed[id.index()] = true;
+    std::vector<TensorId> renumbered(graph_.tensors.size());
+    std::vector<graph::Tensor> tensors;
+    for (std::size_t i = 0; i < graph_.tensors.size(); ++i) {
+      if (!needed[i]) continue;
+      renumbered[i] = TensorId(tensors.size());
+      tensors.push_back(std::move(graph_.tensors[i]));
+    }
+    graph_.tensors = std::move(tensors);
+    const auto renumber = [&](std::vector<TensorId>& ids) {
+      for (TensorId& id : ids) id = renumbered[id.index()];
+    };
+    renumber(graph_.inputs);
+    renumber(graph_.outputs);
+    for (graph::Op& op : graph_.ops) {
+      renumber(op.operands);
+      renumber(op.results);
+    }
+  }
+
+  const Model& model_;
+  const LoadOptions& options_;
+  std::string file_, folder_;
+  Problems problems_;
+  Graph graph_;
+  std::unordered_map<std::string, ValuePtr> values_;  // looked up only, never walked
+  std::unordered_set<std::string> tensor_names_, op_names_, node_names_;
+  std::unordered_map<std::string, TensorId> copies_;  // outputs that needed one
+  std::int64_t fold_total_ = 0;
+};
+
+}  // namespace
+
+Result<Graph> build_graph(const Model& model, const LoadOptions& options, const std::string& file, const std::string& folder) {
+  return Importer(model, options, file, folder).run();
+}
+
+Result<Graph> read_model(std::string_view bytes, const LoadOptions& options, const std::string& file, const std::string& folder) {
+  SY_TRY(const Model model, decode_model(bytes, file));
+  return build_graph(model, options, file, folder);
+}
+
+}  // namespace switchyard::model::onnx

@@ -1,0 +1,17 @@
+// From a decoded ONNX model to a graph.
+#pragma once
+
+#include <string>
+
+#include "model/model.h"
+#include "model/onnx/ir.h"
+
+namespace switchyard::model::onnx {
+
+/// `file` names the model in diagnostics; `folder` is where its external data may lie (empty: nowhere).
+Result<graph::Graph> build_graph(const Model& model, const LoadOptions& options, const std::string& file, const std::string& folder);
+
+/// The bytes of a .onnx file.
+Result<graph::Graph> read_model(std::string_view bytes, const LoadOptions& options, const std::string& file, const std::string& folder);
+
+}  // namespace switchyard::model::onnx

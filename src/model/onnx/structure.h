@@ -1,0 +1,38 @@
+// What can be said about an ONNX graph before any operator is understood: names, order, which operators it needs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/onnx/ir.h"
+#include "support/diagnostic.h"
+
+namespace switchyard::model::onnx {
+
+/// Everything found wrong so far; the failure's kind is malformed as soon as one thing is.
+struct Problems {
+  std::string file;
+  std::vector<Diagnostic> malformed, unsupported;
+
+  void add_malformed(std::string code, std::string message, std::string pointer, std::string hint = {});
+  void add_unsupported(std::string code, std::string message, std::string pointer, std::string hint = {});
+  void add(const Failure& failure);
+  [[nodiscard]] bool any() const { return !malformed.empty() || !unsupported.empty(); }
+  [[nodiscard]] Failure failure() const;  ///< at most 100 diagnostics, and how many more there are
+};
+
+/// The operator set version of the standard domain; 0 when the model imports none.
+std::int64_t standard_opset(const Model& model);
+
+/// onnx/malformed (no graph), onnx/unsupported-opset, onnx/unsupported-operator (one for each, with count and first nodes),
+/// onnx/duplicate-name, onnx/undefined-tensor.
+void check_structure(const Model& model, Problems& problems);
+
+/// Node numbers in an order in which every node follows those it reads from; the file's order where that is one. A cycle is a problem
+/// (onnx/cycle, naming its nodes). Names must have been checked.
+std::vector<std::size_t> topological_order(const Model& model, Problems& problems);
+
+/// "Conv_3" for the unnamed node 3.
+std::string display_name(const Model& model, std::size_t node);
+
+}  // namespace switchyard::model::onnx

@@ -1,0 +1,215 @@
+#include "model/onnx/values.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+namespace switchyard::model::onnx {
+
+namespace fs = std::filesystem;
+using numerics::Format;
+
+namespace {
+
+struct TypeRow {
+  std::int32_t type;
+  std::string_view name;
+  std::optional<Format> format;
+};
+
+constexpr std::array kTypes{
+    TypeRow{1, "FLOAT", Format::fp32},
+    TypeRow{2, "UINT8", Format::uint8},
+    TypeRow{3, "INT8", Format::int8},
+    TypeRow{4, "UINT16", {}},
+    TypeRow{5, "INT16", {}},
+    TypeRow{6, "INT32", Format::int32},
+    TypeRow{7, "INT64", Format::int64},
+    TypeRow{8, "STRING", {}},
+    TypeRow{9, "BOOL", Format::boolean},
+    TypeRow{10, "FLOAT16", Format::fp16},
+    TypeRow{11, "DOUBLE", Format::fp64},
+    TypeRow{12, "UINT32", {}},
+    TypeRow{13, "UINT64", {}},
+    TypeRow{14, "COMPLEX64", {}},
+    TypeRow{15, "COMPLEX128", {}},
+    TypeRow{16, "BFLOAT16", Format::bf16},
+    TypeRow{17, "FLOAT8E4M3FN", {}},
+    TypeRow{18, "FLOAT8E4M3FNUZ", {}},
+    TypeRow{19, "FLOAT8E5M2", {}},
+    TypeRow{20, "FLOAT8E5M2FNUZ", {}},
+    TypeRow{21, "UINT4", {}},
+    TypeRow{22, "INT4", {}},
+    TypeRow{23, "FLOAT4E2M1", {}},
+    TypeRow{24, "FLOAT8E8M0", {}},
+    TypeRow{25, "UINT2", {}},
+    TypeRow{26, "INT2", {}},
+};
+
+Diagnostic problem(std::string code, std::string message, const TensorData& data, const std::string& file, std::string hint = {}) {
+  return {std::move(code), std::move(message), {file, 0, 0}, data.name, std::move(hint), {}};
+}
+
+std::optional<std::uint64_t> parse_size(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return {};
+  return value;
+}
+
+/// The bytes of a tensor that lie in a file of their own. The file must be inside the model's folder, symbolic links resolved:
+/// a model from elsewhere must not make us read what it names.
+Result<std::shared_ptr<const std::string>> read_external(const TensorData& data, std::uint64_t expected, const std::string& file,
+                                                         const std::string& folder) {
+  const auto bad = [&](std::string message, std::string hint = {}) {
+    return fail(FailureKind::malformed,
+                problem("onnx/external-data", fmt::format("tensor {}: {}", data.name, message), data, file, std::move(hint)));
+  };
+  const auto entry = [&](const char* key) {
+    const auto it = data.external_data.find(key);
+    return it == data.external_data.end() ? std::string() : it->second;
+  };
+  const std::string location = entry("location");
+  if (folder.empty()) {
+    return fail(FailureKind::unsupported,
+                problem("onnx/external-data", fmt::format("tensor {}: external data is read for models only", data.name), data, file));
+  }
+  const fs::path relative(location);
+  if (location.empty() || location.find('\0') != std::string::npos || relative.is_absolute()) {
+    return bad(fmt::format("external location \"{}\" is not a relative path", location));
+  }
+  for (const auto& part : relative) {
+    if (part == "..") return bad(fmt::format("external location \"{}\" leaves the model's folder", location));
+  }
+  std::error_code error;
+  const fs::path root = fs::canonical(folder, error);
+  if (error) return bad(fmt::format("the model's folder cannot be opened: {}", error.message()));
+  const fs::path path = fs::canonical(root / relative, error);
+  if (error) return bad(fmt::format("external file \"{}\" cannot be opened: {}", location, error.message()));
+  const fs::path inside = path.lexically_relative(root);
+  if (inside.empty() || *inside.begin() == "..") return bad(fmt::format("external location \"{}\" leaves the model's folder", location));
+  if (!fs::is_regular_file(path, error)) return bad(fmt::format("external location \"{}\" is not a file", location));
+  const std::uint64_t size = fs::file_size(path, error);
+  if (error) return bad(fmt::format("external file \"{}\" cannot be read: {}", location, error.message()));
+  const auto offset = entry("offset").empty() ? std::optional<std::uint64_t>(0) : parse_size(entry("offset"));
+  if (!offset || *offset > size) return bad(fmt::format("offset \"{}\" is outside external file \"{}\"", entry("offset"), location));
+  const auto length = entry("length").empty() ? std::optional<std::uint64_t>(size - *offset) : parse_size(entry("length"));
+  if (!length || *length > size - *offset) {
+    return bad(
+        fmt::format("offset {} and length \"{}\" reach beyond external file \"{}\" of {} bytes", *offset, entry("length"), location, size));
+  }
+  // A file without a stated length may hold more tensors than this one: checked before anything is allocated.
+  if (entry("length").empty() && *length > expected) return bad("external data has no length and the file holds more than the tensor");
+  if (*length != expected) {
+    return fail(FailureKind::malformed,
+                problem("onnx/initializer-size",
+                        fmt::format("tensor {}: shape {} of {} needs {} bytes, the external file gives {}", data.name,
+                                    print_shape(data.dims), data_type_name(data.type), expected, *length),
+                        data, file));
+  }
+  auto bytes = std::make_shared<std::string>(static_cast<std::size_t>(*length), '\0');
+  std::ifstream stream(path, std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(*offset));
+  stream.read(bytes->data(), static_cast<std::streamsize>(bytes->size()));
+  if (!stream) return bad(fmt::format("external file \"{}\" cannot be read", location));
+  return std::shared_ptr<const std::string>(std::move(bytes));
+}
+
+}  // namespace
+
+std::optional<Format> format_of(std::int32_t data_type) {
+  for (const auto& row : kTypes) {
+    if (row.type == data_type) return row.format;
+  }
+  return {};
+}
+
+std::int32_t data_type_of(Format format) {
+  for (const auto& row : kTypes) {
+    if (row.format == format) return row.type;
+  }
+  return kUndefined;
+}
+
+std::string data_type_name(std::int32_t data_type) {
+  for (const auto& row : kTypes) {
+    if (row.type == data_type) return std::string(row.name);
+  }
+  return fmt::format("type {}", data_type);
+}
+
+std::optional<std::int64_t> checked_count(const numerics::Shape& shape) {
+  if (shape.size() > kMaxRank) return {};
+  std::int64_t count = 1;
+  bool empty = false;
+  for (const std::int64_t d : shape) {
+    if (d < 0 || d > kMaxElements) return {};
+    if (d == 0) {
+      empty = true;
+      continue;
+    }
+    if (count > kMaxElements / d) return {};
+    count *= d;
+  }
+  return empty ? 0 : count;
+}
+
+std::string print_shape(const numerics::Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+const numerics::Tensor* known(Value& value) {
+  if (!value.constant) return nullptr;
+  const auto count = checked_count(value.shape);
+  if (!count || *count > kMaxKnown) return nullptr;
+  if (!value.cache) value.cache = std::make_shared<numerics::Tensor>(value.constant->make());
+  return value.cache.get();
+}
+
+Result<Value> value_of(const TensorData& data, const std::string& file, const std::string& folder) {
+  const auto format = format_of(data.type);
+  if (!format) {
+    return fail(FailureKind::unsupported,
+                problem("onnx/unsupported-type", fmt::format("tensor {} has element type {}", data.name, data_type_name(data.type)), data,
+                        file, "supported are FLOAT, FLOAT16, BFLOAT16, DOUBLE, INT8, UINT8, INT32, INT64 and BOOL"));
+  }
+  const auto count = checked_count(data.dims);
+  if (!count) {
+    return fail(
+        FailureKind::malformed,
+        problem("onnx/shape", fmt::format("tensor {} has impossible dimensions {}", data.name, print_shape(data.dims)), data, file));
+  }
+  const std::uint64_t expected = static_cast<std::uint64_t>(*count) * static_cast<std::uint64_t>(numerics::format_bytes(*format));
+  std::shared_ptr<const std::string> bytes = data.bytes;
+  if (data.external) {
+    SY_TRY(bytes, read_external(data, expected, file, folder));
+  } else if (!bytes) {
+    return fail(FailureKind::unsupported,
+                problem("onnx/unsupported-feature", fmt::format("tensor {} stores its values in segments", data.name), data, file));
+  }
+  if (bytes->size() != expected) {
+    return fail(FailureKind::malformed, problem("onnx/initializer-size",
+                                                fmt::format("tensor {}: shape {} of {} needs {} bytes, the file gives {}", data.name,
+                                                            print_shape(data.dims), data_type_name(data.type), expected, bytes->size()),
+                                                data, file));
+  }
+  Value value;
+  value.name = data.name;
+  value.format = *format;
+  value.shape = data.dims;
+  value.constant = std::make_shared<numerics::Constant>(numerics::Constant{[format = *format, shape = data.dims, bytes] {
+    numerics::Tensor tensor;
+    tensor.format = format;
+    tensor.shape = shape;
+    tensor.bytes.resize(bytes->size());
+    if (!bytes->empty()) std::memcpy(tensor.bytes.data(), bytes->data(), bytes->size());
+    return tensor;
+  }});
+  return value;
+}
+
+}  // namespace switchyard::model::onnx

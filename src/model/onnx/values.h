@@ -1,0 +1,51 @@
+// Values of an ONNX graph during import: their types and shapes, and for constants where the numbers come from.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "graph/graph.h"
+#include "model/onnx/ir.h"
+#include "support/result.h"
+
+namespace switchyard::model::onnx {
+
+/// Sizes beyond these are taken for nonsense: they keep every later product inside 64 bits.
+inline constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
+inline constexpr std::size_t kMaxRank = 16;
+/// Largest constant whose numbers may decide shapes and be computed with during import.
+inline constexpr std::int64_t kMaxKnown = 4096;
+/// Constants computed from constants on demand: how many such steps may lie behind one another (they recurse when values are made).
+inline constexpr int kMaxLazyDepth = 8;
+
+/// A tensor of the model. Constants may go by several names (Identity of an initialiser shares it).
+struct Value {
+  std::string name;
+  numerics::Format format = numerics::Format::fp32;
+  numerics::Shape shape;
+  numerics::ConstantPtr constant;  ///< null: computed when the model runs
+  bool trained = false;            ///< a weight
+  int lazy_depth = 0;              ///< how many computations stand behind `constant`
+  graph::TensorId id;              ///< in the graph, once something there needs it
+  std::shared_ptr<const numerics::Tensor> cache;
+};
+using ValuePtr = std::shared_ptr<Value>;
+
+std::optional<numerics::Format> format_of(std::int32_t data_type);
+std::int32_t data_type_of(numerics::Format format);
+/// "FLOAT", "UINT16" ... or the number of a type the standard does not name.
+std::string data_type_name(std::int32_t data_type);
+
+/// Elements of a shape, or nothing when a dimension is negative, the rank or the product beyond what we take for sane.
+std::optional<std::int64_t> checked_count(const numerics::Shape& shape);
+std::string print_shape(const numerics::Shape& shape);
+
+/// The numbers of a constant of at most kMaxKnown elements; null for others.
+const numerics::Tensor* known(Value& value);
+
+/// Checks type, dims and size of a stored tensor. Failures: onnx/unsupported-type, onnx/shape, onnx/initializer-size, onnx/external-data.
+/// `folder` is where external data may lie; empty when it may not.
+Result<Value> value_of(const TensorData& data, const std::string& file, const std::string& folder);
+
+}  // namespace switchyard::model::onnx
