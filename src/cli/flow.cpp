@@ -1,0 +1,303 @@
+#include "cli/flow.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "cli/console.h"
+#include "cli/tensors.h"
+#include "program/verify.h"
+#include "report/check.h"
+#include "report/text.h"
+#include "simulation/execute.h"
+#include "simulation/timing.h"
+#include "support/parallel.h"
+
+namespace switchyard::cli {
+namespace {
+
+using numerics::Format;
+
+constexpr std::int64_t kAutoMacs = 100'000'000'000;
+constexpr std::int64_t kAutoBytes = 4'000'000'000;
+
+/// Formats people will ask for that nothing here computes in yet.
+constexpr std::array<const char*, 12> kLaterFormats{"tf32", "fp8",   "fp8_e4m3", "fp8_e5m2", "fp8_block", "fp6",
+                                                    "fp4",  "nvfp4", "mxfp4",    "mxfp8",    "int4",      "uint4"};
+
+/// What the command line has to be given for the operators of a program when there is no graph: how many, and who makes each output.
+struct Makers {
+  std::int64_t depth = 0;
+  std::vector<std::string> outputs;
+};
+
+Makers makers_of(const program::Program& program, const compiler::Compiled* compiled) {
+  Makers makers;
+  if (compiled != nullptr) {
+    makers.depth = report::graph_depth(compiled->graph);
+    std::map<graph::TensorId, std::string> made_by;
+    for (const graph::Op& op : compiled->graph.ops) {
+      for (const graph::TensorId result : op.results) made_by[result] = op.name;
+    }
+    for (const graph::TensorId output : compiled->graph.outputs) makers.outputs.push_back(made_by[output]);
+    return makers;
+  }
+  std::map<program::BufferId, std::string> made_by;
+  for (const program::Context& context : program.contexts) {
+    makers.depth += static_cast<std::int64_t>(context.ops.size());
+    for (const program::Actor& actor : context.actors) {
+      if (!actor.destination) continue;
+      const std::vector<std::string>& ops = actor.ops.empty() ? context.ops : actor.ops;
+      made_by[actor.destination->buffer] = ops.empty() ? context.name : ops.back();
+    }
+  }
+  for (const program::Buffer* buffer : numbered_buffers(program, program::BufferRole::output)) {
+    makers.outputs.push_back(made_by[program::BufferId(static_cast<std::size_t>(buffer - program.buffers.data()))]);
+  }
+  return makers;
+}
+
+std::vector<report::Tolerance> tolerances_for(const Options& options, const program::Program& program,
+                                              const std::vector<numerics::Tensor>& expected, std::int64_t depth) {
+  const Format precision = numerics::format_named(program.labels.precision).value_or(Format::fp32);
+  const auto buffers = numbered_buffers(program, program::BufferRole::output);
+  std::vector<report::Tolerance> tolerances;
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    const Format declared = declared_format(program.labels.output_formats, k, *buffers[k]);
+    report::Tolerance t = report::default_tolerance(precision, declared, depth, report::largest_magnitude(expected[k]));
+    tolerances.push_back({options.rtol.value_or(t.rtol), options.atol.value_or(t.atol)});
+  }
+  return tolerances;
+}
+
+/// Executes, perhaps checking each context's operators. `seconds` is of the execution alone.
+Result<simulation::Execution> execute_once(Workplace& work, const program::Program& program, const simulation::Timing& timing,
+                                           const std::vector<numerics::Tensor>& inputs, report::OperatorChecker* checker, double& seconds) {
+  simulation::ExecuteOptions how;
+  how.threads = work.options.threads > 0 ? work.options.threads : hardware_threads();
+  // Contexts are weighed by their work on the chip: the only measure at hand before they have run.
+  std::int64_t done = 0, total = 0;
+  for (const simulation::ContextTiming& c : timing.contexts) total += c.span.value;
+  how.after_context = [&](program::ContextId context, const simulation::BufferReader& read) {
+    if (checker != nullptr) checker->check_context(context, read);
+    done += timing.contexts[context.index()].span.value;
+    if (total > 0) work.progress.update(static_cast<double>(done) / static_cast<double>(total));
+  };
+  work.progress.begin(checker != nullptr ? "execute and check" : "execute");
+  Result<simulation::Execution> execution = simulation::execute(program, inputs, how);
+  seconds = work.progress.end() - (checker != nullptr ? checker->seconds() : 0);
+  return execution;
+}
+
+Status execute_and_check(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,
+                         const simulation::Timing& timing, report::RunReport& report) {
+  const Options& options = work.options;
+  std::vector<numerics::Tensor> inputs, expected;
+  if (options.inputs.empty()) {
+    inputs = seeded_inputs(program, options.seed);
+  } else {
+    SY_TRY(inputs, read_inputs(program, options.inputs));
+  }
+  if (!options.expect.empty()) {
+    SY_TRY(expected, read_expected(program, options.expect));
+  }
+
+  const report::OperatorCheckOptions how{options.check == Check::full, options.seed,
+                                         options.threads > 0 ? options.threads : hardware_threads()};
+  const bool wants_operators = compiled != nullptr && options.check != Check::none && (options.expect.empty() || options.check_given);
+  std::optional<report::OperatorChecker> checker;
+  if (wants_operators) checker.emplace(*compiled, how);
+  SY_TRY(const simulation::Execution execution,
+         execute_once(work, program, timing, inputs, checker ? &*checker : nullptr, report.timings.execute));
+  const std::vector<numerics::Tensor> outputs = report::declared_outputs(program, execution.outputs);
+  report.outputs = report::describe_outputs(program, outputs);
+
+  if (!options.expect.empty()) {
+    const Makers makers = makers_of(program, compiled);
+    std::vector<std::string> names;
+    for (const report::OutputReport& o : report.outputs) names.push_back(o.name);
+    report.check =
+        report::compare_outputs(outputs, expected, tolerances_for(options, program, expected, makers.depth), names, makers.outputs);
+    if (!report.check.passed && compiled != nullptr && !checker) {
+      // The outputs say that something is wrong; running again with the operators checked says where.
+      say(options, "outputs differ from the expected ones: looking for the operator");
+      checker.emplace(*compiled, how);
+      double ignored = 0;
+      SY_TRY([[maybe_unused]] const simulation::Execution again, execute_once(work, program, timing, inputs, &*checker, ignored));
+    }
+    if (checker && !checker->result().passed) {
+      report.check.passed = false;
+      report.check.first = checker->result().first;
+    }
+    report.check.operators_agree = checker && checker->result().passed;
+  } else if (checker) {
+    report.check = checker->result();
+  } else {
+    report.check.executed = true;
+    report.check.outputs = 0;
+  }
+  if (checker) report.timings.check = checker->seconds();
+  if (!options.outputs.empty()) {
+    SY_TRY([[maybe_unused]] const Done written, write_outputs(program, outputs, options.outputs));
+  }
+  return Done{};
+}
+
+/// The format most of the graph's floating elements have.
+Format own_format(const graph::Graph& graph) {
+  for (const graph::TensorId input : graph.inputs) {
+    if (numerics::format_info(graph.tensor(input).format).floating) return graph.tensor(input).format;
+  }
+  std::map<Format, std::int64_t> elements;
+  for (const graph::Tensor& tensor : graph.tensors) {
+    if (numerics::format_info(tensor.format).floating) elements[tensor.format] += numerics::element_count(tensor.shape);
+  }
+  Format most = Format::fp32;
+  std::int64_t count = 0;
+  for (const auto& [format, n] : elements) {
+    if (n > count) {
+      most = format;
+      count = n;
+    }
+  }
+  return most;
+}
+
+/// How many samples one invocation handles.
+std::int64_t batch_of(const Options& options, const model::LoadedModel& model) {
+  if (options.batch > 0) return options.batch;
+  if (model.built_in || model.graph.inputs.empty()) return 1;
+  // ONNX models keep the batch in the first dimension.
+  const numerics::Shape& shape = model.graph.tensor(model.graph.inputs[0]).shape;
+  return shape.size() >= 2 ? std::max<std::int64_t>(1, shape[0]) : 1;
+}
+
+}  // namespace
+
+Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
+  const Options& options = work.options;
+  const std::string& name = options.arguments.back();
+  if (!options.set.empty()) {
+    const auto& zoo = model::zoo();
+    const bool built_in = std::any_of(zoo.begin(), zoo.end(), [&](const model::ZooEntry& e) { return e.name == name; });
+    std::error_code ignored;
+    if (!built_in && std::filesystem::exists(name, ignored)) {
+      return fail(FailureKind::usage, "cli/not-yet", "--set for a model file is part of the plan but not of this version",
+                  "built-in models take it; --batch sets a file's batch");
+    }
+  }
+  model::LoadOptions how;
+  how.batch = options.batch;
+  how.seed = options.seed;
+  how.set = options.set;
+  work.progress.begin("import " + name);
+  Result<model::LoadedModel> loaded = model::load_model(name, how);
+  seconds = work.progress.end();
+  return loaded;
+}
+
+Result<Format> choose_precision(const Options& options, const model::LoadedModel& model) {
+  if (options.precision.empty()) return model.built_in ? Format::bf16 : own_format(model.graph);
+  if (const auto format = numerics::format_named(options.precision)) {
+    if (numerics::format_info(*format).floating) return *format;
+    return fail(FailureKind::unsupported, "compile/unsupported-format",
+                fmt::format("a whole model in {} needs quantisation, which this version does not do", options.precision),
+                "choose a floating format: fp32, fp16 or bf16");
+  }
+  if (std::find(kLaterFormats.begin(), kLaterFormats.end(), options.precision) != kLaterFormats.end()) {
+    return fail(FailureKind::unsupported, "compile/unsupported-format",
+                fmt::format("this version does not compute in {}", options.precision), "choose fp32, fp16 or bf16");
+  }
+  std::vector<std::string> names;
+  for (const numerics::FormatInfo& info : numerics::all_formats()) names.emplace_back(info.name);
+  const std::string nearest = nearest_name(options.precision, names);
+  return fail(FailureKind::usage, "cli/bad-value", fmt::format("'{}' is not a number format", options.precision),
+              nearest.empty() ? fmt::format("formats are {}", fmt::join(names, ", ")) : fmt::format("did you mean '{}'?", nearest));
+}
+
+Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, const std::string& name) {
+  SY_TRY(chip::Chip chip, chip::load_chip(name, options.chip_paths, options.overrides));
+  return std::shared_ptr<const chip::Chip>(std::make_shared<chip::Chip>(std::move(chip)));
+}
+
+Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedModel& model, std::shared_ptr<const chip::Chip> chip,
+                                         Format precision, double& seconds) {
+  work.progress.begin(fmt::format("compile for {}", chip->name));
+  Result<compiler::Compiled> result =
+      compiler::compile(model.graph, std::move(chip), compiler::CompileOptions{precision, work.options.seed, work.options.effort});
+  if (!result) {
+    seconds = work.progress.end();
+    return result;
+  }
+  program::Labels& labels = result.value().program.labels;
+  if (labels.model.empty()) labels.model = model.graph.name;
+  labels.model_sha256 = model.sha256;
+  labels.ops = static_cast<std::int64_t>(model.graph.ops.size());
+  labels.macs = graph::mac_count(model.graph);
+  labels.parameters = graph::parameter_count(model.graph);
+  labels.precision = std::string(numerics::format_name(precision));
+  labels.batch = batch_of(work.options, model);
+  const auto declare = [&](const std::vector<graph::TensorId>& tensors, std::vector<std::string>& formats) {
+    formats.clear();
+    for (const graph::TensorId id : tensors) formats.emplace_back(numerics::format_name(model.graph.tensor(id).format));
+  };
+  declare(model.graph.inputs, labels.input_formats);
+  declare(model.graph.outputs, labels.output_formats);
+  const Status verified = program::verify(result.value().program);
+  seconds = work.progress.end();
+  SY_CHECK(verified.ok(), "the compiled program is rejected by the verifier:\n" + format_failure(verified.failure()));
+  return result;
+}
+
+std::string reason_not_to_execute(const program::Program& program) {
+  if (program.labels.macs > kAutoMacs) {
+    return fmt::format("the model has {} MACs, more than the 100 G that are executed unasked",
+                       report::readable_count(static_cast<double>(program.labels.macs)));
+  }
+  std::int64_t bytes = 0;
+  for (const program::Buffer& buffer : program.buffers) {
+    if (buffer.role == program::BufferRole::constant && buffer.constant == nullptr)
+      return fmt::format("constant '{}' has a shape but no values", buffer.name);
+    bytes += std::min(buffer.bytes, kAutoBytes + 1);
+    if (bytes > kAutoBytes) return "its tensors take more than the 4 GB that are executed unasked";
+  }
+  return {};
+}
+
+Result<report::RunReport> run_program(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,
+                                      const report::PhaseTimes& so_far) {
+  const Options& options = work.options;
+  simulation::TimingOptions how;
+  how.cold = options.cold;
+  work.progress.begin(fmt::format("time on {}", program.chip->name));
+  Result<simulation::Timing> timing = simulation::time_program(program, how);
+  const double simulate_seconds = work.progress.end();
+  if (!timing) return timing.failure();
+
+  report::RunReport report = report::describe_run(program, timing.value());
+  report.timings = so_far;
+  report.timings.simulate = simulate_seconds;
+  report.version = std::string(kVersion);
+  report.seed = options.seed;
+  report.argv = options.argv;
+
+  bool execute = options.values == Values::on;
+  if (options.values == Values::automatic) {
+    const std::string reason = reason_not_to_execute(program);
+    execute = reason.empty() || !options.expect.empty() || !options.outputs.empty();
+    if (!execute) {
+      report.notes.push_back(fmt::format("not executed, times only: {} (--values on executes)", reason));
+      say(options, report.notes.back());
+    }
+  }
+  if (execute) {
+    SY_TRY([[maybe_unused]] const Done done, execute_and_check(work, program, compiled, timing.value(), report));
+  }
+  return report;
+}
+
+}  // namespace switchyard::cli

@@ -1,0 +1,45 @@
+// The main flow, in steps that the verbs share: load, compile, verify, time, execute, check, report.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "chip/chip.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "compiler/compiler.h"
+#include "model/model.h"
+#include "report/run.h"
+#include "support/result.h"
+
+namespace switchyard::cli {
+
+struct Workplace {
+  const Options& options;
+  Progress progress;
+  explicit Workplace(const Options& o) : options(o), progress(o.quiet) {}
+};
+
+/// The model named by the first argument. `seconds` receives the time it took.
+Result<model::LoadedModel> load_model(Workplace& work, double& seconds);
+
+/// --precision, or bf16 for built-in models, or an imported model's own: the format of its first floating input (else of most of its
+/// floating constants). Failures: cli/bad-value (no such format), compile/unsupported-format (known, but nothing computes in it yet).
+Result<numerics::Format> choose_precision(const Options& options, const model::LoadedModel& model);
+
+/// A chip by name or path. A name nobody knows is a usage failure with the nearest one.
+Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, const std::string& name);
+
+/// Compiles and verifies; a program of ours that the verifier rejects is our bug. Fills the labels that only the command line knows.
+Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedModel& model, std::shared_ptr<const chip::Chip> chip,
+                                         numerics::Format precision, double& seconds);
+
+/// Times a verified program, executes and checks it as the options say, and reports. `compiled` is null when there is only the program:
+/// then operators cannot be recomputed.
+Result<report::RunReport> run_program(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,
+                                      const report::PhaseTimes& so_far);
+
+/// Whether --values auto executes: up to 100 GMAC and 4 GB of tensors, and every constant has values. The reason against it, or empty.
+std::string reason_not_to_execute(const program::Program& program);
+
+}  // namespace switchyard::cli

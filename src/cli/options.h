@@ -1,0 +1,52 @@
+// The command line as plain structs: which verb, with which arguments and options.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chip/read.h"
+#include "support/result.h"
+
+namespace switchyard::cli {
+
+enum class Verb { run, compile, simulate, compare, chips, models, help, version };
+enum class Values { automatic, on, off };
+enum class Check { sampled, full, none };
+enum class OutputFormat { table, json };
+
+struct Options {
+  Verb verb = Verb::help;
+  bool help = false;                   ///< --help was given: print help of the verb
+  std::vector<std::string> arguments;  ///< what is neither the verb nor an option: MODEL, P.syp, `list`, ...
+  std::vector<std::string> chips;      ///< --chip (one) or --chips
+  std::vector<std::string> chip_paths;
+  std::string inputs, expect, outputs;  ///< directories; empty when not given
+  std::optional<double> rtol, atol;
+  Values values = Values::automatic;
+  Check check = Check::sampled;
+  bool check_given = false;
+  std::string precision;  ///< as given; empty: the model's own
+  std::int64_t batch = 0;
+  std::uint64_t seed = 0;
+  int threads = 0;  ///< 0: all the host offers
+  std::map<std::string, std::int64_t> set;
+  std::vector<chip::Override> overrides;
+  bool cold = false;
+  int effort = 1;
+  OutputFormat format = OutputFormat::table;
+  std::string output;  ///< -o; empty: standard output
+  bool quiet = false;
+  std::vector<std::string> argv;  ///< as called, the program's name included
+};
+
+/// Reads a command line. Failures, all usage: cli/no-verb, cli/unknown-verb, cli/unknown-option, cli/bad-value, cli/missing-argument,
+/// cli/too-many-arguments, cli/not-yet.
+Result<Options> parse_command_line(const std::vector<std::string>& argv);
+
+/// Help of a verb: examples first, then its options. Verb::help: the whole program's.
+std::string help_text(Verb verb);
+
+}  // namespace switchyard::cli

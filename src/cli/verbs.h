@@ -1,0 +1,28 @@
+// The verbs: each reads its options, does its work through the other folders, prints, and returns the process's exit code.
+#pragma once
+
+#include "cli/options.h"
+#include "report/run.h"
+
+namespace switchyard::cli {
+
+inline constexpr int kDone = 0, kCheckFailed = 1, kOurBug = 5, kInterrupted = 130;
+
+int run_verb(const Options& options);
+int compile_verb(const Options& options);
+int simulate_verb(const Options& options);
+int compare_verb(const Options& options);
+int chips_verb(const Options& options);
+int models_verb(const Options& options);
+int help_verb(const Options& options);
+
+/// What `run` and `simulate` end with: the report delivered, a failed check told on standard error.
+int deliver_run(const Options& options, const report::RunReport& report);
+void report_check_failure(const report::RunReport& report);
+/// `verb` was told to do `what`, which is none of `known`, or lacks a name.
+int report_bad_subject(const std::string& verb, const std::string& what, const std::vector<std::string>& known);
+
+/// Parses and dispatches. Exceptions are main's.
+int run_command_line(const std::vector<std::string>& argv);
+
+}  // namespace switchyard::cli

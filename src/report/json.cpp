@@ -1,0 +1,190 @@
+#include "report/json.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "report/text.h"
+
+namespace switchyard::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A number whose text is ours. JSON has no binary values, so the library's serve as the mark of such texts; write() prints them bare.
+Json number(const std::string& text) { return Json::binary({text.begin(), text.end()}); }
+
+Json time_us(Picoseconds time) { return number(exact_microseconds(time)); }
+Json real(double value) { return std::isfinite(value) ? number(fmt::format("{:.9g}", value)) : Json(nullptr); }
+Json seconds(double value) { return number(fmt::format("{:.6f}", value)); }
+
+std::string scalar_text(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string inline_text(const Json& value) {
+  if (value.is_binary()) return {value.get_binary().begin(), value.get_binary().end()};
+  if (!value.is_structured()) return scalar_text(value);
+  std::string text;
+  for (auto item = value.begin(); item != value.end(); ++item) {
+    if (!text.empty()) text += ", ";
+    if (value.is_object()) text += scalar_text(Json(item.key())) + ": ";
+    text += inline_text(*item);
+  }
+  return (value.is_object() ? "{" : "[") + text + (value.is_object() ? "}" : "]");
+}
+
+/// One line where it is short, else one entry a line: short enough to read, regular enough to diff.
+void write(const Json& value, int indent, std::string& out) {
+  constexpr std::size_t kLongestLine = 140;
+  std::string line = inline_text(value);
+  if (!value.is_structured() || (indent > 0 && line.size() + static_cast<std::size_t>(indent) <= kLongestLine)) {
+    out += line;
+    return;
+  }
+  const std::string margin(static_cast<std::size_t>(indent) + 2, ' ');
+  out += value.is_object() ? "{" : "[";
+  const char* separator = "\n";
+  for (auto item = value.begin(); item != value.end(); ++item) {
+    out += separator + margin;
+    separator = ",\n";
+    if (value.is_object()) out += scalar_text(Json(item.key())) + ": ";
+    write(*item, indent + 2, out);
+  }
+  out += "\n" + std::string(static_cast<std::size_t>(indent), ' ') + (value.is_object() ? "}" : "]");
+}
+
+std::string document(const Json& value) {
+  std::string text;
+  write(value, 0, text);
+  return text + "\n";
+}
+
+Json attribution(const simulation::Attribution& by_cause) {
+  Json result = Json::object();
+  for (std::size_t c = 0; c < by_cause.size(); ++c) result[simulation::kCauseNames[c]] = time_us(by_cause[c]);
+  return result;
+}
+
+Json model_json(const RunReport& r) {
+  return {
+      {"name", r.model.name}, {"sha256", r.model.sha256}, {"ops", r.model.ops}, {"macs", r.model.macs}, {"parameters", r.model.parameters}};
+}
+
+Json chip_json(const RunReport& r) { return {{"name", r.chip.name}, {"sha256", r.chip.sha256}}; }
+
+Json check_json(const CheckReport& check) {
+  Json result = {{"executed", check.executed}};
+  if (!check.executed) return result;
+  const bool compared = check.against != "none";
+  // Not compared is neither passed nor failed, and has no error.
+  const auto when_compared = [&](Json value) { return compared ? std::move(value) : Json(nullptr); };
+  result["against"] = check.against;
+  result["outputs"] = check.outputs;
+  result["max_abs_error"] = when_compared(real(check.max_abs_error));
+  result["max_rel_error"] = when_compared(real(check.max_rel_error));
+  result["cosine"] = when_compared(real(check.cosine));
+  result["passed"] = when_compared(check.passed);
+  if (!compared) return result;
+  result["points"] = check.points;
+  result["tolerance"] = check.rule;
+  if (check.first) {
+    const Divergence& d = *check.first;
+    result["first_divergence"] = {{"op", d.op},           {"tensor", d.tensor},           {"index", d.index},
+                                  {"got", real(d.got)},   {"expected", real(d.expected)}, {"tolerance", real(d.tolerance)},
+                                  {"context", d.context}, {"fused_with", d.fused}};
+  }
+  return result;
+}
+
+Json contexts_json(const std::vector<ContextReport>& contexts) {
+  Json result = Json::array();
+  for (const ContextReport& c : contexts) {
+    result.push_back({{"name", c.name},
+                      {"ops", c.ops},
+                      {"repeat", c.repeat},
+                      {"span_us", time_us(c.span)},
+                      {"share_us", time_us(c.share)},
+                      {"lower_bound_us", time_us(c.lower_bound)},
+                      {"attribution_us", attribution(c.attribution)}});
+  }
+  return result;
+}
+
+Json provenance_json(const RunReport& r) { return {{"version", r.version}, {"seed", r.seed}, {"argv", r.argv}}; }
+
+Json run_json(const RunReport& r) {
+  Json j = {{"schema", "switchyard/run/1"}, {"model", model_json(r)}, {"chip", chip_json(r)}, {"precision", r.precision}};
+  if (r.error) {
+    j["error"] = {{"code", r.error->code}, {"message", r.error->message}, {"hint", r.error->hint}};
+    j["provenance"] = provenance_json(r);
+    return j;
+  }
+  j["latency_us"] = time_us(r.latency);
+  j["lower_bound_us"] = time_us(r.lower_bound);
+  j["gap"] = real(r.gap());
+  j["peak_bound_us"] = time_us(r.peak_bound);
+  j["throughput_per_s"] = real(r.throughput_per_s());
+  j["energy_j"] = nullptr;
+  j["attribution_us"] = attribution(r.attribution);
+  j["utilization"] = {{"matrix", real(r.utilization.matrix)},
+                      {"vector", real(r.utilization.vector)},
+                      {"offchip", real(r.utilization.offchip)},
+                      {"network", real(r.utilization.network)}};
+  j["traffic_bytes"] = {{"offchip_read", r.offchip_read},
+                        {"offchip_written", r.offchip_written},
+                        {"offchip_constants", r.offchip_constants},
+                        {"network", r.network_bytes},
+                        {"links", r.link_bytes}};
+  j["contexts"] = contexts_json(r.contexts);
+  j["host"] = {{"ops", r.host_ops}, {"us", time_us(r.host)}};
+  j["memory_peak_bytes"] = {{"offchip", r.memory_offchip}, {"scratchpad", r.memory_scratchpad}};
+  j["outputs"] = Json::array();
+  for (const OutputReport& o : r.outputs) {
+    j["outputs"].push_back({{"name", o.name}, {"shape", o.shape}, {"format", o.format}, {"sha256", o.sha256}});
+  }
+  j["check"] = check_json(r.check);
+  j["launch_us"] = time_us(r.launch);
+  j["load_us"] = time_us(r.load);
+  j["timings_s"] = {{"import", seconds(r.timings.import)},
+                    {"compile", seconds(r.timings.compile)},
+                    {"execute", seconds(r.timings.execute)},
+                    {"simulate", seconds(r.timings.simulate)}};
+  j["assumptions"] = Json::array();
+  for (const AssumptionReport& a : r.assumptions) {
+    j["assumptions"].push_back({{"field", a.field}, {"value", a.value}, {"confidence", a.confidence}});
+  }
+  j["provenance"] = provenance_json(r);
+  return j;
+}
+
+}  // namespace
+
+std::string print_json(const RunReport& report) { return document(run_json(report)); }
+
+std::string print_comparison_json(const std::vector<RunReport>& runs) {
+  Json j = {{"schema", "switchyard/compare/1"}, {"runs", Json::array()}};
+  for (const RunReport& r : runs) j["runs"].push_back(run_json(r));
+  return document(j);
+}
+
+std::string print_chips_json(const std::vector<ChipRow>& chips) {
+  Json j = {{"schema", "switchyard/chips/1"}, {"chips", Json::array()}};
+  for (const ChipRow& chip : chips) {
+    Json peaks = Json::object();
+    for (const auto& [format, tflops] : chip.peak_tflops) peaks[format] = real(tflops);
+    j["chips"].push_back({{"name", chip.name}, {"family", chip.family}, {"peak_tflops", peaks}});
+  }
+  return document(j);
+}
+
+std::string print_models_json(const std::vector<ModelRow>& models) {
+  Json j = {{"schema", "switchyard/models/1"}, {"models", Json::array()}};
+  for (const ModelRow& m : models) {
+    Json row = {{"name", m.name}, {"description", m.description}, {"parameters", m.parameters}};
+    if (m.counts) row.update({{"ops", m.counts->ops}, {"macs", m.counts->macs}, {"weights", m.counts->weights}});
+    j["models"].push_back(row);
+  }
+  return document(j);
+}
+
+}  // namespace switchyard::report

@@ -1,0 +1,163 @@
+#include "report/run.h"
+
+#include <algorithm>
+
+#include "chip/describe.h"
+#include "chip/query.h"
+#include "support/sha256.h"
+
+namespace switchyard::report {
+namespace {
+
+double ratio(double used, double available) { return available > 0 ? used / available : 0; }
+
+/// Best lane operations per second of any unit of the chip for maps in this format.
+double best_map_rate(const chip::Chip& chip, numerics::Format format) {
+  double best = 0;
+  for (const chip::UnitId unit : chip::units_for(chip, chip::OpClass::map, format)) {
+    const chip::Unit& u = chip.units[unit.index()];
+    best = std::max(best, chip::chip_rate(chip, unit, *chip::find_rate(u, chip::OpClass::map, format)));
+  }
+  return best;
+}
+
+Utilization utilization_of(const program::Program& program, const simulation::Timing& timing) {
+  const chip::Chip& chip = *program.chip;
+  const double seconds = static_cast<double>(timing.latency.value) * 1e-12;
+  Utilization result;
+  if (const auto format = numerics::format_named(program.labels.precision)) {
+    result.matrix = ratio(static_cast<double>(timing.macs), chip::best_contract_rate(chip, *format) * seconds);
+    result.vector = ratio(static_cast<double>(timing.vector_ops), best_map_rate(chip, *format) * seconds);
+  }
+  const chip::Memory& memory = chip.memories[chip::off_chip_memory(chip).index()];
+  const auto instances = static_cast<double>(chip::working_instances(chip.components[memory.in.index()]).size());
+  const double rate = chip::sustained_bandwidth(memory).value * instances;
+  result.offchip = ratio(static_cast<double>(timing.offchip_read + timing.offchip_written), rate * seconds);
+  result.network = timing.link_busy_share;
+  return result;
+}
+
+/// Calls use(buffer) for every buffer an actor of the context loads from or stores to.
+template <class Use>
+void for_each_use(const program::Context& context, const Use& use) {
+  for (const program::Actor& actor : context.actors) {
+    if (actor.source) use(actor.source->buffer);
+    if (actor.destination) use(actor.destination->buffer);
+  }
+}
+
+}  // namespace
+
+double RunReport::gap() const {
+  return lower_bound.value > 0 ? static_cast<double>(latency.value) / static_cast<double>(lower_bound.value) : 1;
+}
+
+double RunReport::throughput_per_s() const {
+  return latency.value > 0 ? static_cast<double>(batch) * 1e12 / static_cast<double>(latency.value) : 0;
+}
+
+std::int64_t peak_offchip_bytes(const program::Program& program) {
+  const std::size_t contexts = program.contexts.size();
+  if (contexts == 0) return 0;
+  struct Life {
+    std::size_t first, last;
+    bool used;
+  };
+  std::vector<Life> lives(program.buffers.size(), Life{contexts, 0, false});
+  for (std::size_t c = 0; c < contexts; ++c) {
+    for_each_use(program.contexts[c], [&](program::BufferId buffer) {
+      Life& life = lives[buffer.index()];
+      life = {std::min(life.first, c), std::max(life.last, c), true};
+    });
+  }
+  std::vector<std::int64_t> alive(contexts, 0);
+  for (std::size_t b = 0; b < lives.size(); ++b) {
+    const program::Buffer& buffer = program.buffers[b];
+    Life life = lives[b];
+    if (buffer.lifetime == program::Lifetime::persistent) {
+      life = {0, contexts - 1, true};
+    } else if (buffer.role == program::BufferRole::input) {
+      life = {0, life.last, true};  // the host writes it before the first context
+    } else if (buffer.role == program::BufferRole::output) {
+      life.last = contexts - 1;  // the host reads it after the last
+    }
+    if (!life.used) continue;
+    for (std::size_t c = life.first; c <= life.last && c < contexts; ++c) alive[c] += buffer.bytes;
+  }
+  return *std::max_element(alive.begin(), alive.end());
+}
+
+std::int64_t peak_scratchpad_bytes(const program::Program& program) {
+  const chip::Chip& chip = *program.chip;
+  std::int64_t peak = 0;
+  for (const program::Context& context : program.contexts) {
+    const auto storage = [&](chip::MemoryId memory, std::int64_t offset, std::int64_t bytes) {
+      if (bytes <= 0 || chip.memories[memory.index()].kind != chip::MemoryKind::scratchpad) return;
+      peak = std::max(peak, offset + bytes - chip::usable_range(chip.memories[memory.index()]).begin);
+    };
+    for (const program::Channel& channel : context.channels) storage(channel.memory, channel.offset, channel.bytes);
+    for (const program::Actor& actor : context.actors) {
+      for (const program::State& state : actor.states) storage(state.memory, state.offset, state.bytes);
+    }
+  }
+  return peak;
+}
+
+RunReport describe_run(const program::Program& program, const simulation::Timing& timing) {
+  RunReport r;
+  const program::Labels& labels = program.labels;
+  r.model = {labels.model, labels.model_sha256, labels.ops, labels.macs, labels.parameters};
+  r.chip = {program.chip->name, sha256_hex(program.chip->text), program.chip->title};
+  r.precision = labels.precision;
+  r.batch = std::max<std::int64_t>(1, labels.batch);
+  r.latency = timing.latency;
+  r.lower_bound = labels.lower_bound;
+  r.peak_bound = labels.peak_bound;
+  r.launch = timing.launch;
+  r.attribution = timing.attribution;
+  r.utilization = utilization_of(program, timing);
+  r.offchip_read = timing.offchip_read;
+  r.offchip_written = timing.offchip_written;
+  r.offchip_constants = timing.offchip_constants;
+  r.network_bytes = timing.network_bytes;
+  r.link_bytes = timing.link_bytes;
+  SY_CHECK(timing.contexts.size() == program.contexts.size(), "one timing per context");
+  for (std::size_t c = 0; c < program.contexts.size(); ++c) {
+    const program::Context& context = program.contexts[c];
+    const simulation::ContextTiming& t = timing.contexts[c];
+    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution});
+  }
+  r.memory_offchip = peak_offchip_bytes(program);
+  r.memory_scratchpad = peak_scratchpad_bytes(program);
+  for (const chip::AssumedNumber& number : chip::assumptions(*program.chip)) {
+    r.assumptions.push_back({number.pointer, number.text, std::string(chip::name_of(number.confidence))});
+  }
+  r.notes = labels.notes;
+  return r;
+}
+
+std::vector<numerics::Tensor> declared_outputs(const program::Program& program, const std::vector<numerics::Tensor>& outputs) {
+  std::vector<numerics::Tensor> result;
+  const std::vector<std::string>& formats = program.labels.output_formats;
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    numerics::Format format = outputs[k].format;
+    if (k < formats.size()) format = numerics::format_named(formats[k]).value_or(format);
+    if (format == numerics::Format::bf16) format = numerics::Format::fp32;
+    result.push_back(format == outputs[k].format ? outputs[k] : numerics::convert_tensor(outputs[k], format));
+  }
+  return result;
+}
+
+std::vector<OutputReport> describe_outputs(const program::Program& program, const std::vector<numerics::Tensor>& declared) {
+  std::vector<OutputReport> result(declared.size());
+  for (std::size_t k = 0; k < declared.size(); ++k) {
+    result[k] = {"", declared[k].shape, std::string(numerics::format_name(declared[k].format)), sha256_hex(declared[k].bytes)};
+  }
+  for (const program::Buffer& buffer : program.buffers) {
+    const auto k = static_cast<std::size_t>(buffer.index);
+    if (buffer.role == program::BufferRole::output && buffer.index >= 0 && k < result.size()) result[k].name = buffer.name;
+  }
+  return result;
+}
+
+}  // namespace switchyard::report

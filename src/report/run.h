@@ -1,0 +1,88 @@
+// RunReport: everything known about one compiled and timed (perhaps executed) program: the data behind the table and run/1.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "program/program.h"
+#include "report/check.h"
+#include "simulation/execute.h"
+#include "simulation/timing.h"
+
+namespace switchyard::report {
+
+struct ContextReport {
+  std::string name;
+  std::vector<std::string> ops;
+  std::int64_t repeat = 1;
+  Picoseconds span, share, lower_bound;
+  simulation::Attribution attribution{};
+};
+
+struct OutputReport {
+  std::string name;
+  numerics::Shape shape;
+  std::string format;
+  std::string sha256;  ///< of the raw little-endian bytes, in `format`
+};
+
+struct AssumptionReport {
+  std::string field, value, confidence;
+};
+
+/// Shares of what was there to be used, 0..1.
+struct Utilization {
+  double matrix = 0, vector = 0, offchip = 0, network = 0;
+};
+
+/// Host seconds of each phase; the check's are not part of `execute`.
+struct PhaseTimes {
+  double import = 0, compile = 0, execute = 0, simulate = 0, check = 0;
+};
+
+struct RunReport {
+  struct Model {
+    std::string name, sha256;
+    std::int64_t ops = 0, macs = 0, parameters = 0;
+  } model;
+  struct ChipName {
+    std::string name, sha256, title;
+  } chip;
+  std::string precision;
+  std::int64_t batch = 1;
+  Picoseconds latency, lower_bound, peak_bound, launch, load, host;
+  std::int64_t host_ops = 0;
+  simulation::Attribution attribution{};
+  Utilization utilization;
+  std::int64_t offchip_read = 0, offchip_written = 0, offchip_constants = 0, network_bytes = 0, link_bytes = 0;
+  std::vector<ContextReport> contexts;
+  std::int64_t memory_offchip = 0, memory_scratchpad = 0;  ///< peak bytes
+  std::vector<OutputReport> outputs;
+  CheckReport check;
+  PhaseTimes timings;
+  std::vector<AssumptionReport> assumptions;
+  std::vector<std::string> notes;
+  std::string version;
+  std::uint64_t seed = 0;
+  std::vector<std::string> argv;
+  std::optional<Diagnostic> error;  ///< a row of a comparison that could not be run: only model, chip and precision are filled
+
+  [[nodiscard]] double gap() const;
+  [[nodiscard]] double throughput_per_s() const;
+};
+
+/// The part of a report that the program and its timing determine. Labels give the model's counts and the bounds.
+RunReport describe_run(const program::Program& program, const simulation::Timing& timing);
+
+/// Outputs in the type in which they are handed out: the model's declared one (bf16 is widened to fp32, which every reader of tensor
+/// files knows), or their own where nothing is declared.
+std::vector<numerics::Tensor> declared_outputs(const program::Program& program, const std::vector<numerics::Tensor>& outputs);
+std::vector<OutputReport> describe_outputs(const program::Program& program, const std::vector<numerics::Tensor>& declared);
+
+/// Bytes of off-chip buffers alive in the fullest context; and of the fullest component's scratchpad.
+std::int64_t peak_offchip_bytes(const program::Program& program);
+std::int64_t peak_scratchpad_bytes(const program::Program& program);
+
+}  // namespace switchyard::report
