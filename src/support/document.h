@@ -23,6 +23,13 @@ struct Node {
   std::vector<Node> items;                            ///< of a sequence
   std::vector<std::pair<std::string, Node>> entries;  ///< of a map
 
+  // Defined where a pair with a Node in it is a complete type.
+  Node();
+  Node(const Node&);
+  Node(Node&&) noexcept;
+  Node& operator=(const Node&);
+  Node& operator=(Node&&) noexcept;
+  ~Node();
   [[nodiscard]] const Node* find(std::string_view key) const;
   [[nodiscard]] Node* find(std::string_view key);
 };
