@@ -42,6 +42,7 @@ std::optional<std::size_t> Builder::refer(const Place& place, const Names& names
   if (!name) return std::nullopt;
   const auto found = std::find(names.begin(), names.end(), *name);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+  if (names.empty() && &names != &networks_) return std::nullopt;  // a whole section is missing, and that is said already
   fields_.report("chip/dangling-name", fmt::format("'{}' names a {} that is not there: '{}'", place.pointer, what, *name), place,
                  fields_.did_you_mean(*name, names));
   return std::nullopt;
@@ -114,6 +115,7 @@ void Builder::read_component(const std::string& name, Place at) {
       if (*extent < 1 || *extent > kMostInstances || count * *extent > kMostInstances) {
         fields_.report("chip/range",
                        fmt::format("'{}' must be positive, and all instances together at most {}", place.pointer, kMostInstances), place);
+        component.shape.push_back(1);
         continue;
       }
       component.shape.push_back(*extent);
