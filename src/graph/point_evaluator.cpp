@@ -103,9 +103,19 @@ void accumulate(Combiner combiner, Value& sum, const Value& term) {
   sum.reduction = std::max(sum.reduction, term.reduction);
 }
 
+constexpr std::int64_t kTableLimit = 1 << 20;  // reduction points up to which a contraction's offsets are kept
+
+/// Of every reduction point of a contraction: how far each entry of the state lies from where the reduction starts. All elements of the
+/// result share it, so that a point costs two loads and a product.
+struct ContractionTable {
+  std::vector<std::vector<std::int64_t>> columns;  ///< [state][point]
+  std::vector<numerics::Interval> ranges;          ///< least and greatest of each column
+};
+
 struct PreparedNest {
   NestPlan plan;
   std::optional<WriteMap> map;
+  std::unique_ptr<ContractionTable> table;  ///< made when first needed
 };
 struct PreparedOp {
   std::vector<PreparedNest> nests;
@@ -172,11 +182,11 @@ struct PointEvaluator::Impl {
     return answer;
   }
 
-  const PreparedOp& prepare(std::size_t op) {
+  PreparedOp& prepare(std::size_t op) {
     auto& slot = prepared[op];
     if (!slot) {
       slot = std::make_unique<PreparedOp>();
-      for (const Nest& nest : graph.ops[op].nests) slot->nests.push_back({plan_nest(graph, graph.ops[op], nest), write_map(nest)});
+      for (const Nest& nest : graph.ops[op].nests) slot->nests.push_back({plan_nest(graph, graph.ops[op], nest), write_map(nest), nullptr});
     }
     return *slot;
   }
@@ -205,14 +215,14 @@ struct PointEvaluator::Impl {
       index[d] = rest % shape[d];
       rest /= shape[d];
     }
-    const PreparedOp& nests = prepare(op_index);
+    PreparedOp& nests = prepare(op_index);
     for (std::size_t n = 0; n < op.nests.size(); ++n) {
       if (op.nests[n].write.slot != slot) continue;
       std::vector<std::int64_t> loops(op.nests[n].loops.size(), 0);
       SY_CHECK(nests.nests[n].map.has_value(), "a write of " + op.name + " cannot be inverted");
       if (!nests.nests[n].plan.writes) continue;
       if (!invert(*nests.nests[n].map, index, loops)) continue;
-      Value value = run(op_index, op.nests[n], nests.nests[n].plan, loops);
+      Value value = run(op_index, op.nests[n], nests.nests[n], loops);
       value.unrounded = value.value;
       if (!local) value.value = numerics::rounded(slot_format(graph, op, slot), value.value);
       memo.emplace(key, value);
@@ -222,7 +232,8 @@ struct PointEvaluator::Impl {
   }
 
   /// All reduction points of one element, in listed order.
-  Value run(std::size_t op_index, const Nest& nest, const NestPlan& plan, const std::vector<std::int64_t>& loops) {
+  Value run(std::size_t op_index, const Nest& nest, PreparedNest& prepared_nest, const std::vector<std::int64_t>& loops) {
+    const NestPlan& plan = prepared_nest.plan;
     const Op& op = graph.ops[op_index];
     std::vector<std::int64_t> state = plan.start;
     for (int p = 0; p < plan.outer; ++p) {
@@ -239,8 +250,8 @@ struct PointEvaluator::Impl {
     }
     const auto last = static_cast<int>(plan.order.size());
     Value sum;
-    if (all_exist && nest.is_contraction()) {
-      sum = contract(plan, sources, state);
+    if (all_exist && nest.is_contraction() && plan.reads.size() == 2 && plan.reduction_points > 0 && plan.reduction_points <= kTableLimit) {
+      sum = contract(prepared_nest, sources, state);
     } else {
       std::vector<Value> inputs(plan.reads.size()), nodes(nest.expression.nodes.size());
       sum = {numerics::combiner_identity(nest.combiner), 0, 0};
@@ -255,30 +266,72 @@ struct PointEvaluator::Impl {
     return sum;
   }
 
-  /// A sum of products of numbers that exist: what convolutions and matrix products are.
-  static Value contract(const NestPlan& plan, const std::vector<const numerics::Tensor*>& sources, std::vector<std::int64_t>& state) {
+  static const ContractionTable& table_of(PreparedNest& prepared_nest) {
+    if (!prepared_nest.table) {
+      const NestPlan& plan = prepared_nest.plan;
+      auto table = std::make_unique<ContractionTable>();
+      std::vector<std::int64_t> state(plan.start.size(), 0);
+      table->columns.resize(state.size());
+      for (auto& column : table->columns) column.reserve(static_cast<std::size_t>(plan.reduction_points));
+      turn(plan, plan.outer, static_cast<int>(plan.order.size()), state, [&] {
+        for (std::size_t q = 0; q < state.size(); ++q) table->columns[q].push_back(state[q]);
+      });
+      for (const auto& column : table->columns) {
+        const auto [least, greatest] = std::minmax_element(column.begin(), column.end());
+        table->ranges.push_back({*least, *greatest});
+      }
+      prepared_nest.table = std::move(table);
+    }
+    return *prepared_nest.table;
+  }
+
+  /// A sum of products of numbers that exist: what convolutions and matrix products are. `state` stands at the first reduction point.
+  static Value contract(PreparedNest& prepared_nest, const std::vector<const numerics::Tensor*>& sources,
+                        const std::vector<std::int64_t>& state) {
+    struct Check {
+      const std::int64_t* column;
+      std::int64_t from, extent;
+    };
     struct Source {
       Format format;
       std::int64_t bytes;
       const std::byte* data;
-    };
-    std::vector<Source> from;
-    for (const numerics::Tensor* t : sources) from.push_back({t->format, numerics::format_bytes(t->format), t->bytes.data()});
-    double sum = 0, magnitude = 0;
-    double values[2] = {};
-    turn(plan, plan.outer, static_cast<int>(plan.order.size()), state, [&] {
-      for (std::size_t r = 0; r < 2; ++r) {
-        if (plan.reads[r].inside(state)) {
-          values[r] = load(from[r].format, from[r].data + state[r] * from[r].bytes);
-        } else {
-          SY_CHECK(plan.reads[r].fill.has_value(), "a read outside of its slot, without a fill value");
-          values[r] = *plan.reads[r].fill;
+      std::int64_t from;  ///< offset of the first reduction point; may lie outside
+      const std::int64_t* column;
+      std::vector<Check> checks;  ///< only those this element may fail
+      std::optional<double> fill;
+
+      [[nodiscard]] double at(std::size_t point) const {
+        for (const Check& check : checks) {
+          const std::int64_t i = check.from + check.column[point];
+          if (i >= 0 && i < check.extent) continue;
+          SY_CHECK(fill.has_value(), "a read outside of its slot, without a fill value");
+          return *fill;
         }
+        return load(format, data + (from + column[point]) * bytes);
       }
-      const double product = values[0] * values[1];
+    };
+    const ContractionTable& table = table_of(prepared_nest);
+    const auto prepare_source = [&](std::size_t r) {
+      const NestPlan::Read& read = prepared_nest.plan.reads[r];
+      const numerics::Tensor& t = *sources[r];
+      const std::int64_t bytes = numerics::format_bytes(t.format);
+      Source source{t.format, bytes, t.bytes.data(), state[r], table.columns[r].data(), {}, read.fill};
+      for (const NestPlan::Check& check : read.checks) {
+        const auto q = static_cast<std::size_t>(check.state);
+        if (state[q] + table.ranges[q].least >= 0 && state[q] + table.ranges[q].greatest < check.extent) continue;
+        source.checks.push_back({table.columns[q].data(), state[q], check.extent});
+      }
+      return source;
+    };
+    const Source a = prepare_source(0), b = prepare_source(1);
+    double sum = 0, magnitude = 0;
+    const std::size_t points = table.columns[0].size();
+    for (std::size_t p = 0; p < points; ++p) {
+      const double product = a.at(p) * b.at(p);
       sum += product;
       magnitude += std::fabs(product);
-    });
+    }
     return {sum, magnitude, 0};
   }
 

@@ -332,12 +332,23 @@ class Verifier {
     for (const NestLoop& loop : nest.loops) extents.push_back(loop.extent);
     return extents;
   }
-  /// Whether the box read and the box written lie apart in some dimension.
+  /// Whether what is read and what is written lie apart in some dimension: by intervals or by remainders (even and odd places).
   static bool apart(const Nest& reader, const Access& read, const Nest& writer) {
     const auto r = extents_of(reader), w = extents_of(writer);
     for (std::size_t d = 0; d < read.index.size(); ++d) {
-      const Interval a = numerics::range_over(read.index[d], r), b = numerics::range_over(writer.write.index[d], w);
+      const Affine& x = read.index[d];
+      const Affine& y = writer.write.index[d];
+      const Interval a = numerics::range_over(x, r), b = numerics::range_over(y, w);
       if (a.greatest < b.least || b.greatest < a.least) return true;
+      std::int64_t step = 0;
+      const auto add_steps = [&](const Affine& f, const std::vector<std::int64_t>& extents) {
+        for (const Affine::Term& term : f.terms) {
+          if (extents[static_cast<std::size_t>(term.variable)] > 1) step = std::gcd(step, term.coefficient);
+        }
+      };
+      add_steps(x, r);
+      add_steps(y, w);
+      if (step > 1 && (x.constant - y.constant) % step != 0) return true;
     }
     return false;
   }
