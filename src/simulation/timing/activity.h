@@ -1,0 +1,43 @@
+// ActivityLog: what the walk back along the critical path needs of every activity, 24 bytes each.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace switchyard::simulation::timing {
+
+inline constexpr std::uint32_t kNone = 0xffffffffu;
+
+/// An activity begins where the one that let it start (`before`) ended, so its start is not stored.
+struct Activity {
+  /// compute: unit-picoseconds during which units of its class were busy meanwhile; transfer: picoseconds charged to memory.
+  std::int64_t account = 0;
+  std::int64_t end = 0;
+  std::uint32_t before = kNone;  ///< kNone: began with the context
+  std::uint32_t what = 0;        ///< number of the actor, or kIssue
+  static constexpr std::uint32_t kIssue = 0xffffffffu;
+};
+static_assert(sizeof(Activity) <= 32);
+
+/// Grows by blocks: activities never move, and the memory serves the next context again.
+class ActivityLog {
+ public:
+  std::uint32_t add(std::uint32_t before, std::uint32_t what) {
+    const std::uint32_t id = size_++;
+    if ((id >> kShift) == blocks_.size()) blocks_.push_back(std::make_unique<Activity[]>(std::size_t{1} << kShift));
+    (*this)[id] = Activity{0, 0, before, what};
+    return id;
+  }
+  Activity& operator[](std::uint32_t id) { return blocks_[id >> kShift][id & kMask]; }
+  const Activity& operator[](std::uint32_t id) const { return blocks_[id >> kShift][id & kMask]; }
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  void clear() { size_ = 0; }
+
+ private:
+  static constexpr std::uint32_t kShift = 14, kMask = (1u << kShift) - 1;
+  std::vector<std::unique_ptr<Activity[]>> blocks_;
+  std::uint32_t size_ = 0;
+};
+
+}  // namespace switchyard::simulation::timing

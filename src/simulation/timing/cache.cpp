@@ -1,0 +1,199 @@
+#include "simulation/timing/cache.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace switchyard::simulation::timing {
+
+namespace {
+
+constexpr std::int64_t kGranulesPerBox = 16;        // along one dimension: finer steps are merged
+constexpr std::int64_t kGranulesPerBuffer = 16384;  // beyond this, neighbouring granules are merged
+
+}  // namespace
+
+CacheModel::CacheModel(const program::Program& program, std::int64_t capacity)
+    : program_(&program), capacity_(capacity), residency_(program.buffers.size()), grids_(program.buffers.size()) {}
+
+void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer) {
+  const program::Buffer& b = program_->buffers[buffer];
+  Grid& grid = grids_[buffer];
+  const std::size_t rank = b.shape.size();
+  grid.step.assign(rank, 0);
+  std::vector<std::int64_t> largest(rank, 1);
+  for (const program::Actor& actor : context.actors) {
+    for (const auto* access : {&actor.source, &actor.destination}) {
+      if (!*access || (*access)->buffer.index() != buffer) continue;
+      for (std::size_t d = 0; d < rank; ++d) {
+        for (const auto& term : (*access)->start[d].terms) grid.step[d] = std::gcd(grid.step[d], term.coefficient);
+        if (!actor.ports.empty() && actor.ports[0].token.shape.size() == rank) {
+          largest[d] = std::max(largest[d], actor.ports[0].token.shape[d]);
+        }
+      }
+    }
+  }
+  std::int64_t total = 1;
+  grid.count.assign(rank, 1);
+  for (std::size_t d = 0; d < rank; ++d) {
+    std::int64_t& step = grid.step[d];
+    if (step <= 0) step = std::max<std::int64_t>(1, b.shape[d]);
+    while (step * kGranulesPerBox < std::min(largest[d], b.shape[d])) step *= 2;
+    grid.count[d] = (b.shape[d] + step - 1) / step;
+    total *= grid.count[d];
+  }
+  while (total > kGranulesPerBuffer) {
+    const auto most = static_cast<std::size_t>(std::max_element(grid.count.begin(), grid.count.end()) - grid.count.begin());
+    total /= grid.count[most];
+    grid.step[most] *= 2;
+    grid.count[most] = (b.shape[most] + grid.step[most] - 1) / grid.step[most];
+    total *= grid.count[most];
+  }
+  grid.cut = true;
+  grid.first = static_cast<std::uint32_t>(granules_.size());
+  granules_.resize(granules_.size() + static_cast<std::size_t>(std::max<std::int64_t>(total, 1)));
+}
+
+void CacheModel::begin_context(const program::Context& context) {
+  granules_.assign(1, Granule{});
+  used_ = 0;
+  for (Grid& grid : grids_) grid.cut = false;
+  for (const program::Actor& actor : context.actors) {
+    for (const auto* access : {&actor.source, &actor.destination}) {
+      if (*access && !grids_[(*access)->buffer.index()].cut) lay_grid(context, (*access)->buffer.value);
+    }
+  }
+  std::vector<std::uint32_t> resident;
+  for (std::uint32_t b = 0; b < residency_.size(); ++b) {
+    if (residency_[b].present > 0) resident.push_back(b);
+  }
+  std::sort(resident.begin(), resident.end(), [&](auto a, auto b) { return residency_[a].used_at < residency_[b].used_at; });
+  for (const std::uint32_t b : resident) {
+    Grid& grid = grids_[b];
+    if (!grid.cut) {  // not touched in this context: one granule, which may be evicted bit by bit
+      grid.first = static_cast<std::uint32_t>(granules_.size());
+      grid.count.assign(1, 1);
+      granules_.emplace_back();
+    }
+    std::int64_t n = 1;
+    for (const std::int64_t c : grid.count) n *= c;
+    for (std::int64_t i = 0; i < n; ++i) {
+      const auto share = [&](std::int64_t whole) { return whole * (i + 1) / n - whole * i / n; };
+      const auto g = grid.first + static_cast<std::uint32_t>(i);
+      granules_[g].present = share(residency_[b].present);
+      granules_[g].dirty = std::min(share(residency_[b].dirty), granules_[g].present);
+      granules_[g].buffer = b;
+      used_ += granules_[g].present;
+      if (granules_[g].present > 0) link_newest(g);
+    }
+  }
+}
+
+void CacheModel::end_context(std::span<const program::BufferId> dead) {
+  for (Residency& r : residency_) r.present = r.dirty = 0;
+  for (std::uint32_t g = granules_[0].newer; g != 0; g = granules_[g].newer) {  // oldest first
+    Residency& r = residency_[granules_[g].buffer];
+    r.present += granules_[g].present;
+    r.dirty += granules_[g].dirty;
+    r.used_at = ++clock_;
+  }
+  for (const program::BufferId b : dead) residency_[b.index()] = {};
+}
+
+void CacheModel::link_newest(std::uint32_t g) {
+  Granule& head = granules_[0];
+  granules_[g].older = head.older;
+  granules_[g].newer = 0;
+  granules_[head.older].newer = g;
+  granules_[0].older = g;
+}
+
+void CacheModel::unlink(std::uint32_t g) {
+  granules_[granules_[g].older].newer = granules_[g].newer;
+  granules_[granules_[g].newer].older = granules_[g].older;
+}
+
+void CacheModel::touch(std::uint32_t g) {
+  if (granules_[g].present > 0) unlink(g);
+  link_newest(g);
+}
+
+std::int64_t CacheModel::evict() {
+  std::int64_t written = 0;
+  while (used_ > capacity_) {
+    const std::uint32_t g = granules_[0].newer;
+    Granule& oldest = granules_[g];
+    const std::int64_t out = std::min(used_ - capacity_, oldest.present);
+    const std::int64_t clean = oldest.present - oldest.dirty;
+    const std::int64_t dirty = std::max<std::int64_t>(0, out - clean);  // clean bytes go first: they cost nothing
+    written += dirty;
+    oldest.present -= out;
+    oldest.dirty -= dirty;
+    used_ -= out;
+    if (oldest.present == 0) unlink(g);
+  }
+  return written;
+}
+
+template <class Visit>
+void CacheModel::for_granules(std::uint32_t buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent,
+                              Visit visit) {
+  const Grid& grid = grids_[buffer];
+  const program::Buffer& b = program_->buffers[buffer];
+  const std::size_t rank = b.shape.size();
+  std::array<std::int64_t, 16> low{}, high{}, at{};
+  if (rank > at.size()) return;
+  for (std::size_t d = 0; d < rank; ++d) {
+    if (extent[d] <= 0) return;
+    low[d] = at[d] = std::clamp<std::int64_t>(begin[d] / grid.step[d], 0, grid.count[d] - 1);
+    high[d] = std::clamp<std::int64_t>((begin[d] + extent[d] - 1) / grid.step[d], 0, grid.count[d] - 1);
+  }
+  for (;;) {
+    std::int64_t number = 0, overlap = numerics::format_bytes(b.format), size = overlap;
+    for (std::size_t d = 0; d < rank; ++d) {
+      const std::int64_t from = at[d] * grid.step[d], to = std::min(from + grid.step[d], b.shape[d]);
+      number = number * grid.count[d] + at[d];
+      size *= to - from;
+      overlap *= std::max<std::int64_t>(0, std::min(to, begin[d] + extent[d]) - std::max(from, begin[d]));
+    }
+    if (overlap > 0) visit(grid.first + static_cast<std::uint32_t>(number), overlap, size);
+    std::size_t d = rank;
+    while (d-- > 0) {
+      if (++at[d] <= high[d]) break;
+      at[d] = low[d];
+    }
+    if (d == static_cast<std::size_t>(-1)) return;
+  }
+}
+
+CacheModel::Outcome CacheModel::read(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent) {
+  Outcome out;
+  for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t) {
+    const std::int64_t hit = std::min(bytes, granules_[g].present);
+    touch(g);
+    granules_[g].buffer = buffer.value;
+    granules_[g].present += bytes - hit;
+    used_ += bytes - hit;
+    out.hit += hit;
+    out.miss += bytes - hit;
+    out.evicted += evict();
+  });
+  return out;
+}
+
+CacheModel::Outcome CacheModel::write(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent) {
+  Outcome out;
+  for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t size) {
+    touch(g);
+    Granule& granule = granules_[g];
+    granule.buffer = buffer.value;
+    const std::int64_t present = std::min(size, granule.present + bytes);
+    used_ += present - granule.present;
+    granule.present = present;
+    granule.dirty = std::min(present, granule.dirty + bytes);
+    out.hit += bytes;
+    out.evicted += evict();
+  });
+  return out;
+}
+
+}  // namespace switchyard::simulation::timing

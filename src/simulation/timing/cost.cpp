@@ -1,0 +1,255 @@
+#include "simulation/timing/cost.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "chip/query.h"
+#include "support/units.h"
+
+namespace switchyard::simulation::timing {
+
+namespace {
+
+using program::Statement;
+
+bool depends(const numerics::Access& access, int dim) {
+  return std::any_of(access.index.begin(), access.index.end(), [&](const numerics::Affine& f) { return f.depends_on(dim); });
+}
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return multiple <= 1 ? value : (value + multiple - 1) / multiple * multiple;
+}
+
+numerics::Format format_of_slot(const program::Actor& actor, int slot) {
+  const auto s = static_cast<std::size_t>(slot);
+  return s < actor.ports.size() ? actor.ports[s].token.format : actor.states[s - actor.ports.size()].token.format;
+}
+
+/// The rate for a statement: the format of its first operand decides, else any operand's, else the result's.
+const chip::Unit::Rate* rate_for(const chip::Unit& unit, chip::OpClass op, const program::Actor& actor, const Statement& s) {
+  for (const numerics::Access& read : s.reads) {
+    if (const auto* rate = chip::find_rate(unit, op, format_of_slot(actor, read.slot))) return rate;
+  }
+  return chip::find_rate(unit, op, format_of_slot(actor, s.write.slot));
+}
+
+}  // namespace
+
+GuardPlan plan_guard(const std::vector<program::Range>& ranges, const std::vector<std::int64_t>& trips) {
+  GuardPlan plan;
+  for (const program::Range& r : ranges) {
+    if (r.loop < 0) continue;
+    const std::uint32_t bit = 1u << r.loop;
+    const std::int64_t n = trips[static_cast<std::size_t>(r.loop)];
+    if (r.begin >= r.end) {
+      plan.never = true;
+    } else if (r.begin == 0 && r.end == n) {
+      continue;
+    } else if (r.begin == 0 && r.end == 1) {
+      plan.is_first |= bit;
+    } else if (r.begin == 1 && r.end == n) {
+      plan.not_first |= bit;
+    } else if (r.begin == n - 1 && r.end == n) {
+      plan.is_last |= bit;
+    } else if (r.begin == 0 && r.end == n - 1) {
+      plan.not_last |= bit;
+    } else {
+      plan.ranges.push_back({r.loop, r.begin, r.end});
+    }
+  }
+  return plan;
+}
+
+std::size_t ComputeCosts::Hash::operator()(const std::vector<std::int64_t>& key) const {
+  std::uint64_t h = 0x9e3779b97f4a7c15u;
+  for (const std::int64_t k : key) h = (h ^ static_cast<std::uint64_t>(k)) * 0xff51afd7ed558ccdu, h ^= h >> 29;
+  return h;
+}
+
+Result<ComputeCosts> ComputeCosts::make(const chip::Chip& chip, const program::Context& context, const program::Actor& actor,
+                                        std::span<const std::int64_t> extents) {
+  const chip::Unit& unit = chip.units[actor.unit.index()];
+  ComputeCosts costs;
+  costs.geometry_ = unit.geometry;
+  costs.matrix_ = unit.kind == chip::UnitKind::matrix;
+  costs.startup_ = unit.startup_cycles.value;
+  costs.hertz_ = unit.clock_hz.value;
+  std::vector<std::int64_t> trips;
+  for (const program::Loop& loop : actor.loops) trips.push_back(loop.trip);
+  bool guarded = false;
+  for (const Statement& s : actor.statements) {
+    Work w;
+    w.dims = s.dims;
+    const auto unsupported = [&](const char* op) {
+      return fail(
+          FailureKind::unsupported, "simulation/no-rate",
+          fmt::format("unit '{}' has no {} rate for a statement of actor '{}' in context '{}'", unit.name, op, actor.name, context.name));
+    };
+    if (s.is_contraction() && s.reads.size() >= 2) {
+      if (const auto* rate = rate_for(unit, chip::OpClass::contract, actor, s)) {
+        w.contraction = true;
+        w.rate = rate->per_cycle.value;
+      }
+    }
+    for (std::size_t d = 0; d < s.dims.size(); ++d) {
+      if (!w.contraction) break;
+      const bool a = depends(s.reads[0], s.dims[d]), b = depends(s.reads[1], s.dims[d]);
+      w.role.push_back(s.kinds[d] == numerics::LoopKind::reduction ? 2 : a && !b ? 0 : b && !a ? 1 : 3);
+    }
+    if (!w.contraction) {
+      w.simple = std::max(1, s.expression.count(numerics::ScalarOpCost::simple)) + (s.combiner == numerics::Combiner::none ? 0 : 1);
+      w.special = s.expression.count(numerics::ScalarOpCost::special);
+      const auto op = s.combiner == numerics::Combiner::none ? chip::OpClass::map : chip::OpClass::reduce;
+      const chip::Unit::Rate* rate = rate_for(unit, op, actor, s);
+      if (rate == nullptr) rate = rate_for(unit, chip::OpClass::map, actor, s);
+      if (rate == nullptr && !costs.matrix_) return unsupported(op == chip::OpClass::map ? "map" : "reduce");
+      if (rate != nullptr) w.rate = w.special_rate = rate->per_cycle.value;
+      if (unit.special_per_cycle) w.special_rate = unit.special_per_cycle->value;
+    }
+    if (!(w.rate > 0 && w.special_rate > 0 && costs.hertz_ > 0)) return unsupported("positive");
+    costs.work_.push_back(std::move(w));
+    costs.guards_.push_back(plan_guard(program::resolve_guard(actor, s.guard), trips));
+    guarded |= !costs.guards_.back().always();
+  }
+  if (!guarded) costs.guards_.clear();
+  for (std::size_t d = 0; d < actor.dims.size(); ++d) {
+    const program::Dim& dim = actor.dims[d];
+    costs.extents_.push_back(
+        std::clamp<std::int64_t>(dim.total - dim.offset.at(std::vector<std::int64_t>(extents.size(), 0)), 0, dim.tile));
+    const auto [least, greatest] = numerics::range_over(dim.offset, extents);
+    if (least != greatest && greatest + dim.tile > dim.total) {
+      costs.ragged_.push_back({static_cast<int>(d), dim.tile, dim.total, &dim.offset});
+    }
+  }
+  costs.holds_.assign(costs.work_.size(), 1);
+  return costs;
+}
+
+ComputePrice ComputeCosts::work_out() const {
+  ComputePrice price;
+  double cycles = startup_;
+  for (std::size_t s = 0; s < work_.size(); ++s) {
+    const Work& w = work_[s];
+    if (!holds_[s]) continue;
+    std::array<std::int64_t, 4> size{1, 1, 1, 1};
+    std::int64_t points = 1;
+    for (std::size_t d = 0; d < w.dims.size(); ++d) {
+      const std::int64_t extent = extents_[static_cast<std::size_t>(w.dims[d])];
+      points *= extent;
+      if (w.contraction) size[static_cast<std::size_t>(w.role[d])] *= extent;
+    }
+    if (points == 0) continue;
+    price.free = false;
+    if (w.contraction) {
+      double steps = static_cast<double>(size[3]);
+      for (std::size_t r = 0; r < 3; ++r) steps *= static_cast<double>(round_up(size[r], geometry_[r]));
+      cycles += steps / w.rate;
+      price.macs += points;
+    } else {
+      price.vector_ops += points * static_cast<std::int64_t>(w.simple + w.special);
+      if (!matrix_) cycles += static_cast<double>(points) * (w.simple / w.rate + w.special / w.special_rate);
+    }
+  }
+  if (!price.free) price.duration = time_of_cycles(cycles, Hertz(hertz_)).value;
+  return price;
+}
+
+const ComputePrice& ComputeCosts::price(std::span<const std::int64_t> variables, Odometer at, const std::int64_t* loops) {
+  if (uniform() && last_ != nullptr) return *last_;
+  key_.clear();
+  for (const Ragged& r : ragged_) {
+    const std::int64_t extent = std::clamp<std::int64_t>(r.total - r.offset->at(variables), 0, r.tile);
+    extents_[static_cast<std::size_t>(r.dim)] = extent;
+    key_.push_back(extent);
+  }
+  if (!guards_.empty()) {
+    std::int64_t bits = 0;
+    for (std::size_t s = 0; s < guards_.size(); ++s) {
+      holds_[s] = guards_[s].holds(at, loops) ? 1 : 0;
+      bits = bits * 2 + holds_[s];
+      if (s % 62 == 61) key_.push_back(bits), bits = 0;
+    }
+    key_.push_back(bits);
+  }
+  if (last_ != nullptr && key_ == last_key_) return *last_;
+  auto found = known_.find(key_);
+  if (found == known_.end()) found = known_.emplace(key_, work_out()).first;
+  last_key_ = key_;
+  last_ = &found->second;
+  return *last_;
+}
+
+std::int64_t charged_bytes(const program::Buffer& buffer, std::span<const std::int64_t> extent, std::int64_t granule) {
+  std::int64_t run = numerics::format_bytes(buffer.format), runs = 1;
+  bool whole = true;  // all faster dimensions are covered in full, so the run goes on
+  for (std::size_t k = buffer.order.size(); k-- > 0;) {
+    const auto d = static_cast<std::size_t>(buffer.order[k]);
+    if (whole) {
+      run *= extent[d];
+      whole = extent[d] == buffer.shape[d];
+    } else {
+      runs *= extent[d];
+    }
+  }
+  return runs * round_up(run, granule);
+}
+
+Result<MoveCosts> MoveCosts::make(const program::Program& program, const program::Actor& actor, std::span<const std::int64_t> extents) {
+  MoveCosts costs;
+  for (const program::Port& port : actor.ports) {
+    if (!costs.token_.empty() || costs.token_bytes_ != 0) break;
+    costs.token_ = port.token.shape;
+    costs.token_bytes_ = numerics::element_count(port.token.shape) * numerics::format_bytes(port.token.format);
+  }
+  const auto take = [&](const std::optional<program::BufferAccess>& access, Box& box) {
+    if (!access) return true;
+    box.access = &*access;
+    box.buffer = &program.buffers[access->buffer.index()];
+    box.granule = std::max<std::int64_t>(1, program.chip->memories[box.buffer->memory.index()].granule);
+    const std::size_t rank = box.buffer->shape.size();
+    if (access->start.size() != rank || access->region.size() != rank || box.buffer->order.size() != rank) return false;
+    if (costs.token_.empty() && costs.token_bytes_ == 0) {
+      for (const auto& [begin, end] : access->region) costs.token_.push_back(std::max<std::int64_t>(0, end - begin));
+    }
+    if (costs.token_.size() != rank) return false;
+    for (std::size_t d = 0; d < rank; ++d) {
+      const auto [least, greatest] = numerics::range_over(access->start[d], extents);
+      if (least < access->region[d][0] || greatest + costs.token_[d] > access->region[d][1]) costs.uniform_ = false;
+    }
+    return true;
+  };
+  if (!take(actor.source, costs.source_) || !take(actor.destination, costs.destination_)) {
+    return fail(FailureKind::malformed, "simulation/box-rank",
+                fmt::format("actor '{}' moves a box of another rank than its token", actor.name));
+  }
+  if (costs.token_bytes_ == 0) costs.uniform_ = false;  // an empty token costs nothing: let price() say so
+  return costs;
+}
+
+std::int64_t MoveCosts::clip(const Box& box, std::span<const std::int64_t> variables, std::vector<std::int64_t>& begin,
+                             std::vector<std::int64_t>& extent, std::int64_t& cost) const {
+  begin.resize(token_.size());
+  extent.resize(token_.size());
+  std::int64_t bytes = numerics::format_bytes(box.buffer->format);
+  for (std::size_t d = 0; d < token_.size(); ++d) {
+    const std::int64_t start = box.access->start[d].at(variables);
+    begin[d] = std::max(start, box.access->region[d][0]);
+    extent[d] = std::max<std::int64_t>(0, std::min(start + token_[d], box.access->region[d][1]) - begin[d]);
+    bytes *= extent[d];
+  }
+  cost = bytes == 0 ? 0 : charged_bytes(*box.buffer, extent, box.granule);
+  return bytes;
+}
+
+const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables) {
+  price_.payload = token_bytes_;
+  if (source_.access != nullptr) price_.payload = clip(source_, variables, price_.begin, price_.extent, price_.read_cost);
+  if (destination_.access != nullptr) {
+    const std::int64_t written = clip(destination_, variables, price_.write_begin, price_.write_extent, price_.write_cost);
+    price_.payload = source_.access != nullptr ? std::min(price_.payload, written) : written;
+  }
+  return price_;
+}
+
+}  // namespace switchyard::simulation::timing

@@ -1,0 +1,99 @@
+// What one firing costs: durations of compute bodies and bytes of transfers, from the extents it really covers.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "program/program.h"
+#include "simulation/timing/odometer.h"
+#include "support/result.h"
+
+namespace switchyard::simulation::timing {
+
+/// Of one compute firing. `free`: it computes no element, so it costs nothing and is not issued.
+struct ComputePrice {
+  std::int64_t duration = 0;  ///< ps
+  std::int64_t macs = 0;
+  std::int64_t vector_ops = 0;
+  bool free = true;
+};
+
+/// Prices of one compute actor, by the extents of its dims and the statements whose guards hold; each combination is worked out once.
+class ComputeCosts {
+ public:
+  /// `extents`: of the variables of offsets (array coordinates, then loops).
+  static Result<ComputeCosts> make(const chip::Chip& chip, const program::Context& context, const program::Actor& actor,
+                                   std::span<const std::int64_t> extents);
+  /// Every firing costs the same.
+  [[nodiscard]] bool uniform() const { return ragged_.empty() && guards_.empty(); }
+  /// Every firing computes something.
+  [[nodiscard]] bool always_costs() { return uniform() && !price({}, {}, nullptr).free; }
+  /// `variables`: coordinates, then loop indices; `loops` points at the latter. The reference holds until the next call.
+  const ComputePrice& price(std::span<const std::int64_t> variables, Odometer at, const std::int64_t* loops);
+
+ private:
+  struct Work {  // one statement, classified
+    std::vector<int> dims;
+    std::vector<int> role;  // of each dim: 0 m, 1 n, 2 k, 3 batch
+    bool contraction = false;
+    double rate = 1, simple = 0, special = 0, special_rate = 1;  // per cycle; operations per point
+  };
+  struct Ragged {
+    int dim;
+    std::int64_t tile, total;
+    const numerics::Affine* offset;
+  };
+  struct Hash {
+    std::size_t operator()(const std::vector<std::int64_t>& key) const;
+  };
+  [[nodiscard]] ComputePrice work_out() const;
+
+  std::vector<Work> work_;
+  std::vector<GuardPlan> guards_;  // per statement; empty when all hold always
+  std::vector<Ragged> ragged_;
+  std::array<std::int64_t, 3> geometry_{1, 1, 1};
+  bool matrix_ = false;
+  double startup_ = 0, hertz_ = 1;
+  std::vector<std::int64_t> extents_;  // of all dims, for the firing looked at
+  std::vector<char> holds_;            // per statement
+  std::vector<std::int64_t> key_, last_key_;
+  std::unordered_map<std::vector<std::int64_t>, ComputePrice, Hash> known_;
+  const ComputePrice* last_ = nullptr;
+};
+
+/// Of one transfer.
+struct MovePrice {
+  std::int64_t payload = 0;                    ///< bytes that pass
+  std::int64_t read_cost = 0, write_cost = 0;  ///< bytes charged at the memory: whole granules per contiguous run
+  std::vector<std::int64_t> begin, extent;     ///< of the clipped box of the buffer (source, else destination)
+  std::vector<std::int64_t> write_begin, write_extent;
+};
+
+/// Prices of one moving actor.
+class MoveCosts {
+ public:
+  static Result<MoveCosts> make(const program::Program& program, const program::Actor& actor, std::span<const std::int64_t> extents);
+  [[nodiscard]] bool uniform() const { return uniform_; }  ///< boxes are never clipped
+  const MovePrice& price(std::span<const std::int64_t> variables);
+
+ private:
+  struct Box {
+    const program::BufferAccess* access = nullptr;
+    const program::Buffer* buffer = nullptr;
+    std::int64_t granule = 1;
+  };
+  std::int64_t clip(const Box& box, std::span<const std::int64_t> variables, std::vector<std::int64_t>& begin,
+                    std::vector<std::int64_t>& extent, std::int64_t& cost) const;
+  Box source_, destination_;
+  std::vector<std::int64_t> token_;
+  std::int64_t token_bytes_ = 0;
+  bool uniform_ = true;
+  MovePrice price_;
+};
+
+/// Bytes a memory is charged for a box of `extent` in a buffer: contiguous runs, each rounded up to whole granules.
+std::int64_t charged_bytes(const program::Buffer& buffer, std::span<const std::int64_t> extent, std::int64_t granule);
+
+}  // namespace switchyard::simulation::timing

@@ -1,0 +1,397 @@
+// Laying out a context: plans of its actors, state of the instances that are resident at once, rings, units, paths.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "chip/query.h"
+#include "program/instance.h"
+#include "simulation/timing/engine.h"
+#include "support/check.h"
+
+namespace switchyard::simulation::timing {
+
+namespace {
+
+/// How many instances of a grid one component holds: the sequencer's slots, or as many as fit its memories.
+std::int64_t slots_of(const chip::Chip& chip, const program::Context& context, std::uint32_t array) {
+  struct Extent {
+    std::int64_t begin = std::numeric_limits<std::int64_t>::max(), end = 0;
+  };
+  std::map<chip::MemoryId, Extent> extents;
+  const auto occupy = [&](chip::MemoryId memory, std::int64_t offset, std::int64_t bytes) {
+    if (!memory.valid() || bytes <= 0) return;
+    Extent& e = extents[memory];
+    e.begin = std::min(e.begin, offset);
+    e.end = std::max(e.end, offset + bytes);
+  };
+  for (const program::Actor& actor : context.actors) {
+    if (actor.array.index() != array) continue;
+    for (const program::State& state : actor.states) occupy(state.memory, state.offset, state.bytes);
+  }
+  for (const program::Channel& channel : context.channels) {
+    if (!channel.to.empty() && context.actors[channel.to[0].end.actor.index()].array.index() == array) {
+      occupy(channel.memory, channel.offset, channel.bytes);
+    }
+  }
+  std::int64_t slots = std::max<std::int64_t>(1, chip.sequencer.slots);
+  for (const auto& [memory, extent] : extents) {
+    const chip::UsableRange usable = chip::usable_range(chip.memories[memory.index()]);
+    slots = std::min(slots, std::max<std::int64_t>(1, (usable.end - usable.begin) / (extent.end - extent.begin)));
+  }
+  return slots;
+}
+
+bool is_identity(const program::Relation& relation, const program::Array& array) {
+  if (relation.coordinates.size() != array.shape.size()) return false;
+  for (std::size_t d = 0; d < array.shape.size(); ++d) {
+    const program::Relation::Coordinate& c = relation.coordinates[d];
+    const bool same = array.shape[d] == 1 || c.source.as_variable() == static_cast<int>(d);
+    if (!same || (c.modulus > 0 && c.modulus < array.shape[d])) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Status ContextEngine::build() {
+  plans_.clear();
+  arrays_.clear();
+  actors_.clear();
+  variables_.clear();
+  ports_.clear();
+  feeds_.clear();
+  ring_feeds_.clear();
+  outlets_.clear();
+  guards_.clear();
+  feed_rules_.clear();
+  rings_.clear();
+  units_.clear();
+  movers_.clear();
+  flight_lists_.clear();
+  flights_.clear();
+  free_flights_.clear();
+  leaving_.clear();
+  chunks_.clear();
+  free_chunk_ = kNone;
+  issues_.clear();
+  cores_.clear();
+  idle_cores_.clear();
+  freed_slots_.clear();
+  unfinished_ = 0;
+  unit_classes_.assign(chip_.units.size(), {});
+  core_at_.assign(chip_.components.size(), {});
+  unit_at_.assign(chip_.units.size(), {});
+  mover_at_.assign(chip_.movers.size(), {});
+  SY_TRY(const Done arrays, build_arrays());
+  (void)arrays;
+  plans_.reserve(context_->actors.size());
+  for (std::uint32_t a = 0; a < context_->actors.size(); ++a) {
+    SY_TRY(const Done actor, build_actor(a));
+    (void)actor;
+  }
+  return build_channels();
+}
+
+Status ContextEngine::build_arrays() {
+  for (std::uint32_t i = 0; i < context_->arrays.size(); ++i) {
+    const program::Array& array = context_->arrays[i];
+    ArrayState& state = arrays_.emplace_back();
+    state.array = &array;
+    state.total = program::instance_count(array);
+    if (array.dynamic) {
+      const auto working = chip::working_instances(chip_.components[array.component.index()]);
+      const std::int64_t slots = slots_of(chip_, *context_, i);
+      state.residents = static_cast<std::uint32_t>(std::min<std::int64_t>(state.total, slots * static_cast<std::int64_t>(working.size())));
+      for (std::uint32_t r = 0; r < state.residents; ++r) state.component.push_back(working[r % working.size()]);
+    } else {
+      state.residents = static_cast<std::uint32_t>(state.total);
+      state.component = array.components;
+    }
+    state.unfinished.assign(state.residents, 0);
+    if (state.total > std::numeric_limits<std::uint32_t>::max() || state.component.size() != state.residents) {
+      return fail(FailureKind::malformed, "simulation/array", fmt::format("array '{}' does not list its components", array.name));
+    }
+  }
+  return Done{};
+}
+
+Status ContextEngine::build_actor(std::uint32_t a) {
+  const program::Actor& actor = context_->actors[a];
+  ActorPlan& plan = plans_.emplace_back();
+  plan.actor = &actor;
+  plan.array = static_cast<std::uint32_t>(actor.array.index());
+  plan.moves = actor.kind == program::ActorKind::move;
+  ArrayState& array = arrays_[plan.array];
+  array.actors.push_back(a);
+  plan.rank = static_cast<std::uint16_t>(array.array->shape.size());
+  plan.first_instance = static_cast<std::uint32_t>(actors_.size());
+  plan.issued = issue_time_ > 0;
+  std::vector<std::int64_t> extents = array.array->shape;
+  if (actor.loops.size() > static_cast<std::size_t>(program::kMaxLoops)) {
+    return fail(FailureKind::unsupported, "simulation/loops",
+                fmt::format("actor '{}' has more than {} loops", actor.name, program::kMaxLoops));
+  }
+  for (const program::Loop& loop : actor.loops) {
+    plan.trips.push_back(loop.trip);
+    extents.push_back(loop.trip);
+  }
+  for (const program::Port& port : actor.ports) {
+    PortPlan& p = plan.ports.emplace_back();
+    p.rule = program::port_rule(actor, port);
+    p.kept = static_cast<std::uint32_t>(p.rule.kept);
+    p.guard = plan_guard(p.rule.guard, plan.trips);
+    p.guarded = !p.guard.always();
+    (port.input ? plan.from_port : plan.into_port) = true;
+  }
+  if (plan.moves) {
+    const chip::Mover& mover = chip_.movers[actor.mover.index()];
+    plan.unit_class = actor.mover.value;
+    plan.queue_depth = mover.queue_depth;
+    plan.startup = from_seconds(mover.startup.value).value;
+    SY_TRY(plan.move, MoveCosts::make(program_, actor, extents));
+  } else {
+    plan.unit_class = actor.unit.value;
+    plan.queue_depth = chip_.units[actor.unit.index()].queue_depth;
+    SY_TRY(plan.compute, ComputeCosts::make(chip_, *context_, actor, extents));
+    plan.always_costs = plan.compute->always_costs();
+  }
+  plan.queue_depth = std::max<std::int64_t>(1, plan.queue_depth);
+
+  for (std::uint32_t r = 0; r < array.residents; ++r) {
+    ActorState& s = actors_.emplace_back();
+    s.plan = a;
+    s.variables = static_cast<std::uint32_t>(variables_.size());
+    variables_.resize(variables_.size() + extents.size());
+    s.ports = static_cast<std::uint32_t>(ports_.size());
+    ports_.resize(ports_.size() + plan.ports.size());
+    s.unit = unit_of(plan, array.component[r]);
+    if (plan.moves) {
+      s.flights = static_cast<std::uint32_t>(flight_lists_.size());
+      flight_lists_.emplace_back().variables = static_cast<std::uint32_t>(variables_.size());
+      variables_.resize(variables_.size() + plan.trips.size());
+    }
+    if (plan.issued) {
+      s.issue = static_cast<std::uint32_t>(issues_.size());
+      IssueState& issue = issues_.emplace_back();
+      issue.core = core_of(array.array->component, array.component[r]);
+      issue.actor = static_cast<std::uint32_t>(actors_.size() - 1);
+      issue.variables = static_cast<std::uint32_t>(variables_.size());
+      variables_.resize(variables_.size() + extents.size());
+    }
+  }
+  if (!plan.moves && array.array->dynamic) {  // a grid has the whole chip: idle components are an imbalance too
+    unit_classes_[plan.unit_class].units =
+        static_cast<std::int64_t>(chip::working_instances(chip_.components[array.array->component.index()]).size());
+  }
+  return Done{};
+}
+
+std::uint32_t ContextEngine::core_of(chip::ComponentId component, std::uint32_t instance) {
+  std::vector<std::uint32_t>& table = core_at_[component.index()];
+  if (instance >= table.size()) table.resize(instance + std::size_t{1}, kNone);
+  if (table[instance] == kNone) {
+    table[instance] = static_cast<std::uint32_t>(cores_.size());
+    cores_.emplace_back();
+  }
+  return table[instance];
+}
+
+std::uint32_t ContextEngine::unit_of(ActorPlan& plan, std::uint32_t component) {
+  const chip::ComponentId in = plan.moves ? chip_.movers[plan.unit_class].in : chip_.units[plan.unit_class].in;
+  std::vector<std::uint32_t>& table = (plan.moves ? mover_at_ : unit_at_)[plan.unit_class];
+  if (table.empty()) table.assign(static_cast<std::size_t>(chip::instance_count(chip_.components[in.index()])), kNone);
+  std::uint32_t& slot = table[std::min<std::size_t>(component, table.size() - 1)];
+  if (slot != kNone) return slot;
+  if (plan.moves) {
+    const chip::Mover& mover = chip_.movers[plan.unit_class];
+    slot = static_cast<std::uint32_t>(movers_.size());
+    MoverState& state = movers_.emplace_back();
+    state.first_engine = fabric.engine(chip::MoverId(plan.unit_class), component);
+    state.in_flight.assign(static_cast<std::size_t>(std::max<std::int64_t>(1, mover.count)), 0);
+    state.free = static_cast<std::uint32_t>(std::max<std::int64_t>(1, mover.count) * std::max<std::int64_t>(1, mover.outstanding));
+  } else {
+    slot = static_cast<std::uint32_t>(units_.size());
+    units_.emplace_back();
+    ++unit_classes_[plan.unit_class].units;
+  }
+  return slot;
+}
+
+Status ContextEngine::build_channels() {
+  struct PendingFeed {
+    std::uint32_t port;
+    Feed feed;
+  };
+  struct PendingOutlet {
+    std::uint32_t port;
+    Outlet outlet;
+  };
+  std::vector<PendingFeed> feeds;
+  std::vector<PendingOutlet> outlets;
+  std::vector<std::uint32_t> ring_component, ring_instance;
+  for (std::uint32_t c = 0; c < context_->channels.size(); ++c) {
+    const program::Channel& channel = context_->channels[c];
+    if (channel.to.empty()) continue;
+    const ActorPlan& from = plans_[channel.from.actor.index()];
+    const ActorPlan& to = plans_[channel.to[0].end.actor.index()];
+    ArrayState& consumers = arrays_[to.array];
+    const bool grid = consumers.array->dynamic || arrays_[from.array].array->dynamic;
+    if (grid && (from.array != to.array || !is_identity(channel.relation, *consumers.array))) {
+      return fail(FailureKind::unsupported, "simulation/grid-channel",
+                  fmt::format("channel '{}' joins different instances of a grid", channel.name));
+    }
+    std::uint32_t guard = kNone;
+    if (GuardPlan plan = plan_guard(program::resolve_guard(*from.actor, channel.from_guard), from.trips); !plan.always()) {
+      guard = static_cast<std::uint32_t>(guards_.size());
+      guards_.push_back(std::move(plan));
+    }
+    const auto first_rule = static_cast<std::uint32_t>(feed_rules_.size());
+    for (const program::Channel::Consumer& consumer : channel.to) {
+      const program::Actor& actor = context_->actors[consumer.end.actor.index()];
+      feed_rules_.push_back(program::feed_rule(actor, actor.ports[static_cast<std::size_t>(consumer.end.port)], consumer.domain));
+    }
+    if (grid) consumers.rings.push_back(static_cast<std::uint32_t>(rings_.size()));
+    for (std::uint32_t r = 0; r < consumers.residents; ++r) {
+      const std::uint32_t producer =
+          grid ? r : program::producer_instance(channel.relation, *arrays_[from.array].array, *consumers.array, r);
+      if (producer == program::kNoIndex) continue;
+      Ring ring;
+      ring.depth = static_cast<std::uint32_t>(std::min<std::int64_t>(channel.depth, 0x7fffffff));
+      ring.initial = static_cast<std::uint32_t>(channel.initial);
+      ring.reserved = ring.produced = ring.initial;
+      ring.channel = c;
+      ring.producer = from.first_instance + producer;
+      const auto number = static_cast<std::uint32_t>(rings_.size());
+      rings_.push_back(ring);
+      ring_component.push_back(consumers.component[r]);
+      ring_instance.push_back(r);
+      outlets.push_back({actors_[ring.producer].ports + static_cast<std::uint32_t>(channel.from.port), {number, guard}});
+      for (std::size_t k = 0; k < channel.to.size(); ++k) {
+        const program::Endpoint& end = channel.to[k].end;
+        Feed feed;
+        feed.ring = number;
+        feed.actor = plans_[end.actor.index()].first_instance + r;
+        feed.rule = first_rule + static_cast<std::uint32_t>(k);
+        const PortPlan& port = plans_[end.actor.index()].ports[static_cast<std::size_t>(end.port)];
+        feed.plain = feed_rules_[feed.rule].range.loop < 0 && !port.rule.windowed();
+        feeds.push_back({actors_[feed.actor].ports + static_cast<std::uint32_t>(end.port), feed});
+      }
+    }
+  }
+  const auto by_port = [](const auto& a, const auto& b) { return a.port < b.port; };
+  std::stable_sort(feeds.begin(), feeds.end(), by_port);
+  std::stable_sort(outlets.begin(), outlets.end(), by_port);
+  const auto enter_port = [&](std::uint32_t port, std::size_t at) {
+    if (ports_[port].begin == ports_[port].end) ports_[port].begin = static_cast<std::uint32_t>(at);
+    ports_[port].end = static_cast<std::uint32_t>(at + 1);
+  };
+  for (const PendingFeed& f : feeds) {
+    enter_port(f.port, feeds_.size());
+    ++rings_[f.feed.ring].feed_count;
+    feeds_.push_back(f.feed);
+  }
+  for (const PendingOutlet& o : outlets) {
+    enter_port(o.port, outlets_.size());
+    outlets_.push_back(o.outlet);
+  }
+  std::uint32_t at = 0;
+  for (Ring& ring : rings_) {
+    ring.first_feed = at;
+    at += ring.feed_count;
+    ring.feed_count = 0;
+  }
+  ring_feeds_.resize(at);
+  for (std::uint32_t f = 0; f < feeds_.size(); ++f) {
+    Ring& ring = rings_[feeds_[f].ring];
+    ring_feeds_[ring.first_feed + ring.feed_count++] = f;
+  }
+  fabric.begin_context();
+  for (std::uint32_t a = 0; a < actors_.size(); ++a) {
+    if (plans_[actors_[a].plan].moves) bind_path(a, ring_component, ring_instance);
+  }
+  return Done{};
+}
+
+void ContextEngine::bind_path(std::uint32_t a, const std::vector<std::uint32_t>& ring_component,
+                              const std::vector<std::uint32_t>& ring_instance) {
+  ActorState& s = actors_[a];
+  const ActorPlan& plan = plans_[s.plan];
+  const program::Actor& actor = *plan.actor;
+  const std::uint32_t resident = a - plan.first_instance;
+  PathRequest request;
+  request.mover = actor.mover;
+  request.component = arrays_[plan.array].component[resident];
+  if (actor.source) request.source = program_.buffers[actor.source->buffer.index()].memory;
+  if (actor.destination) request.destination = program_.buffers[actor.destination->buffer.index()].memory;
+  std::vector<std::uint32_t> instances;
+  for (std::size_t p = 0; p < plan.ports.size(); ++p) {
+    if (actor.ports[p].input) continue;
+    const PortLinks& links = ports_[s.ports + p];
+    for (std::uint32_t o = links.begin; o < links.end; ++o) {
+      const std::uint32_t target = ring_component[outlets_[o].ring];
+      if (std::find(request.targets.begin(), request.targets.end(), target) != request.targets.end()) continue;
+      request.targets.push_back(target);
+      instances.push_back(ring_instance[outlets_[o].ring]);
+    }
+  }
+  if (actor.route) {
+    request.network = actor.route->network;
+    const auto& paths = actor.route->paths;
+    const std::size_t ends = std::max<std::size_t>(1, request.targets.size());
+    for (std::size_t t = 0; t < ends; ++t) {
+      const std::uint32_t target = request.targets.empty() ? request.component : request.targets[t];
+      const auto leads_there = [&](std::size_t i) {
+        return i < paths.size() && !paths[i].empty() && (paths[i].back() == target || paths[i].front() == target);
+      };
+      // A multicast has a path per consumer instance, anything else one per instance of the actor.
+      std::size_t first = resident, second = instances.empty() ? resident : instances[t];
+      if (request.targets.size() > 1) std::swap(first, second);
+      request.routes.push_back(leads_there(first) ? paths[first] : leads_there(second) ? paths[second] : std::vector<std::uint32_t>{});
+    }
+  }
+  s.path = fabric.path(request);
+  fabric.use(s.path);
+}
+
+void ContextEngine::start_resident(std::uint32_t array_number, std::uint32_t resident, std::int64_t number, std::uint32_t cause) {
+  ArrayState& array = arrays_[array_number];
+  array.unfinished[resident] = static_cast<std::uint32_t>(array.actors.size());
+  unfinished_ += static_cast<std::uint32_t>(array.actors.size());
+  for (const std::uint32_t first : array.rings) {
+    Ring& ring = rings_[first + resident];
+    ring.reserved = ring.produced = ring.initial;
+    ring.freed = 0;
+    ring.produced_at = ring.freed_at = -1;
+    ring.producer_waits = false;
+    for (std::uint32_t f = 0; f < ring.feed_count; ++f) {
+      Feed& feed = feeds_[ring_feeds_[ring.first_feed + f]];
+      feed.acquired = feed.released = 0;
+      feed.waits = false;
+    }
+  }
+  const std::vector<std::int64_t> coordinates = program::coordinates(*array.array, static_cast<std::uint32_t>(number));
+  for (const std::uint32_t p : array.actors) {
+    const ActorPlan& plan = plans_[p];
+    ActorState& s = actors_[plan.first_instance + resident];
+    std::copy(coordinates.begin(), coordinates.end(), variables_.begin() + s.variables);
+    s.at = odometer_start(plan.trips, variables_.data() + s.variables + plan.rank);
+    s.unblocked_by = cause;
+    s.wait = Wait::nothing;
+    s.priced = false;
+    s.commands = 0;
+    if (plan.moves) {
+      FlightList& list = flight_lists_[s.flights];
+      list.at = odometer_start(plan.trips, variables_.data() + list.variables);
+    }
+    mark(plan.first_instance + resident);
+    if (s.issue == kNone) continue;
+    IssueState& issue = issues_[s.issue];
+    std::copy(coordinates.begin(), coordinates.end(), variables_.begin() + issue.variables);
+    issue.at = odometer_start(plan.trips, variables_.data() + issue.variables + plan.rank);
+    issue.through = false;
+    for (std::int64_t i = 0; i < plan.queue_depth && !issue.through; ++i) request_command(s.issue, cause);
+  }
+}
+
+}  // namespace switchyard::simulation::timing

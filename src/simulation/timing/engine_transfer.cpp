@@ -1,0 +1,286 @@
+// Transfers: chunks that pass from stage to stage, each stage first come, first served.
+#include <algorithm>
+
+#include "simulation/timing/engine.h"
+#include "support/check.h"
+
+namespace switchyard::simulation::timing {
+
+/// A transfer needs something to take from and somewhere to go to.
+bool ContextEngine::both_ends(const ActorState& s, const ActorPlan& plan, Odometer at, const std::int64_t* index) const {
+  bool from = plan.actor->source.has_value(), to = plan.actor->destination.has_value();
+  for (std::size_t p = 0; p < plan.ports.size(); ++p) {
+    const PortPlan& port = plan.ports[p];
+    if (port.guarded && !port.guard.holds(at, index)) continue;
+    const PortLinks& links = ports_[s.ports + p];
+    if (port.rule.input) {
+      from |= links.begin != links.end;
+      continue;
+    }
+    for (std::uint32_t o = links.begin; o < links.end && !to; ++o) {
+      to = outlets_[o].guard == kNone || guards_[outlets_[o].guard].holds(at, index);
+    }
+  }
+  return from && to;
+}
+
+/// What the transfer reads from and writes to the memories, through a cache where there is one.
+void ContextEngine::charge_memories(const ActorPlan& plan, const MovePrice& price, Flight& flight) {
+  const program::Actor& actor = *plan.actor;
+  const auto proportion = [&](std::int64_t cost, std::int64_t part) {
+    return part >= price.payload ? cost
+                                 : static_cast<std::int64_t>((static_cast<__int128>(cost) * part + price.payload - 1) / price.payload);
+  };
+  if (actor.source) {
+    const program::Buffer& buffer = program_.buffers[actor.source->buffer.index()];
+    std::int64_t from_memory = price.payload;
+    if (cache_ && buffer.memory == cached_memory_) {
+      const CacheModel::Outcome got = cache_->read(actor.source->buffer, price.begin, price.extent);
+      from_memory = got.miss;
+      flight.memory_bytes = proportion(price.read_cost, got.miss) + got.evicted;
+      totals.offchip_written += got.evicted;
+    } else {
+      flight.memory_bytes = price.read_cost;
+    }
+    totals.offchip_read += from_memory;
+    if (buffer.role == program::BufferRole::constant) totals.offchip_constants += from_memory;
+  }
+  if (actor.destination) {
+    const program::Buffer& buffer = program_.buffers[actor.destination->buffer.index()];
+    if (cache_ && buffer.memory == cached_memory_) {
+      const CacheModel::Outcome got = cache_->write(actor.destination->buffer, price.write_begin, price.write_extent);
+      flight.write_bytes = got.evicted;
+      totals.offchip_written += got.evicted;
+    } else {
+      flight.write_bytes = price.write_cost;
+      totals.offchip_written += price.payload;
+    }
+  }
+}
+
+void ContextEngine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
+  std::uint32_t number = static_cast<std::uint32_t>(flights_.size());
+  if (!free_flights_.empty()) {
+    number = free_flights_.back();
+    free_flights_.pop_back();
+    flights_[number] = Flight{};
+  } else {
+    flights_.emplace_back();
+    leaving_.resize(flights_.size() * window_);
+  }
+  Flight& flight = flights_[number];
+  flight.actor = a;
+  flight.activity = begin_activity(s, plan);
+  flight.path = s.path;
+  const MovePrice& price = plan.move->price(variables(plan, s.variables));
+  const Path& path = fabric.paths[s.path];
+  charge_memories(plan, price, flight);
+  if (path.links > 0) {
+    totals.network_bytes += price.payload;
+    totals.link_bytes += price.payload * path.links;
+  }
+  totals.mover_bytes[plan.unit_class] += price.payload;
+
+  const std::int64_t whole = chunk_ > 0 ? chunk_ : price.payload;
+  flight.chunks = static_cast<std::uint32_t>((price.payload + whole - 1) / whole);
+  flight.last_bytes = price.payload - (flight.chunks - 1) * whole;
+  const auto spread = [&](std::int64_t bytes, std::int64_t& each, std::int64_t& last) {
+    each = static_cast<std::int64_t>(static_cast<__int128>(bytes) * whole / price.payload);
+    if (flight.chunks == 1) each = bytes;
+    last = bytes - each * (flight.chunks - 1);
+  };
+  spread(flight.memory_bytes, flight.memory_whole, flight.memory_last);
+  spread(flight.write_bytes, flight.write_whole, flight.write_last);
+
+  MoverState& mover = movers_[s.unit];
+  const auto least = std::min_element(mover.in_flight.begin(), mover.in_flight.end());
+  ++*least;
+  --mover.free;
+  flight.engine = static_cast<std::uint32_t>(least - mover.in_flight.begin());
+
+  FlightList& list = flight_lists_[s.flights];
+  if (list.head == kNone) {
+    list.head = number;
+  } else {
+    flights_[list.tail].next = number;
+  }
+  list.tail = number;
+  enter(number, now_ + plan.startup, 0);
+}
+
+/// The next chunk of a flight comes to the first stage at `time`.
+void ContextEngine::enter(std::uint32_t number, std::int64_t time, std::int64_t memory) {
+  Flight& flight = flights_[number];
+  const Path& path = fabric.paths[flight.path];
+  const std::uint32_t chunk = flight.entered++;
+  leaving_[number * window_ + chunk % window_] = {0, 0, path.leaves};
+  Chunk c;
+  c.flight = number;
+  c.node = path.root;
+  c.number = chunk;
+  c.memory = memory;
+  const std::uint32_t at = free_chunk_ != kNone ? free_chunk_ : static_cast<std::uint32_t>(chunks_.size());
+  if (free_chunk_ != kNone) {
+    free_chunk_ = chunks_[at].next_free;
+    chunks_[at] = c;
+  } else {
+    chunks_.push_back(c);
+  }
+  events_.push(Event::make(time, flight.actor, EventKind::chunk, at));
+}
+
+/// Sends the next chunk when the first stage has served the last one and the window has room; else the window will call again.
+void ContextEngine::try_enter(std::uint32_t number) {
+  Flight& flight = flights_[number];
+  const std::uint32_t chunk = flight.entered;
+  if (chunk == flight.chunks) return;
+  std::int64_t time = flight.entry, memory = flight.entry_memory;
+  if (chunk >= window_) {
+    flight.waits_for_window = flight.left + window_ <= chunk;
+    if (flight.waits_for_window) return;
+    const Leaving& before = leaving_[number * window_ + chunk % window_];
+    if (before.time > time) {
+      time = before.time;
+      memory = before.memory;
+    }
+  }
+  enter(number, time, memory);
+}
+
+void ContextEngine::pass(std::uint32_t at) {
+  const Chunk chunk = chunks_[at];
+  chunks_[at].next_free = free_chunk_;
+  free_chunk_ = at;
+  pass_from(chunk, now_);
+}
+
+/// The head of a chunk arrives at a stage at `time`: it is served after those that came before.
+void ContextEngine::pass_from(Chunk chunk, std::int64_t time) {
+  for (;;) {
+    Flight& flight = flights_[chunk.flight];
+    const PathNode& node = fabric.nodes[chunk.node];
+    const bool last = chunk.number + 1 == flight.chunks;
+    std::int64_t bytes = last ? flight.last_bytes : chunk_;
+    if (node.stage == Stage::memory) {
+      bytes = node.writes ? (last ? flight.write_last : flight.write_whole) : (last ? flight.memory_last : flight.memory_whole);
+    }
+    std::int64_t start = time, end = time, latency = 0;
+    if (bytes > 0) {
+      Resource& r = fabric.resources[node.stage == Stage::engine ? node.resource + flight.engine : node.resource];
+      const std::int64_t service = fabric.service(r, bytes);
+      start = std::max(time, r.free);
+      end = start + service;
+      latency = r.latency;
+      r.free = end;
+      r.busy += service;
+      r.bytes += bytes;
+    }
+    const std::int64_t charged = node.memory_cause ? 1 : 0;
+    const std::int64_t start_memory = chunk.memory + charged * (start - time);
+    std::int64_t left = end, left_memory = chunk.memory + charged * (end - time);
+    const std::uint32_t root = fabric.paths[flight.path].root;
+    if (chunk.node == root) {
+      flight.entry = end;
+      flight.entry_memory = left_memory;
+    } else if (chunk.tail > end) {
+      left = chunk.tail;
+      left_memory = chunk.tail_memory;
+    }
+    const bool entered = chunk.node == root;
+    const std::uint32_t this_flight = chunk.flight;
+    if (node.children == 0) {
+      leave(chunk.flight, chunk.number, left, left_memory, latency, node.memory_cause);
+      if (entered) try_enter(this_flight);
+      return;
+    }
+    chunk.memory = start_memory + charged * latency;
+    chunk.tail = left + latency;
+    chunk.tail_memory = left_memory + charged * latency;
+    const std::int64_t arrival = start + latency;
+    bool go_on = false;
+    for (std::uint32_t c = node.first_child + node.children; c-- > node.first_child;) {
+      chunk.node = c;
+      if (fabric.resources[fabric.nodes[c].resource].feeds_in_order) {  // nobody can come between: no need to wait for the event
+        if (c == node.first_child) {
+          go_on = true;
+        } else {
+          pass_from(chunk, arrival);
+        }
+        continue;
+      }
+      const std::uint32_t at = free_chunk_ != kNone ? free_chunk_ : static_cast<std::uint32_t>(chunks_.size());
+      if (free_chunk_ != kNone) {
+        free_chunk_ = chunks_[at].next_free;
+        chunks_[at] = chunk;
+      } else {
+        chunks_.push_back(chunk);
+      }
+      events_.push(Event::make(arrival, flight.actor, EventKind::chunk, at));
+    }
+    if (entered) try_enter(this_flight);
+    if (!go_on) return;
+    time = arrival;
+  }
+}
+
+void ContextEngine::leave(std::uint32_t number, std::uint32_t chunk, std::int64_t time, std::int64_t memory, std::int64_t latency,
+                          bool memory_cause) {
+  Flight& flight = flights_[number];
+  Leaving& leaving = leaving_[number * window_ + chunk % window_];
+  if (time >= leaving.time) {
+    leaving.time = time;
+    leaving.memory = memory;
+  }
+  const bool last = chunk + 1 == flight.chunks;
+  if (last && time + latency >= flight.done_at) {
+    flight.done_at = time + latency;
+    flight.done_memory = memory + (memory_cause ? latency : 0);
+  }
+  if (--leaving.leaves > 0) return;
+  ++flight.left;
+  if (flight.waits_for_window) try_enter(number);
+  if (!last) return;
+  log_[flight.activity].account = flight.done_memory;
+  events_.push(Event::make(flight.done_at, flight.actor, EventKind::transfer, number));
+}
+
+void ContextEngine::end_transfer(std::uint32_t number) {
+  Flight& flight = flights_[number];
+  const std::uint32_t a = flight.actor, activity = flight.activity;
+  ActorState& s = actors_[a];
+  const ActorPlan& plan = plans_[s.plan];
+  note_end(activity);
+  ++run_.firings;
+  ++run_.transfers;
+  const Activity& done = log_[activity];
+  totals.mover_busy[plan.unit_class] += now_ - (done.before == kNone ? 0 : log_[done.before].end);
+  MoverState& mover = movers_[s.unit];
+  --mover.in_flight[flight.engine];
+  ++mover.free;
+  flight.done = true;
+  wake_one(mover.waiting, activity);
+  if (s.issue != kNone) request_command(s.issue, activity);
+  pop_flights(a, activity);
+}
+
+/// Tokens are given and taken in the order of firings: a transfer that overtook another one waits for it.
+void ContextEngine::pop_flights(std::uint32_t a, std::uint32_t cause) {
+  ActorState& s = actors_[a];
+  const ActorPlan& plan = plans_[s.plan];
+  FlightList& list = flight_lists_[s.flights];
+  std::int64_t* index = variables_.data() + list.variables;
+  while (list.head != kNone && flights_[list.head].done) {
+    const std::uint32_t number = list.head;
+    list.head = flights_[number].next;
+    for (std::uint32_t n = flights_[number].free_after + 1; n > 0; --n) {
+      retire(s, plan, list.at, index, cause);
+      if (!odometer_step(list.at, plan.trips, index)) {
+        free_flights_.push_back(number);
+        return finish(a, cause);
+      }
+    }
+    free_flights_.push_back(number);
+  }
+}
+
+}  // namespace switchyard::simulation::timing

@@ -1,0 +1,240 @@
+#include "simulation/timing/fabric.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "chip/query.h"
+#include "support/check.h"
+
+namespace switchyard::simulation::timing {
+
+namespace {
+
+constexpr std::uint32_t kAbsent = 0xffffffffu, kMany = 0xfffffffeu;
+
+/// A route as the transfer runs it: from `from`; a list written the other way round is turned.
+std::vector<std::uint32_t> directed(std::vector<std::uint32_t> route, std::uint32_t from) {
+  if (route.size() > 1 && route.front() != from && route.back() == from) std::reverse(route.begin(), route.end());
+  return route;
+}
+
+}  // namespace
+
+Fabric::Fabric(const chip::Chip& chip, std::int64_t chunk) : chip_(&chip), chunk_(chunk) {
+  for (const chip::Memory& m : chip.memories) {
+    const double share = m.sustained.value > 0 ? m.sustained.value : 1;
+    first_memory_.push_back(add(BytesPerSecond(m.bandwidth.value * share), m.latency.value));
+  }
+  for (const chip::Network& n : chip.networks) {
+    first_link_.push_back(static_cast<std::uint32_t>(resources.size()));
+    const std::int64_t count = chip::link_count(chip, n);
+    for (std::int64_t i = 0; i < count; ++i) add(BytesPerSecond(n.link.value), n.hop.value);
+    if (!n.between_chips) link_total_ += count;
+  }
+  for (const chip::Mover& m : chip.movers) {
+    engines_.emplace_back(static_cast<std::size_t>(chip::instance_count(chip.components[m.in.index()])), kAbsent);
+  }
+}
+
+std::uint32_t Fabric::add(BytesPerSecond rate, double latency_seconds) {
+  Resource r;
+  r.rate = rate;
+  r.latency = from_seconds(latency_seconds).value;
+  r.chunk_time = chunk_ > 0 && rate.value > 0 ? time_to_move(Bytes(chunk_), rate).value : 0;
+  resources.push_back(r);
+  fed_by_.push_back(kAbsent);
+  return static_cast<std::uint32_t>(resources.size() - 1);
+}
+
+std::uint32_t Fabric::engine(chip::MoverId id, std::uint32_t component) {
+  const chip::Mover& mover = chip_->movers[id.index()];
+  std::uint32_t& slot = engines_[id.index()][std::min<std::size_t>(component, engines_[id.index()].size() - 1)];
+  if (slot == kAbsent) {
+    slot = static_cast<std::uint32_t>(resources.size());
+    for (std::int64_t i = 0; i < std::max<std::int64_t>(1, mover.count); ++i) add(BytesPerSecond(mover.bandwidth.value), 0);
+  }
+  return slot;
+}
+
+std::uint32_t Fabric::link(std::uint32_t network, std::uint32_t number, const std::string& name) {
+  const std::uint32_t resource = first_link_[network] + number;
+  link_names_.try_emplace(resource, name);
+  return resource;
+}
+
+void Fabric::append_links(const chip::Network& network, std::uint32_t number, const std::vector<std::uint32_t>& route,
+                          std::vector<std::uint32_t>& links) {
+  for (std::size_t i = 0; i + 1 < route.size(); ++i) {
+    const std::uint32_t from = route[i], to = route[i + 1];
+    if (network.topology == chip::Topology::crossbar) {
+      links.push_back(link(number, 2 * from, fmt::format("{}:{}->", network.name, from)));
+      links.push_back(link(number, 2 * to + 1, fmt::format("{}:->{}", network.name, to)));
+      continue;
+    }
+    const auto l = chip::link_between(*chip_, network, from, to);
+    SY_CHECK(l.has_value(), fmt::format("a route of network '{}' jumps from {} to {}", network.name, from, to));
+    links.push_back(link(number, *l, fmt::format("{}:{}->{}", network.name, from, to)));
+  }
+}
+
+/// Links to each target (loads, sends) or to the memory (stores), in the order in which the bytes pass.
+void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::uint32_t>>& links) {
+  const chip::Mover& mover = chip_->movers[request.mover.index()];
+  const auto off_chip = request.source ? request.source : request.destination;
+  std::vector<std::uint32_t> ends = request.targets;
+  if (ends.empty()) ends.push_back(request.component);
+  links.assign(ends.size(), {});
+  std::optional<chip::NetworkId> id = request.network;
+  if (!id && off_chip) id = chip_->memories[off_chip->index()].network;
+  if (!id) id = mover.network;
+  if (!id) return;
+  const chip::Network& network = chip_->networks[id->index()];
+  if (network.over != mover.in) return;
+  for (std::size_t t = 0; t < ends.size(); ++t) {
+    const bool given = t < request.routes.size() && !request.routes[t].empty();
+    if (off_chip) {
+      const chip::Memory& memory = chip_->memories[off_chip->index()];
+      if (network.topology == chip::Topology::crossbar && memory.ports.empty()) {  // the memory's side of a crossbar is no bottleneck
+        const std::uint32_t c = ends[t];
+        links[t].push_back(request.source ? link(id->value, 2 * c + 1, fmt::format("{}:->{}", network.name, c))
+                                          : link(id->value, 2 * c, fmt::format("{}:{}->", network.name, c)));
+        continue;
+      }
+      const std::uint32_t port = chip::nearest_port(*chip_, memory, request.component);
+      if (request.source) {
+        std::vector<std::uint32_t> route = given ? request.routes[t] : chip::default_route(*chip_, network, port, ends[t]);
+        if (given && route.back() != ends[t] && route.front() == ends[t]) std::reverse(route.begin(), route.end());
+        append_links(network, id->value, route, links[t]);
+      } else {
+        append_links(network, id->value,
+                     given ? directed(request.routes[t], request.component) : chip::default_route(*chip_, network, request.component, port),
+                     links[t]);
+      }
+    } else {
+      append_links(
+          network, id->value,
+          given ? directed(request.routes[t], request.component) : chip::default_route(*chip_, network, request.component, ends[t]),
+          links[t]);
+    }
+  }
+}
+
+std::uint32_t Fabric::path(const PathRequest& request) {
+  if (const auto found = known_.find(request); found != known_.end()) return found->second;
+  const bool off_chip = request.source || request.destination;
+  const auto has_cache = [&](const std::optional<chip::MemoryId>& m) { return m && chip::cache_of(*chip_, *m).has_value(); };
+  const bool cached = has_cache(request.source) || has_cache(request.destination);
+  std::vector<std::vector<std::uint32_t>> links;
+  routes_of(request, links);
+
+  // The tree first as (stage, parent), routes sharing their beginnings; then in breadth-first order, so that children lie together.
+  struct Draft {
+    PathNode node;
+    std::vector<std::uint32_t> children;
+  };
+  std::vector<Draft> drafts;
+  std::uint32_t tip = kAbsent;
+  const auto extend = [&](std::uint32_t from, std::uint32_t resource, Stage stage, bool writes) {
+    if (from != kAbsent) {
+      for (const std::uint32_t c : drafts[from].children) {
+        if (drafts[c].node.resource == resource && drafts[c].node.stage == stage) return c;
+      }
+    }
+    PathNode node;
+    node.resource = resource;
+    node.stage = stage;
+    node.writes = writes;
+    node.certain = stage == Stage::link || (stage == Stage::engine && chip_->movers[request.mover.index()].count <= 1) ||
+                   (stage == Stage::memory && !cached);
+    node.memory_cause = stage == Stage::memory || stage == Stage::cache || (stage == Stage::engine && off_chip);
+    drafts.push_back({node, {}});
+    const auto made = static_cast<std::uint32_t>(drafts.size() - 1);
+    if (from != kAbsent) drafts[from].children.push_back(made);
+    return made;
+  };
+  const std::uint32_t engines = engine(request.mover, request.component);
+  if (request.source) {
+    tip = extend(tip, memory(*request.source), Stage::memory, false);
+    if (const auto cache = chip::cache_of(*chip_, *request.source)) tip = extend(tip, memory(*cache), Stage::cache, false);
+  }
+  // Loads end in the engine; where one load feeds several components it stands before the fork, so that it works once.
+  const bool engine_first = !request.source || links.size() > 1 || request.destination;
+  if (engine_first) tip = extend(tip, engines, Stage::engine, false);
+  std::uint32_t last = tip;
+  for (const auto& route : links) {
+    last = tip;
+    for (const std::uint32_t l : route) last = extend(last, l, Stage::link, false);
+  }
+  if (!engine_first) last = extend(last, engines, Stage::engine, false);
+  if (request.destination) {
+    if (const auto cache = chip::cache_of(*chip_, *request.destination)) last = extend(last, memory(*cache), Stage::cache, true);
+    extend(last, memory(*request.destination), Stage::memory, true);
+  }
+
+  Path path;
+  path.root = static_cast<std::uint32_t>(nodes.size());
+  std::vector<std::uint32_t> order{0};
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const Draft& draft = drafts[order[i]];
+    PathNode node = draft.node;
+    node.children = static_cast<std::uint16_t>(draft.children.size());
+    node.first_child = path.root + static_cast<std::uint32_t>(order.size());
+    order.insert(order.end(), draft.children.begin(), draft.children.end());
+    if (node.children == 0) ++path.leaves;
+    if (node.stage == Stage::link) ++path.links;
+    nodes.push_back(node);
+  }
+  path.end = static_cast<std::uint32_t>(nodes.size());
+  paths.push_back(path);
+  const auto number = static_cast<std::uint32_t>(paths.size() - 1);
+  known_.emplace(request, number);
+  return number;
+}
+
+void Fabric::begin_context() {
+  for (Resource& r : resources) {
+    r.free = 0;
+    r.feeds_in_order = false;
+  }
+  fed_by_.assign(resources.size(), kAbsent);
+}
+
+void Fabric::use(std::uint32_t p) {
+  const Path& path = paths[p];
+  const auto feed = [&](const PathNode& node, std::uint32_t from) {
+    std::uint32_t& by = fed_by_[node.resource];
+    by = by == kAbsent || by == from ? from : kMany;
+    resources[node.resource].feeds_in_order = by != kMany;
+  };
+  feed(nodes[path.root], kMany);
+  for (std::uint32_t n = path.root; n < path.end; ++n) {
+    for (std::uint32_t c = 0; c < nodes[n].children; ++c) {
+      const PathNode& child = nodes[nodes[n].first_child + c];
+      feed(child, nodes[n].certain && child.certain ? nodes[n].resource : kMany);
+    }
+  }
+}
+
+std::vector<Fabric::Named> Fabric::reported() const {
+  std::vector<Named> list;
+  for (std::size_t m = 0; m < chip_->memories.size(); ++m) {
+    if (resources[first_memory_[m]].bytes > 0) list.push_back({chip_->memories[m].name, first_memory_[m]});
+  }
+  for (const auto& [resource, name] : link_names_) {
+    if (resources[resource].bytes > 0) list.push_back({name, resource});
+  }
+  return list;
+}
+
+std::int64_t Fabric::link_busy() const {
+  std::int64_t busy = 0;
+  for (std::size_t n = 0; n < chip_->networks.size(); ++n) {
+    if (chip_->networks[n].between_chips) continue;
+    const std::int64_t count = chip::link_count(*chip_, chip_->networks[n]);
+    for (std::int64_t i = 0; i < count; ++i) busy += resources[first_link_[n] + static_cast<std::size_t>(i)].busy;
+  }
+  return busy;
+}
+
+}  // namespace switchyard::simulation::timing

@@ -1,0 +1,101 @@
+// The shared resources of a chip (memories, caches, links, engines) and the paths transfers take through them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "program/program.h"
+#include "support/units.h"
+
+namespace switchyard::simulation::timing {
+
+/// A first-come-first-served server. Times are those of the running context; busy and bytes are totals of the program.
+struct Resource {
+  std::int64_t free = 0;
+  std::int64_t chunk_time = 0;  ///< of one whole chunk
+  std::int64_t latency = 0;
+  std::int64_t busy = 0, bytes = 0;
+  BytesPerSecond rate;
+  bool feeds_in_order = false;  ///< in this context all its chunks come from one other resource: they cannot overtake on the way
+};
+
+enum class Stage : std::uint8_t { memory, cache, link, engine };
+
+/// A stage of a path. Children are the next stages: more than one where a multicast forks.
+struct PathNode {
+  std::uint32_t resource = 0;
+  std::uint32_t first_child = 0;
+  std::uint16_t children = 0;
+  Stage stage = Stage::link;
+  bool memory_cause = false;  ///< waiting and service are charged to memory, else to the interconnect
+  bool writes = false;        ///< a memory stage after the engine
+  bool certain = true;        ///< one server which every chunk passes: not one of several engines, nor a memory that a cache may spare
+};
+
+struct Path {
+  std::uint32_t root = 0, end = 0;  ///< nodes
+  std::uint32_t leaves = 0, links = 0;
+};
+
+/// What a transfer's path depends on.
+struct PathRequest {
+  chip::MoverId mover;
+  std::uint32_t component = 0;                        ///< of the mover
+  std::optional<chip::MemoryId> source, destination;  ///< off-chip ends
+  std::vector<std::uint32_t> targets;                 ///< components of the consumers; empty for a store
+  std::optional<chip::NetworkId> network;             ///< overrides the memory's or mover's own
+  std::vector<std::vector<std::uint32_t>> routes;     ///< given routes, one per target (or one for a store); empty: the network's own
+  auto key() const { return std::tie(mover, component, source, destination, targets, network, routes); }
+  bool operator<(const PathRequest& o) const { return key() < o.key(); }
+};
+
+class Fabric {
+ public:
+  Fabric(const chip::Chip& chip, std::int64_t chunk);
+
+  /// Index of the path; equal requests share one.
+  std::uint32_t path(const PathRequest& request);
+  /// Forgets the state of the last context. Call use() with every path of the new one, then the first transfer may start.
+  void begin_context();
+  void use(std::uint32_t path);
+
+  [[nodiscard]] std::uint32_t memory(chip::MemoryId id) const { return first_memory_[id.index()]; }
+  /// First engine of a mover of a component; `count` engines follow one another.
+  [[nodiscard]] std::uint32_t engine(chip::MoverId id, std::uint32_t component);
+  [[nodiscard]] std::int64_t service(const Resource& r, std::int64_t bytes) const {
+    return bytes == chunk_ ? r.chunk_time : r.rate.value > 0 ? time_to_move(Bytes(bytes), r.rate).value : 0;
+  }
+
+  std::vector<Resource> resources;
+  std::vector<PathNode> nodes;
+  std::vector<Path> paths;
+  struct Named {
+    std::string name;
+    std::uint32_t resource;
+  };
+  [[nodiscard]] std::vector<Named> reported() const;  ///< memories, then links, of those that worked
+  [[nodiscard]] std::int64_t link_busy() const;
+  [[nodiscard]] std::int64_t link_total() const { return link_total_; }
+
+ private:
+  std::uint32_t add(BytesPerSecond rate, double latency_seconds);
+  void routes_of(const PathRequest& request, std::vector<std::vector<std::uint32_t>>& links);
+  void append_links(const chip::Network& network, std::uint32_t number, const std::vector<std::uint32_t>& route,
+                    std::vector<std::uint32_t>& links);
+  std::uint32_t link(std::uint32_t network, std::uint32_t number, const std::string& name);
+
+  const chip::Chip* chip_;
+  std::int64_t chunk_;
+  std::vector<std::uint32_t> first_memory_, first_link_;
+  std::vector<std::vector<std::uint32_t>> engines_;  // per mover, per component; UINT32_MAX: none yet
+  std::map<std::uint32_t, std::string> link_names_;  // of links on some path, by resource
+  std::map<PathRequest, std::uint32_t> known_;
+  std::vector<std::uint32_t> fed_by_;  // per resource, in this context: nothing, one resource, or many
+  std::int64_t link_total_ = 0;
+};
+
+}  // namespace switchyard::simulation::timing
