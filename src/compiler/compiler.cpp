@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "chip/query.h"
@@ -76,6 +77,38 @@ Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, 
   return failure;
 }
 
+/// Everything a mapping depends on: kernels with equal forms get equal mappings.
+std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts) {
+  std::string form;
+  const auto number = [&](std::int64_t v) { form += fmt::format("{},", v); };
+  const auto index_of = [&](const std::vector<numerics::Affine>& index) {
+    for (const auto& f : index) {
+      number(f.constant);
+      for (const auto& t : f.terms) number(t.variable), number(t.coefficient);
+      form += ';';
+    }
+  };
+  for (const KernelDim& d : kernel.dims) number(d.extent), number(d.parallel), number(d.reduction);
+  for (const KernelOperand& o : kernel.operands) {
+    form += '|';
+    number(static_cast<int>(g.tensor(o.tensor).format)), number(o.write), number(o.epilogue);
+    for (std::int64_t e : g.tensor(o.tensor).shape) number(e);
+    for (int d : layouts[o.tensor.index()]) number(d);
+    index_of(o.index);
+  }
+  for (const KernelLocal& l : kernel.locals) {
+    form += '/';
+    for (int d : l.dims) number(d);
+  }
+  for (const KernelStatement& s : kernel.statements) {
+    form += '#' + numerics::print_expression(s.expression);
+    for (int d : s.dims) number(d);
+    number(static_cast<int>(s.combiner)), number(s.epilogue);
+    for (const KernelAccess& r : s.reads) number(r.local), number(r.number);
+  }
+  return form;
+}
+
 std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& chip) {
   std::string text;
   for (std::size_t d = 0; d < kernel.dims.size(); ++d) {
@@ -88,7 +121,11 @@ std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& c
   }
   text += fmt::format("; unit {}", chip.units[m.unit.index()].name);
   if (m.epilogue_unit.valid()) text += fmt::format(", epilogue on {}", chip.units[m.epilogue_unit.index()].name);
-  return text + fmt::format("; {} bytes of scratchpad; estimate {:.2f} us ({})", m.storage, m.seconds * 1e6, m.why);
+  return text + fmt::format(
+                    "; {} bytes of scratchpad; estimate {:.2f} us (compute {:.1f}, movers {:.1f}, issue {:.1f}, memory {:.1f}, fill and "
+                    "drain {:.1f}), best of {}",
+                    m.storage, m.seconds * 1e6, m.terms[0] * 1e6, m.terms[1] * 1e6, m.terms[2] * 1e6, m.terms[3] * 1e6, m.terms[4] * 1e6,
+                    m.tried);
 }
 
 void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Mapping>& mappings, const chip::Chip& chip,
@@ -133,8 +170,15 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   const auto layouts = choose_layouts(g, kernels);
 
   std::vector<Mapping> mappings;
+  std::map<std::string, Mapping> known;  // kernels of one form are mapped once
   Failure failure{FailureKind::unsupported, {}, {}};
   for (const Kernel& k : kernels) {
+    const std::string form = form_of(k, g, layouts);
+    if (const auto same = known.find(form); same != known.end()) {
+      out.decisions.push_back({k.name, describe(k, same->second, *chip)});
+      mappings.push_back(same->second);
+      continue;
+    }
     Result<Mapping> mapping = choose_mapping(machine, g, k, layouts, options.effort);
     if (!mapping) {  // all reasons, not only the first
       const Failure& f = mapping.failure();
@@ -143,6 +187,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
       continue;
     }
     out.decisions.push_back({k.name, describe(k, mapping.value(), *chip)});
+    known.emplace(form, mapping.value());
     mappings.push_back(std::move(mapping).value());
   }
   if (!failure.diagnostics.empty()) return failure;

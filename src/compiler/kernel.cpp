@@ -175,7 +175,8 @@ Kernel kernel_of_composite(const Graph& g, OpId id) {
   for (std::size_t d = 0; d < kernel.dims.size(); ++d)
     for (std::size_t n = 0; n < op.nests.size(); ++n) {
       const auto at = std::find(joined[n].begin(), joined[n].end(), static_cast<int>(d));
-      const bool parallel = at != joined[n].end() && op.nests[n].loops[static_cast<std::size_t>(at - joined[n].begin())].kind == LoopKind::parallel;
+      const bool parallel =
+          at != joined[n].end() && op.nests[n].loops[static_cast<std::size_t>(at - joined[n].begin())].kind == LoopKind::parallel;
       kernel.dims[d].parallel = kernel.dims[d].parallel && parallel;
     }
   for (const auto& local : op.locals) kernel.locals.push_back({local.name, {}, false, 0});

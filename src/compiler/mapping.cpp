@@ -47,7 +47,7 @@ class Evaluator {
  public:
   Evaluator(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const std::vector<std::vector<int>>& layouts,
             chip::UnitId unit, chip::UnitId epilogue)
-      : machine_(machine), kernel_(kernel), unit_(machine.chip->units[unit.index()]), layouts_(layouts), g_(g) {
+      : machine_(machine), kernel_(kernel), unit_(machine.chip->units[unit.index()]), g_(g) {
     const chip::Chip& chip = *machine.chip;
     base_.unit = unit;
     base_.epilogue_unit = epilogue;
@@ -90,6 +90,17 @@ class Evaluator {
       const auto& t = g.tensor(o.tensor);
       bytes_.push_back(numerics::format_bytes(t.format));
       footprint_.push_back(static_cast<double>(numerics::element_count(t.shape)) * numerics::format_bytes(t.format));
+      std::uint64_t mask = 0;
+      for (const Affine& f : o.index)
+        for (const auto& term : f.terms) mask |= std::uint64_t{1} << term.variable;
+      masks_.push_back(mask);
+      std::vector<Extent> extents;
+      const auto& order = layouts[o.tensor.index()];
+      for (std::size_t d = order.size(); d-- > 0;) {
+        const auto dim = static_cast<std::size_t>(order[d]);
+        extents.push_back({&o.index[dim].terms, t.shape[dim]});
+      }
+      extents_.push_back(std::move(extents));
     }
   }
 
@@ -116,27 +127,30 @@ class Evaluator {
     std::int64_t storage = 0;
     for (std::size_t i = 0; i < n; ++i) {
       const KernelOperand& o = kernel_.operands[i];
-      const auto shape = token_shape(o, m.tile);
-      const auto& order = layouts_[o.tensor.index()];
-      const auto& full = g_.tensor(o.tensor).shape;
       std::int64_t count = 1, padded = 1, run = 1;
-      for (std::size_t d = 0; d < shape.size(); ++d) count *= std::min(shape[d], full[d]);
-      bool contiguous = true;
-      for (std::size_t d = order.size(); d-- > 0;) {
-        const auto dim = static_cast<std::size_t>(order[d]);
-        std::int64_t extent = shape[dim];
-        if (contiguous) run *= std::min(extent, full[dim]);
-        contiguous = contiguous && extent >= full[dim];
-        if (d + 1 == order.size())
-          extent = ceil_div(extent, token_pad(unit_, kernel_.contraction && !o.epilogue, extent)) *
-                   token_pad(unit_, kernel_.contraction && !o.epilogue, extent);
+      bool contiguous = true, innermost = true;
+      for (const Extent& e : extents_[i]) {  // innermost dimension first
+        std::int64_t extent = 1;
+        for (const auto& t : *e.terms) extent += std::abs(t.coefficient) * (m.tile[static_cast<std::size_t>(t.variable)] - 1);
+        count *= std::min(extent, e.full);
+        if (contiguous) run *= std::min(extent, e.full);
+        contiguous = contiguous && extent >= e.full;
+        if (innermost) {
+          const std::int64_t pad = token_pad(unit_, kernel_.contraction && !o.epilogue, extent);
+          extent = ceil_div(extent, pad) * pad;
+        }
+        innermost = false;
         padded *= extent;
       }
       token_bytes_[i] = padded * bytes_[i];
       wire_bytes_[i] =
           static_cast<double>(count) * bytes_[i] * std::max(1.0, static_cast<double>(granule_) / static_cast<double>(run * bytes_[i]));
-      const auto kept = kept_loops(o, m.order, false);
-      tokens_[i] = tokens_per_instance(kept, m.order, m.trips);
+      std::int64_t tokens = 1;  // default residency: every loop from the outermost to the innermost one used
+      for (std::size_t l = m.order.size(), used = 0; l-- > 0;) {
+        used |= masks_[i] >> m.order[l] & 1;
+        if (used) tokens *= m.trips[static_cast<std::size_t>(m.order[l])];
+      }
+      tokens_[i] = tokens;
       m.depth[i] = tokens_[i] > 1 ? 2 : 1;
       if (!o.write && tokens_[i] > 2) {
         // Enough in flight to hide the start-up, but no more than the mover keeps outstanding.
@@ -179,7 +193,7 @@ class Evaluator {
       std::int64_t best_depth = 0, best_tokens = 0;
       for (std::size_t i = 0; i < n; ++i) {
         const KernelOperand& o = kernel_.operands[i];
-        if (o.write || m.resident[i]) continue;
+        if (o.write || m.resident[i] || tokens_[i] == 1) continue;
         const auto kept = kept_loops(o, m.order, true);
         const std::int64_t tokens = tokens_per_instance(kept, m.order, m.trips);
         if (tokens >= tokens_[i]) continue;
@@ -246,13 +260,12 @@ class Evaluator {
       if (s.epilogue) continue;
       double points = 1;
       if (kernel_.contraction) {
-        const KernelOperand& a = kernel_.operands[static_cast<std::size_t>(s.reads[0].number)];
-        const KernelOperand& b = kernel_.operands[static_cast<std::size_t>(s.reads[1].number)];
+        const auto a = static_cast<std::size_t>(s.reads[0].number), b = static_cast<std::size_t>(s.reads[1].number);
         double mm = 1, nn = 1, kk = 1;
         for (std::size_t i = 0; i < s.dims.size(); ++i) {
           const auto d = static_cast<std::size_t>(s.dims[i]);
           const auto extent = static_cast<double>(std::min(m.tile[d], kernel_.dims[d].extent));
-          const bool in_a = depends(a, s.dims[i]), in_b = depends(b, s.dims[i]);
+          const bool in_a = masks_[a] >> d & 1, in_b = masks_[b] >> d & 1;
           (kernel_.dims[d].reduction ? kk : in_a && in_b ? points : in_a ? mm : nn) *= extent;
         }
         const auto up = [](double v, std::int64_t g) { return std::ceil(v / static_cast<double>(g)) * static_cast<double>(g); };
@@ -314,15 +327,19 @@ class Evaluator {
     const double drain = store_startup_ + std::max(last_store / store_rate_, last_store * active / off_rate_);
     const double steady = std::max({compute, epilogue, mover, storer, issue});
     m.seconds = std::max(steady * rounds, dram) + fill + drain;
-    m.why = fmt::format("compute {:.1f} us, movers {:.1f}, issue {:.1f}, memory {:.1f}, fill and drain {:.1f}", compute * rounds * 1e6,
-                        std::max(mover, storer) * rounds * 1e6, issue * 1e6, dram * 1e6, (fill + drain) * 1e6);
+    m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, fill + drain};
   }
 
+  struct Extent {
+    const std::vector<Affine::Term>* terms;  ///< of the index along this dimension
+    std::int64_t full;                       ///< of the tensor
+  };
   const Machine& machine_;
   const Kernel& kernel_;
   const chip::Unit& unit_;
-  const std::vector<std::vector<int>>& layouts_;
   const graph::Graph& g_;
+  std::vector<std::uint64_t> masks_;          ///< per operand: dims its index depends on
+  std::vector<std::vector<Extent>> extents_;  ///< per operand, innermost dimension first
   Mapping base_;
   std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
   bool accumulators_apart_ = false;
@@ -634,7 +651,7 @@ Result<Mapping> choose_mapping(const Machine& machine, const graph::Graph& g, co
       continue;
     }
     Mapping m = search.best();
-    m.why += fmt::format("; best of {} on {}", search.tried(), chip.units[units[u].index()].name);
+    m.tried = search.tried();
     if (!found || m.seconds < best.seconds) best = m;
     found = true;
   }

@@ -1,6 +1,7 @@
 // Mapping: how one kernel is spread over components and cut into tiles; and the search for a good one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,8 +23,9 @@ struct Mapping {
   std::int64_t accumulator_depth = 2;  ///< slots between unit and epilogue unit
   std::int64_t storage = 0;            ///< bytes of scratchpad in each component
   std::int64_t instances = 1;
-  double seconds = 0;  ///< estimate
-  std::string why;     ///< the terms of the estimate
+  double seconds = 0;             ///< estimate
+  std::array<double, 5> terms{};  ///< of the estimate: compute, movers, issue, memory, fill and drain
+  std::int64_t tried = 0;         ///< candidates it was chosen from
 };
 
 /// What the mapper needs to know about the machine, gathered once.
