@@ -17,7 +17,7 @@ constexpr Word<UnitKind> kUnitKinds[] = {{"matrix", UnitKind::matrix}, {"vector"
 constexpr Word<OpClass> kOpClasses[] = {{"contract", OpClass::contract}, {"map", OpClass::map}, {"reduce", OpClass::reduce}};
 
 numerics::Format default_accumulator(numerics::Format in) {
-  if (in == numerics::Format::fp64) return in;
+  if (in == numerics::Format::fp64 || in == numerics::Format::int64) return in;
   return numerics::format_info(in).floating ? numerics::Format::fp32 : numerics::Format::int32;
 }
 

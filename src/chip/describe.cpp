@@ -109,7 +109,7 @@ std::string shape_text(const Component& component) {
   std::string text = fmt::format("{}", fmt::join(component.shape, " x "));
   if (component.shape.size() > 1) text += fmt::format(" = {}", instance_count(component));
   if (!component.holes.empty()) {
-    text += fmt::format(", {} of them working", instance_count(component) - static_cast<std::int64_t>(component.holes.size()));
+    text += fmt::format(", {} of them working,", instance_count(component) - static_cast<std::int64_t>(component.holes.size()));
   }
   return text;
 }
