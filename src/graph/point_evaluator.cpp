@@ -123,7 +123,7 @@ struct PreparedOp {
 
 struct Producer {
   std::size_t op = 0;
-  int slot = -1;  ///< -1: no operator makes this tensor
+  int slot = 0;
 };
 
 /// Names one element of a tensor, or of a local of an operator.
@@ -141,7 +141,7 @@ struct ElementHash {
 struct PointEvaluator::Impl {
   const Graph& graph;
   Known known;
-  std::vector<Producer> producers;                                          // by tensor
+  std::vector<std::vector<Producer>> producers;                             // by tensor: several where operators write parts
   std::vector<std::uint64_t> first_local;                                   // by op: spaces of its locals follow those of the tensors
   std::vector<std::unique_ptr<PreparedOp>> prepared;                        // by op, made when first needed
   std::vector<std::unique_ptr<numerics::Tensor>> constants;                 // by tensor, made when first needed
@@ -155,7 +155,7 @@ struct PointEvaluator::Impl {
     std::uint64_t space = g.tensors.size();
     for (std::size_t i = 0; i < g.ops.size(); ++i) {
       for (std::size_t r = 0; r < g.ops[i].results.size(); ++r) {
-        producers[g.ops[i].results[r].index()] = {i, g.ops[i].result_slot(static_cast<int>(r))};
+        producers[g.ops[i].results[r].index()].push_back({i, g.ops[i].result_slot(static_cast<int>(r))});
       }
       first_local.push_back(space);
       space += g.ops[i].locals.size();
@@ -193,13 +193,20 @@ struct PointEvaluator::Impl {
 
   Value tensor_element(TensorId id, std::int64_t flat) {
     if (const numerics::Tensor* t = resolve(id)) return leaf(t->at(flat));
-    const Producer producer = producers[id.index()];
-    SY_CHECK(producer.slot >= 0, "tensor " + graph.tensor(id).name + " is neither known nor made by an operator");
-    return written_element(producer.op, producer.slot, flat);
+    for (const Producer& producer : producers[id.index()])
+      if (const auto value = try_element(producer.op, producer.slot, flat)) return *value;
+    SY_CHECK(false, "an element of tensor " + graph.tensor(id).name + " is neither known nor made by an operator");
   }
 
-  /// An element of a result or local of an operator.
+  /// An element of a result or local that the operator itself writes.
   Value written_element(std::size_t op_index, int slot, std::int64_t flat) {
+    const auto value = try_element(op_index, slot, flat);
+    SY_CHECK(value.has_value(), "no nest of " + graph.ops[op_index].name + " writes the element");
+    return *value;
+  }
+
+  /// Empty when the operator writes other elements of the tensor only.
+  std::optional<Value> try_element(std::size_t op_index, int slot, std::int64_t flat) {
     const Op& op = graph.ops[op_index];
     const bool local = slot >= op.local_slot(0);
     const auto number = static_cast<std::size_t>(slot);
@@ -228,7 +235,7 @@ struct PointEvaluator::Impl {
       memo.emplace(key, value);
       return value;
     }
-    SY_CHECK(false, "no nest of " + op.name + " writes the element");
+    return std::nullopt;
   }
 
   /// All reduction points of one element, in listed order.

@@ -92,6 +92,9 @@ class OperatorChecker {
   [[nodiscard]] double seconds() const { return seconds_; }
 
  private:
+  [[nodiscard]] std::vector<std::vector<std::int64_t>> points_written(const graph::Op& op, graph::TensorId tensor,
+                                                                      const std::string& name) const;
+
   const compiler::Compiled& compiled_;
   OperatorCheckOptions options_;
   ErrorSummary errors_;

@@ -124,6 +124,12 @@ double point_tolerance(const graph::PointEvaluator::Value& reference, const Form
   return tolerance;
 }
 
+std::int64_t flatten(const std::vector<std::int64_t>& index, const numerics::Shape& shape) {
+  std::int64_t flat = 0;
+  for (std::size_t d = 0; d < shape.size(); ++d) flat = flat * shape[d] + index[d];
+  return flat;
+}
+
 bool agrees(double got, double expected, double tolerance, const FormatInfo& out) {
   if (std::isnan(expected)) return std::isnan(got);
   if (std::isinf(got) && out.floating) {
@@ -157,9 +163,7 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
     if (recipe.op == nullptr) continue;
     const numerics::Tensor& got = *known.find(tensor);
     const graph::Tensor& declared = compiled_.graph.tensor(tensor);
-    const std::int64_t total = numerics::element_count(declared.shape);
-    const std::vector<std::int64_t> points = sample_points(declared.shape, options_.full ? total : kSampledPoints,
-                                                           numerics::mix(options_.seed, numerics::hash_name(declared.name)));
+    const std::vector<std::vector<std::int64_t>> points = points_written(*recipe.op, tensor, declared.name);
     std::vector<graph::PointEvaluator::Value> references(points.size());
     // The evaluator keeps what it computed, so each thread has its own and a contiguous share of the points.
     const std::size_t threads = std::clamp<std::size_t>(points.size() / 16, 1, static_cast<std::size_t>(std::max(1, options_.threads)));
@@ -168,30 +172,45 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
           compiled_.graph, [&](TensorId id) { return id == tensor ? nullptr : static_cast<const numerics::Tensor*>(known.find(id)); });
       const std::size_t last = points.size() * (t + 1) / threads;
       for (std::size_t p = points.size() * t / threads; p < last; ++p) {
-        references[p] = evaluator.at(tensor, unflatten(points[p], declared.shape));
+        references[p] = evaluator.at(tensor, points[p]);
       }
     });
     const FormatInfo& out = numerics::format_info(got.format);
     for (std::size_t p = 0; p < points.size(); ++p) {
-      const double value = got.at(points[p]), expected = references[p].unrounded;
+      const double value = got.at(flatten(points[p], declared.shape)), expected = references[p].unrounded;
       const double tolerance = point_tolerance(references[p], out, storage, recipe.nests);
       errors_.add(value, std::isinf(value) && agrees(value, expected, tolerance, out) ? value : expected);
       if (agrees(value, expected, tolerance, out)) continue;
       report_.passed = false;
       if (report_.first) continue;
-      report_.first = Divergence{recipe.op->name,
-                                 declared.name,
-                                 unflatten(points[p], declared.shape),
-                                 value,
-                                 expected,
-                                 tolerance,
-                                 compiled_.program.contexts[context.index()].name,
-                                 recipe.fused};
+      report_.first = Divergence{
+          recipe.op->name, declared.name, points[p], value, expected, tolerance, compiled_.program.contexts[context.index()].name,
+          recipe.fused};
     }
     ++report_.outputs;
     report_.points += static_cast<std::int64_t>(points.size());
   }
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+/// Points of what one operator writes: it may write only a part of the tensor (a concatenation that its producers fill).
+std::vector<std::vector<std::int64_t>> OperatorChecker::points_written(const graph::Op& op, graph::TensorId tensor,
+                                                                       const std::string& name) const {
+  const auto result = static_cast<int>(std::find(op.results.begin(), op.results.end(), tensor) - op.results.begin());
+  const auto nest =
+      std::find_if(op.nests.rbegin(), op.nests.rend(), [&](const numerics::Nest& n) { return n.write.slot == op.result_slot(result); });
+  SY_CHECK(nest != op.nests.rend(), "an operator that writes none of its results");
+  numerics::Shape domain;
+  for (const numerics::NestLoop& loop : nest->loops) domain.push_back(loop.kind == numerics::LoopKind::reduction ? 1 : loop.extent);
+  const std::int64_t count = options_.full ? numerics::element_count(domain) : kSampledPoints;
+  std::vector<std::vector<std::int64_t>> points;
+  for (const std::int64_t flat : sample_points(domain, count, numerics::mix(options_.seed, numerics::hash_name(name)))) {
+    const std::vector<std::int64_t> loops = unflatten(flat, domain);
+    std::vector<std::int64_t> index;
+    for (const numerics::Affine& f : nest->write.index) index.push_back(f.at(loops));
+    points.push_back(std::move(index));
+  }
+  return points;
 }
 
 const CheckReport& OperatorChecker::result() const {
