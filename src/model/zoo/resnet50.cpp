@@ -27,7 +27,7 @@ constexpr double kInputMeanSquare = 1.0 / 3;
 /// Mean square of a normalised map (mean 0, variance 1) after ReLU.
 constexpr double kReluMeanSquare = 0.5;
 /// The same after taking the maximum of 3x3 neighbours.
-constexpr double kPooledMeanSquare = 1.9;
+constexpr double kPooledMeanSquare = 2.5;
 
 class Builder {
  public:
