@@ -1,0 +1,51 @@
+#include "program/verify.h"
+
+#include "program/findings.h"
+
+namespace switchyard::program {
+
+void Findings::add(std::string code, std::string pointer, std::string message, std::string hint) {
+  if (!full()) diagnostics_.push_back({std::move(code), std::move(message), {}, std::move(pointer), std::move(hint), {}});
+}
+
+std::optional<numerics::Interval> safe_range(const numerics::Affine& f, std::span<const std::int64_t> extents) {
+  constexpr __int128 kLimit = static_cast<__int128>(1) << 60;
+  __int128 least = f.constant, greatest = f.constant;
+  int last = -1;
+  for (const numerics::Affine::Term& term : f.terms) {
+    if (term.variable <= last || static_cast<std::size_t>(term.variable) >= extents.size() || term.coefficient == 0) return std::nullopt;
+    last = term.variable;
+    const __int128 reach = static_cast<__int128>(term.coefficient) * (extents[static_cast<std::size_t>(term.variable)] - 1);
+    (reach < 0 ? least : greatest) += reach;
+    if (least < -kLimit || greatest > kLimit) return std::nullopt;
+  }
+  if (least < -kLimit || greatest > kLimit) return std::nullopt;
+  return numerics::Interval{static_cast<std::int64_t>(least), static_cast<std::int64_t>(greatest)};
+}
+
+std::vector<std::int64_t> variable_extents(const Context& context, const Actor& actor) {
+  std::vector<std::int64_t> extents = context.arrays[actor.array.index()].shape;
+  for (const Loop& loop : actor.loops) extents.push_back(loop.trip);
+  return extents;
+}
+
+const Port* data_port(const Actor& mover, bool input) {
+  if (input ? mover.source.has_value() : mover.destination.has_value()) return nullptr;
+  for (const Port& port : mover.ports)
+    if (port.input == input && carries_data(port.token)) return &port;
+  return nullptr;
+}
+
+Status verify(const Program& program) {
+  Findings findings;
+  verify_structure(program, findings);
+  if (findings.none()) {
+    for (const auto law : {verify_channels, verify_work, verify_memory, verify_routes, verify_coverage}) law(program, findings);
+    // Tokens are played only when their counts agree: else every play ends in a wait.
+    if (findings.none()) verify_liveness(program, findings);
+  }
+  if (findings.none()) return Done{};
+  return Failure{FailureKind::malformed, std::move(findings.diagnostics()), {}};
+}
+
+}  // namespace switchyard::program
