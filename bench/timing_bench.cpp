@@ -91,5 +91,3 @@ void grid(benchmark::State& state) {
 BENCHMARK(grid)->Unit(benchmark::kMillisecond);
 
 }  // namespace
-
-BENCHMARK_MAIN();
