@@ -74,9 +74,18 @@ std::vector<report::Tolerance> tolerances_for(const Options& options, const prog
   return tolerances;
 }
 
+/// A verified program that cannot go on is a user's mistake when it came from a file, and ours when we compiled it.
+Failure stuck(const Failure& failure, const compiler::Compiled* compiled) {
+  const bool deadlock = std::any_of(failure.diagnostics.begin(), failure.diagnostics.end(),
+                                    [](const Diagnostic& d) { return d.code == "simulation/deadlock"; });
+  SY_CHECK(compiled == nullptr || !deadlock, "the compiled program cannot go on:\n" + format_failure(failure));
+  return failure;
+}
+
 /// Executes, perhaps checking each context's operators. `seconds` is of the execution alone.
 Result<simulation::Execution> execute_once(Workplace& work, const program::Program& program, const simulation::Timing& timing,
-                                           const std::vector<numerics::Tensor>& inputs, report::OperatorChecker* checker, double& seconds) {
+                                           const std::vector<numerics::Tensor>& inputs, const compiler::Compiled* compiled,
+                                           report::OperatorChecker* checker, double& seconds) {
   simulation::ExecuteOptions how;
   how.threads = work.options.threads > 0 ? work.options.threads : hardware_threads();
   // Contexts are weighed by their work on the chip: the only measure at hand before they have run.
@@ -90,6 +99,7 @@ Result<simulation::Execution> execute_once(Workplace& work, const program::Progr
   work.progress.begin(checker != nullptr ? "execute and check" : "execute");
   Result<simulation::Execution> execution = simulation::execute(program, inputs, how);
   seconds = work.progress.end() - (checker != nullptr ? checker->seconds() : 0);
+  if (!execution) return stuck(execution.failure(), compiled);
   return execution;
 }
 
@@ -112,7 +122,7 @@ Status execute_and_check(Workplace& work, const program::Program& program, const
   std::optional<report::OperatorChecker> checker;
   if (wants_operators) checker.emplace(*compiled, how);
   SY_TRY(const simulation::Execution execution,
-         execute_once(work, program, timing, inputs, checker ? &*checker : nullptr, report.timings.execute));
+         execute_once(work, program, timing, inputs, compiled, checker ? &*checker : nullptr, report.timings.execute));
   const std::vector<numerics::Tensor> outputs = report::declared_outputs(program, execution.outputs);
   report.outputs = report::describe_outputs(program, outputs);
 
@@ -127,7 +137,7 @@ Status execute_and_check(Workplace& work, const program::Program& program, const
       say(options, "outputs differ from the expected ones: looking for the operator");
       checker.emplace(*compiled, how);
       double ignored = 0;
-      SY_TRY([[maybe_unused]] const simulation::Execution again, execute_once(work, program, timing, inputs, &*checker, ignored));
+      SY_TRY([[maybe_unused]] const simulation::Execution again, execute_once(work, program, timing, inputs, compiled, &*checker, ignored));
     }
     if (checker && !checker->result().passed) {
       report.check.passed = false;
@@ -276,7 +286,7 @@ Result<report::RunReport> run_program(Workplace& work, const program::Program& p
   work.progress.begin(fmt::format("time on {}", program.chip->name));
   Result<simulation::Timing> timing = simulation::time_program(program, how);
   const double simulate_seconds = work.progress.end();
-  if (!timing) return timing.failure();
+  if (!timing) return stuck(timing.failure(), compiled);
 
   report::RunReport report = report::describe_run(program, timing.value());
   report.timings = so_far;

@@ -339,6 +339,9 @@ Status check_complete(const Options& options) {
   }
   if (does.has_chip && options.chips.empty()) return usage("cli/missing-argument", fmt::format("{} needs --chip", info.name), how);
   if (does.has_chips && options.chips.empty()) return usage("cli/missing-argument", fmt::format("{} needs --chips", info.name), how);
+  if (options.values == Values::off && !(options.expect.empty() && options.outputs.empty())) {
+    return usage("cli/bad-value", fmt::format("{} needs values, which are off", options.expect.empty() ? "--outputs" : "--expect"), how);
+  }
   if (options.verb == Verb::compile && options.output.empty()) {
     return usage("cli/missing-argument", "compile needs -o: constants are written beside the program", how);
   }

@@ -27,7 +27,7 @@ Tolerance default_tolerance(numerics::Format precision, numerics::Format declare
   if (!numerics::format_info(declared).floating) return {0, 0};
   // Each of the depth operators rounds its result once, and the inputs were rounded too. Roundings are independent: they add as a random
   // walk. Twice its standard scale holds for the largest of many elements; see docs/checking.md.
-  const double u = numerics::unit_roundoff(precision);
+  const double u = std::max(numerics::unit_roundoff(precision), numerics::unit_roundoff(declared));
   const double walk = 2 * u * std::sqrt(static_cast<double>(depth) + 1) * largest;
   return {std::max(1e-3, 2 * u), std::max(1e-5, walk)};
 }

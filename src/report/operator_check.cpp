@@ -114,7 +114,8 @@ double underflow_unit(const FormatInfo& info) {
 /// What one recomputed point may differ by. Derivation: docs/checking.md.
 double point_tolerance(const graph::PointEvaluator::Value& reference, const FormatInfo& out, Format storage, std::int64_t nests) {
   const double value = std::abs(reference.unrounded);
-  const double magnitude = std::max(std::abs(reference.magnitude), value);
+  // Padding with minus infinity makes the magnitude of a maximum infinite; then only the value says how large an error may be.
+  const double magnitude = std::isfinite(reference.magnitude) ? std::max(std::abs(reference.magnitude), value) : value;
   const auto n = static_cast<double>(std::max<std::int64_t>(1, reference.reduction));
   const double accumulate = numerics::unit_roundoff(Format::fp32);
   const double steps = 64 + std::min(n, 8 * std::sqrt(n));

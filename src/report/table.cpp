@@ -11,6 +11,7 @@ namespace switchyard::report {
 namespace {
 
 constexpr int kWidth = 100;
+constexpr int kLabel = 34;  ///< columns of an operator's name
 
 /// Colours by meaning; empty without a terminal.
 struct Paint {
@@ -26,6 +27,8 @@ struct Paint {
  private:
   bool on_;
 };
+
+std::string counted(std::int64_t count, std::string_view what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
 
 double share_of(Picoseconds part, Picoseconds whole) {
   return whole.value > 0 ? static_cast<double>(part.value) / static_cast<double>(whole.value) : 0;
@@ -45,15 +48,15 @@ std::vector<const ContextReport*> top_contexts(const RunReport& r, std::size_t c
 }
 
 std::string context_label(const ContextReport& c, int columns) {
-  if (c.ops.empty()) return clip(c.name, columns);
+  if (c.ops.empty()) return clip_front(c.name, columns);
   const std::string more = c.ops.size() > 1 ? fmt::format(" +{}", c.ops.size() - 1) : "";
-  return clip(c.ops[0], columns - columns_of(more)) + more;
+  return clip_front(c.ops[0], columns - columns_of(more)) + more;
 }
 
 std::string headline(const RunReport& r, const Paint& paint) {
   const std::string text = fmt::format("{} on {}: {}, batch {}", r.model.name, r.chip.name, r.precision, r.batch);
   std::string out = paint.strong(clip(text, kWidth)) + "\n";
-  out += fmt::format("  {} operators, {} MACs, {} parameters; seed {}, switchyard {}\n\n", r.model.ops,
+  out += fmt::format("  {}, {} MACs, {} parameters; seed {}, switchyard {}\n\n", counted(r.model.ops, "operator"),
                      readable_count(static_cast<double>(r.model.macs)), readable_count(static_cast<double>(r.model.parameters)), r.seed,
                      r.version);
   return out;
@@ -89,12 +92,14 @@ std::string usage(const RunReport& r) {
 std::string where(const RunReport& r, const Paint& paint, int top) {
   if (r.contexts.empty()) return {};
   const auto contexts = top_contexts(r, static_cast<std::size_t>(top));
-  std::string out = fmt::format("  {} {} {} {} {}  mainly\n", pad_right(fmt::format("operators ({} contexts)", r.contexts.size()), 40),
-                                pad_left("share", 13), pad_left("", 7), pad_left("span", 13), pad_left("gap", 6));
+  std::string out =
+      fmt::format("  {} {} {} {} {}  mainly\n",
+                  pad_right(fmt::format("operators ({})", counted(static_cast<std::int64_t>(r.contexts.size()), "context")), kLabel),
+                  pad_left("share", 13), pad_left("", 7), pad_left("span", 13), pad_left("gap", 6));
   for (const ContextReport* c : contexts) {
     const std::size_t cause = main_cause(c->attribution);
     const double gap = share_of(c->span, c->lower_bound);
-    out += fmt::format("  {} {} {} {} {}  {}\n", pad_right(context_label(*c, 40), 40), pad_left(readable_time(c->share), 13),
+    out += fmt::format("  {} {} {} {} {}  {}\n", pad_right(context_label(*c, kLabel), kLabel), pad_left(readable_time(c->share), 13),
                        pad_left(readable_share(share_of(c->share, r.latency)), 7), pad_left(readable_time(c->span), 13),
                        pad_left(gap > 0 ? fmt::format("{:.2f}", gap) : "-", 6), paint.cause(cause, simulation::kCauseNames[cause]));
   }
@@ -102,7 +107,7 @@ std::string where(const RunReport& r, const Paint& paint, int top) {
     Picoseconds rest{0};
     for (const ContextReport& c : r.contexts) rest += c.share;
     for (const ContextReport* c : contexts) rest = rest - c->share;
-    out += fmt::format("  {} {} {}\n", pad_right(fmt::format("{} more", r.contexts.size() - contexts.size()), 40),
+    out += fmt::format("  {} {} {}\n", pad_right(fmt::format("{} more", r.contexts.size() - contexts.size()), kLabel),
                        pad_left(readable_time(rest), 13), pad_left(readable_share(share_of(rest, r.latency)), 7));
   }
   return out + "\n";
@@ -125,10 +130,9 @@ std::string check_line(const RunReport& r, const Paint& paint) {
   if (!c.executed) return "  check        not executed: times only\n";
   if (c.against == "none") return "  check        executed, compared with nothing\n";
   std::string out =
-      fmt::format("  check        {} against {}: {} values of {} tensors, max error {:.3g}, cosine {:.9f}\n",
-                  c.passed ? paint.good("passed") : paint.bad("FAILED"),
-                  c.against == "expect" ? "expected outputs" : "the reference evaluator", c.points, c.outputs, c.max_abs_error, c.cosine);
-  out += wrap("tolerance: " + c.rule, kWidth, 15);
+      fmt::format("  check        {} against {}: {} values of {}\n", c.passed ? paint.good("passed") : paint.bad("FAILED"),
+                  c.against == "expect" ? "expected outputs" : "the reference evaluator", c.points, counted(c.outputs, "tensor"));
+  out += wrap(fmt::format("greatest error {:.3g}, cosine {:.9f}; tolerance: {}", c.max_abs_error, c.cosine, c.rule), kWidth, 15);
   const std::string divergence = describe_divergence(c);
   if (!divergence.empty()) out += paint.bad(wrap(divergence, kWidth, 15));
   return out;
@@ -152,7 +156,7 @@ std::string footing(const RunReport& r) {
     named.resize(kShown);
     named.push_back(fmt::format("and {} more (--format json lists them)", assumed - kShown));
   }
-  std::string text = fmt::format("rests on {} assumed number{}", assumed, assumed == 1 ? "" : "s");
+  std::string text = fmt::format("rests on {}", counted(static_cast<std::int64_t>(assumed), "assumed number"));
   if (calibrated > 0) text += fmt::format(" and {} calibrated", calibrated);
   if (!named.empty()) text += fmt::format(": {}", fmt::join(named, "; "));
   return out + wrap(text, kWidth, 2);
@@ -188,9 +192,9 @@ std::string print_comparison(const std::vector<RunReport>& runs, const TableStyl
   const RunReport& first = runs.front();
   std::string out = paint.strong(clip(fmt::format("{}: {}, batch {}", first.model.name, first.precision, first.batch), kWidth)) + "\n\n";
   int name_width = 4;
-  for (const RunReport& r : runs) name_width = std::max(name_width, std::min(14, columns_of(r.chip.name)));
-  out += fmt::format("  {} {} {} {}  {}  {} {} {}\n", pad_right("chip", name_width), pad_left("time", 11), pad_left("bound", 11),
-                     pad_left("gap", 6), "comp mem  net reconf ctl imbal", pad_left("matrix", 7), pad_left("off-chip", 8), "check");
+  for (const RunReport& r : runs) name_width = std::max(name_width, std::min(12, columns_of(r.chip.name)));
+  out += fmt::format("  {} {} {} {}  {}  {} {} {}\n", pad_right("chip", name_width), pad_left("time", 10), pad_left("bound", 10),
+                     pad_left("gap", 5), "comp mem  net reconf ctl imbal", pad_left("matrix", 7), pad_left("offchip", 7), "check");
   for (const RunReport& r : runs) {
     const std::string name = paint.strong(pad_right(clip(r.chip.name, name_width), name_width));
     if (r.error) {
@@ -204,12 +208,12 @@ std::string print_comparison(const std::vector<RunReport>& runs, const TableStyl
                               : r.check.against == "none" ? "none"
                               : r.check.passed            ? paint.good("ok")
                                                           : paint.bad("FAILED");
-    out += fmt::format("  {} {} {} {}  {} {} {} {} {} {}  {} {} {}\n", name, pad_left(readable_time(r.latency), 11),
-                       pad_left(readable_time(r.lower_bound), 11), pad_left(fmt::format("{:.2f}", r.gap()), 6),
+    out += fmt::format("  {} {} {} {}  {} {} {} {} {} {}  {} {} {}\n", name, pad_left(readable_time(r.latency), 10),
+                       pad_left(readable_time(r.lower_bound), 10), pad_left(fmt::format("{:.2f}", r.gap()), 5),
                        paint.cause(0, pad_left(percent(0), 4)), paint.cause(1, pad_left(percent(1), 4)),
                        paint.cause(2, pad_left(percent(2), 4)), paint.cause(3, pad_left(percent(3), 6)),
                        paint.cause(4, pad_left(percent(4), 4)), paint.cause(5, pad_left(percent(5), 5)),
-                       pad_left(readable_share(r.utilization.matrix), 7), pad_left(readable_share(r.utilization.offchip), 8), check);
+                       pad_left(readable_share(r.utilization.matrix), 7), pad_left(readable_share(r.utilization.offchip), 7), check);
   }
   out += "\n  where the time goes\n";
   for (const RunReport& r : runs) {

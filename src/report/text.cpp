@@ -23,6 +23,15 @@ std::string scaled(double value, const std::array<const char*, n>& units) {
   return fmt::format("{:.{}f}{}", value, whole ? 0 : 2, units[unit]);
 }
 
+/// Control characters in a model's names must not reach a terminal.
+std::string printable(std::string_view text) {
+  std::string clean(text);
+  for (char& c : clean) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return clean;
+}
+
 }  // namespace
 
 std::string exact_microseconds(Picoseconds time) {
@@ -62,10 +71,7 @@ int columns_of(std::string_view text) {
 }
 
 std::string clip(std::string_view text, int columns) {
-  std::string clean(text);
-  for (char& c : clean) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
+  const std::string clean = printable(text);
   if (columns_of(clean) <= columns) return clean;
   std::string kept;
   int taken = 0;
@@ -74,6 +80,18 @@ std::string clip(std::string_view text, int columns) {
     kept += clean[i];
   }
   return kept + "...";
+}
+
+std::string clip_front(std::string_view text, int columns) {
+  const std::string clean = printable(text);
+  int surplus = columns_of(clean) - columns;
+  if (surplus <= 0) return clean;
+  surplus += 3;
+  std::size_t begin = 0;
+  while (begin < clean.size() && (surplus > 0 || continues_character(clean[begin]))) {
+    if (!continues_character(clean[begin++])) --surplus;
+  }
+  return "..." + clean.substr(begin);
 }
 
 std::string pad_right(std::string_view text, int columns) {

@@ -19,6 +19,7 @@ std::string readable_count(double count);              ///< "25.6 M", "4.09 G"
 std::string readable_share(double share);              ///< "41.5 %"
 std::string bar(double share, int width);              ///< '#' for each whole part of `width`; at least one where share > 0
 std::string clip(std::string_view text, int columns);  ///< cut with "..." when longer, counting characters, control characters replaced
+std::string clip_front(std::string_view text, int columns);  ///< the same, the end kept: exporters put what tells names apart there
 std::string pad_right(std::string_view text, int columns);
 std::string pad_left(std::string_view text, int columns);
 int columns_of(std::string_view text);  ///< characters, not bytes

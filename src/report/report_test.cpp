@@ -1,0 +1,300 @@
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <sstream>
+
+#include "report/json.h"
+#include "report/run.h"
+#include "report/table.h"
+#include "report/text.h"
+#include "support/document.h"
+
+namespace switchyard::report {
+namespace {
+
+/// JSON is YAML: our own reader looks at what the writer wrote.
+Node parsed(const std::string& text) {
+  Result<Document> document = parse_document(text, "report.json");
+  EXPECT_TRUE(document.ok()) << text << (document.ok() ? "" : format_failure(document.failure()));
+  return document.ok() ? std::move(document).value().root : Node{};
+}
+
+/// The text at a path of keys and positions; "(absent)" where it leads nowhere.
+std::string at(const Node& root, const std::vector<std::string>& path) {
+  const Node* node = &root;
+  for (const std::string& step : path) {
+    if (node->kind == Node::Kind::sequence) {
+      const std::size_t item = std::stoul(step);
+      if (item >= node->items.size()) return "(absent)";
+      node = &node->items[item];
+    } else {
+      node = node->find(step);
+      if (node == nullptr) return "(absent)";
+    }
+  }
+  return node->kind == Node::Kind::null ? "null" : node->text;
+}
+
+std::vector<std::string> keys_of(const Node* node) {
+  std::vector<std::string> keys;
+  if (node == nullptr) return keys;
+  for (const auto& entry : node->entries) keys.push_back(entry.first);
+  return keys;
+}
+
+RunReport sample_run() {
+  RunReport r;
+  r.model = {"resnet50", "aa", 120, 4'090'000'000, 25'557'032};
+  r.chip = {"tx81", "bb", "TX81"};
+  r.precision = "bf16";
+  r.batch = 4;
+  r.latency = Picoseconds(1'000'000'007);
+  r.lower_bound = Picoseconds(500'000'000);
+  r.peak_bound = Picoseconds(400'000'000);
+  r.launch = Picoseconds(7);
+  r.attribution = {Picoseconds(600'000'000), Picoseconds(300'000'000), Picoseconds(50'000'000),
+                   Picoseconds(25'000'000),  Picoseconds(20'000'007),  Picoseconds(5'000'000)};
+  r.utilization = {0.4, 0.03, 0.5, 0.1};
+  for (int i = 0; i < 20; ++i) {
+    ContextReport c;
+    c.name = "context" + std::to_string(i);
+    c.ops = {"a_very_long_operator_name_that_some_exporter_made_up/with/slashes/Conv_" + std::to_string(i), "Relu"};
+    c.share = c.span = Picoseconds(50'000'000);
+    c.lower_bound = Picoseconds(25'000'000);
+    c.attribution[i % 6] = c.share;
+    r.contexts.push_back(c);
+  }
+  r.outputs = {{"logits", {4, 1000}, "fp32", std::string(64, 'c')}};
+  r.check.executed = true;
+  r.check.against = "reference";
+  r.check.points = 5120;
+  r.check.outputs = 20;
+  r.check.rule = "256 points of every operator";
+  r.assumptions = {{"/networks/noc/hop", "1 ns", "assumed"}, {"/memories/ddr/sustained", "0.8", "calibrated"}};
+  r.notes = {"exp runs on the vector unit"};
+  r.version = "0.1.0";
+  r.argv = {"switchyard", "run"};
+  return r;
+}
+
+/// Digits and point only: the text of a number, as a count of millionths.
+std::int64_t millionths(const std::string& text) {
+  const std::size_t point = text.find('.');
+  EXPECT_EQ(text.size() - point - 1, 6u) << text;
+  return std::stoll(text.substr(0, point) + text.substr(point + 1));
+}
+
+std::string number_after(const std::string& text, const std::string& key, std::size_t from = 0) {
+  const std::size_t begin = text.find("\"" + key + "\": ", from);
+  EXPECT_NE(begin, std::string::npos) << key;
+  const std::size_t value = begin + key.size() + 4;
+  return text.substr(value, text.find_first_of(",}\n", value) - value);
+}
+
+TEST(ReportJson, KeepsTheContractsKeysInOrder) {
+  const Node j = parsed(print_json(sample_run()));
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(keys_of(&j), (Keys{"schema",
+                               "model",
+                               "chip",
+                               "precision",
+                               "latency_us",
+                               "lower_bound_us",
+                               "gap",
+                               "peak_bound_us",
+                               "throughput_per_s",
+                               "energy_j",
+                               "attribution_us",
+                               "utilization",
+                               "traffic_bytes",
+                               "contexts",
+                               "host",
+                               "memory_peak_bytes",
+                               "outputs",
+                               "check",
+                               "launch_us",
+                               "load_us",
+                               "timings_s",
+                               "assumptions",
+                               "provenance"}));
+  EXPECT_EQ(keys_of(j.find("model")), (Keys{"name", "sha256", "ops", "macs", "parameters"}));
+  EXPECT_EQ(keys_of(j.find("attribution_us")), (Keys{"compute", "memory", "interconnect", "reconfiguration", "control", "imbalance"}));
+  EXPECT_EQ(keys_of(j.find("utilization")), (Keys{"matrix", "vector", "offchip", "network"}));
+  EXPECT_EQ(keys_of(j.find("traffic_bytes")), (Keys{"offchip_read", "offchip_written", "offchip_constants", "network", "links"}));
+  EXPECT_EQ(keys_of(j.find("timings_s")), (Keys{"import", "compile", "execute", "simulate"}));
+  ASSERT_EQ(j.find("contexts")->items.size(), 20u);
+  EXPECT_EQ(keys_of(&j.find("contexts")->items[0]),
+            (Keys{"name", "ops", "repeat", "span_us", "share_us", "lower_bound_us", "attribution_us"}));
+  EXPECT_EQ(at(j, {"schema"}), "switchyard/run/1");
+  EXPECT_EQ(at(j, {"model", "parameters"}), "25557032");
+  EXPECT_EQ(at(j, {"gap"}), "2.00000001");
+  EXPECT_NEAR(std::stod(at(j, {"throughput_per_s"})), 4 / 1.000000007e-3, 1e-4);
+  EXPECT_EQ(at(j, {"energy_j"}), "null");
+  EXPECT_EQ(at(j, {"outputs", "0", "shape", "1"}), "1000");
+  EXPECT_EQ(at(j, {"check", "against"}), "reference");
+  EXPECT_EQ(at(j, {"check", "passed"}), "true");
+}
+
+TEST(ReportJson, TimesAddUpToTheLastDigit) {
+  const std::string text = print_json(sample_run());
+  EXPECT_EQ(number_after(text, "latency_us"), "1000.000007");
+  std::int64_t causes = 0;
+  for (const char* cause : simulation::kCauseNames) causes += millionths(number_after(text, cause, text.find("\"attribution_us\"")));
+  EXPECT_EQ(causes, 1'000'000'007);
+  std::int64_t shares = millionths(number_after(text, "launch_us"));
+  for (std::size_t at = text.find("\"share_us\""); at != std::string::npos; at = text.find("\"share_us\"", at + 1)) {
+    shares += millionths(number_after(text, "share_us", at));
+  }
+  EXPECT_EQ(shares, 1'000'000'007);
+}
+
+TEST(ReportJson, SurvivesAnyNameAndAnyNumber) {
+  RunReport r = sample_run();
+  r.model.name = "bad \xff utf-8 \x01 \"quoted\"";
+  r.check.passed = false;
+  r.check.max_abs_error = std::numeric_limits<double>::infinity();
+  r.check.first = Divergence{"Conv_1", "t", {0, 3}, std::numeric_limits<double>::quiet_NaN(), 1, 0.5, "c", {}};
+  const std::string text = print_json(r);
+  EXPECT_NE(text.find("bad \xef\xbf\xbd utf-8 \\u0001 \\\"quoted\\\""), std::string::npos) << text.substr(0, 200);
+  const Node j = parsed(text);
+  EXPECT_EQ(at(j, {"check", "max_abs_error"}), "null");
+  EXPECT_EQ(at(j, {"check", "first_divergence", "op"}), "Conv_1");
+  EXPECT_EQ(at(j, {"check", "first_divergence", "index", "1"}), "3");
+  EXPECT_EQ(at(j, {"check", "first_divergence", "got"}), "null");
+}
+
+TEST(ReportJson, SaysWhenNothingWasExecutedOrCompared) {
+  RunReport r = sample_run();
+  r.check = {};
+  const Node off = parsed(print_json(r));
+  EXPECT_EQ(keys_of(off.find("check")), (std::vector<std::string>{"executed"}));
+  EXPECT_EQ(at(off, {"check", "executed"}), "false");
+  r.check.executed = true;
+  EXPECT_EQ(at(parsed(print_json(r)), {"check", "passed"}), "null");
+}
+
+TEST(ReportJson, ComparesWithARowForAChipThatCannot) {
+  RunReport failed;
+  failed.chip.name = "p100";
+  failed.precision = "bf16";
+  failed.error = Diagnostic{"compile/unsupported-format", "p100 does not compute in bf16", {}, {}, {}, {}};
+  const Node j = parsed(print_comparison_json({sample_run(), failed}));
+  EXPECT_EQ(at(j, {"schema"}), "switchyard/compare/1");
+  ASSERT_EQ(j.find("runs")->items.size(), 2u);
+  EXPECT_EQ(at(j, {"runs", "0", "latency_us"}), "1000.000007");
+  EXPECT_EQ(at(j, {"runs", "1", "chip", "name"}), "p100");
+  EXPECT_EQ(at(j, {"runs", "1", "error", "code"}), "compile/unsupported-format");
+}
+
+TEST(ReportJson, ListsChipsAndModels) {
+  const Node chips = parsed(print_chips_json({{"tx81", "rpu", "", {{"bf16", 128.25}}}}));
+  EXPECT_EQ(at(chips, {"schema"}), "switchyard/chips/1");
+  EXPECT_EQ(at(chips, {"chips", "0", "name"}), "tx81");
+  EXPECT_EQ(at(chips, {"chips", "0", "family"}), "rpu");
+  EXPECT_EQ(at(chips, {"chips", "0", "peak_tflops", "bf16"}), "128.25");
+  const Node models = parsed(print_models_json({{"gemm", "C = A B", {"m=1024"}, {}}}));
+  EXPECT_EQ(at(models, {"schema"}), "switchyard/models/1");
+  EXPECT_EQ(at(models, {"models", "0", "parameters", "0"}), "m=1024");
+}
+
+int widest(const std::string& text) {
+  int columns = 0;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) columns = std::max(columns, columns_of(line));
+  return columns;
+}
+
+TEST(ReportTable, FitsTheScreenAndSaysWhatMatters) {
+  RunReport r = sample_run();
+  r.notes.push_back("a note so long that it has to be wrapped over lines, " + std::string(120, 'x') + " and on and on and on and on");
+  const std::string text = print_table(r, {});
+  EXPECT_LE(widest(text), 100) << text;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  for (const char* wanted : {"resnet50 on tx81: bf16, batch 4", "1.000 ms", "gap 2.00", "imbalance", "used ", "12 more", "+1", "passed",
+                             "rests on 1 assumed number and 1 calibrated", "/networks/noc/hop = 1 ns", "note: exp runs"}) {
+    EXPECT_NE(text.find(wanted), std::string::npos) << wanted << "\n" << text;
+  }
+  EXPECT_NE(print_table(r, {true}).find("\x1b["), std::string::npos);
+}
+
+TEST(ReportTable, NamesTheDivergingOperator) {
+  RunReport r = sample_run();
+  r.check.passed = false;
+  r.check.first = Divergence{"Conv_7", "t7", {0, 3, 1}, 1.5, 1.25, 0.01, "context7", {}};
+  const std::string text = print_table(r, {});
+  EXPECT_LE(widest(text), 100) << text;
+  EXPECT_NE(text.find("FAILED"), std::string::npos);
+  EXPECT_EQ(describe_divergence(r.check),
+            "first diverging operator: Conv_7 (context context7), t7[0, 3, 1] is 1.5, expected 1.25, allowed error 0.01");
+}
+
+TEST(ReportTable, ComparesSideBySide) {
+  RunReport failed;
+  failed.chip.name = "p100";
+  failed.error = Diagnostic{"compile/unsupported-format", "p100 does not compute in bf16", {}, {}, {}, {}};
+  RunReport long_name = sample_run();
+  long_name.chip.name = "a-chip-with-a-rather-long-name";
+  const std::string text = print_comparison({sample_run(), failed, long_name}, {});
+  EXPECT_LE(widest(text), 100) << text;
+  for (const char* wanted : {"tx81", "p100", "does not compute in bf16 [compile/unsupported-format]", "where the time goes", "ok"}) {
+    EXPECT_NE(text.find(wanted), std::string::npos) << wanted << "\n" << text;
+  }
+}
+
+/// A program of `n` contexts; buffer b is loaded in contexts uses[b].
+TEST(Report, FindsTheFullestContext) {
+  auto chip = std::make_shared<chip::Chip>();
+  chip::Memory dram, scratchpad;
+  dram.kind = chip::MemoryKind::dram;
+  scratchpad.kind = chip::MemoryKind::scratchpad;
+  scratchpad.bytes.value = 4096;
+  chip->memories = {dram, scratchpad};
+  program::Program p;
+  p.chip = chip;
+  p.contexts.resize(3);
+  const auto add = [&](std::int64_t bytes, program::BufferRole role, program::Lifetime life, std::vector<std::size_t> uses) {
+    program::Buffer b;
+    b.bytes = bytes;
+    b.role = role;
+    b.lifetime = life;
+    p.buffers.push_back(b);
+    for (const std::size_t c : uses) {
+      program::Actor a;
+      a.kind = program::ActorKind::move;
+      a.source = program::BufferAccess{program::BufferId(p.buffers.size() - 1), {}, {}, 0};
+      p.contexts[c].actors.push_back(a);
+    }
+  };
+  add(1000, program::BufferRole::constant, program::Lifetime::persistent, {});
+  add(100, program::BufferRole::input, program::Lifetime::program, {1});
+  add(10, program::BufferRole::intermediate, program::Lifetime::program, {1, 2});
+  add(1, program::BufferRole::output, program::Lifetime::program, {2});
+  EXPECT_EQ(peak_offchip_bytes(p), 1110);
+  EXPECT_EQ(peak_offchip_bytes(program::Program{}), 0);
+
+  program::Channel channel;
+  channel.memory = chip::MemoryId(1);
+  channel.offset = 1024;
+  channel.bytes = 512;
+  p.contexts[1].channels.push_back(channel);
+  program::Actor actor;
+  actor.states.push_back({"sum", {}, 0, {}, chip::MemoryId(1), 2048, 256});
+  p.contexts[2].actors.push_back(actor);
+  EXPECT_EQ(peak_scratchpad_bytes(p), 2304);
+}
+
+TEST(Report, HandsOutputsOutInTheirDeclaredType) {
+  program::Program p;
+  p.labels.output_formats = {"fp32", "bf16", "fp16"};
+  const numerics::Tensor bf16 = numerics::seeded_uniform(1, numerics::Format::bf16, {4}, 1);
+  const auto outputs = declared_outputs(p, {bf16, bf16, bf16, bf16});
+  ASSERT_EQ(outputs.size(), 4u);
+  EXPECT_EQ(outputs[0].format, numerics::Format::fp32);
+  EXPECT_EQ(outputs[1].format, numerics::Format::fp32);
+  EXPECT_EQ(outputs[2].format, numerics::Format::fp16);
+  EXPECT_EQ(outputs[3].format, numerics::Format::fp32);
+  for (std::int64_t i = 0; i < 4; ++i) EXPECT_EQ(outputs[0].at(i), bf16.at(i));
+}
+
+}  // namespace
+}  // namespace switchyard::report
