@@ -114,7 +114,7 @@ Picoseconds model_peak_bound(const chip::Chip& chip, const graph::Graph& g) {
   return floor_picoseconds(std::max(compute, bytes / off.bandwidth.value));
 }
 
-Picoseconds kernel_bound(const chip::Chip& chip, const graph::Graph& g, const Kernel& kernel) {
+Picoseconds kernel_bound(const chip::Chip& chip, const graph::Graph& g, const Kernel& kernel, const std::vector<bool>& read_before) {
   std::vector<std::int64_t> extents;
   for (const auto& d : kernel.dims) extents.push_back(d.extent);
   Work work;
@@ -127,10 +127,15 @@ Picoseconds kernel_bound(const chip::Chip& chip, const graph::Graph& g, const Ke
     else
       read[o.tensor] = std::max(read[o.tensor], bytes);
   }
-  for (const auto& [tensor, bytes] : read) work.read += bytes;
+  double fresh = 0;  // cannot be in a cache yet
+  for (const auto& [tensor, bytes] : read) {
+    const bool untouched = !read_before[tensor.index()] && g.tensor(tensor).role != graph::Role::intermediate;
+    (untouched ? fresh : work.read) += bytes;
+  }
   const chip::Memory& off = chip.memories[chip::off_chip_memory(chip).index()];
   const double cached = cache_bytes(chip);
-  const double bytes = cached > 0 ? std::max(0.0, work.read - cached) + std::max(0.0, work.written - cached) : work.read + work.written;
+  const double bytes =
+      fresh + (cached > 0 ? std::max(0.0, work.read - cached) + std::max(0.0, work.written - cached) : work.read + work.written);
   return floor_picoseconds(std::max(compute_seconds(chip, work), bytes / chip::sustained_bandwidth(off).value));
 }
 

@@ -1,6 +1,8 @@
 // Lower bounds: what no schedule on this chip can beat.
 #pragma once
 
+#include <vector>
+
 #include "chip/chip.h"
 #include "compiler/kernel.h"
 #include "support/units.h"
@@ -12,7 +14,8 @@ namespace switchyard::compiler {
 Picoseconds model_bound(const chip::Chip& chip, const graph::Graph& graph);
 /// The same against datasheet peaks: stated operations per second, peak bandwidth, no launch.
 Picoseconds model_peak_bound(const chip::Chip& chip, const graph::Graph& graph);
-/// Of one kernel as a context of its own: its tensors cross the chip's edge, but for what a cache may hold already.
-Picoseconds kernel_bound(const chip::Chip& chip, const graph::Graph& graph, const Kernel& kernel);
+/// Of one kernel as a context of its own: its tensors cross the chip's edge, but for what a cache may hold already. `read_before[t]` says
+/// which tensors earlier contexts have read: a constant that none has is not in any cache.
+Picoseconds kernel_bound(const chip::Chip& chip, const graph::Graph& graph, const Kernel& kernel, const std::vector<bool>& read_before);
 
 }  // namespace switchyard::compiler

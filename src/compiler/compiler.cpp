@@ -195,10 +195,13 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   program::Program& program = out.program;
   program.chip = chip;
   const auto buffers = make_buffers(g, kernels, layouts, machine.off_chip, program);
+  std::vector<bool> read_before(g.tensors.size(), false);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     program::Context context = emit_context(machine, g, kernels[k], mappings[k], layouts, buffers);
     if (k > 0) context.after.push_back(program::ContextId(k - 1));
-    context.bound = kernel_bound(*chip, g, kernels[k]);
+    context.bound = kernel_bound(*chip, g, kernels[k], read_before);
+    for (const KernelOperand& o : kernels[k].operands)
+      if (!o.write) read_before[o.tensor.index()] = true;
     program.contexts.push_back(std::move(context));
     ContextMap map;
     map.ops = kernels[k].ops;

@@ -132,10 +132,11 @@ class Emitter {
       }
       a.start.push_back(start);
       std::array<std::int64_t, 2> region{0, shape[d]};
-      // A part of a larger tensor: ragged tiles must not spill into the next part.
-      if (o.write && o.index[d].terms.size() == 1 && o.index[d].terms[0].coefficient == 1)
-        region = {o.index[d].constant, o.index[d].constant + kernel_.dims[static_cast<std::size_t>(o.index[d].terms[0].variable)].extent};
-      if (o.write && o.index[d].terms.empty()) region = {o.index[d].constant, o.index[d].constant + 1};
+      // The write covers this range of the dimension; ragged tiles must not spill into a neighbouring part.
+      if (o.write) {
+        region = {o.index[d].constant, o.index[d].constant + 1};
+        for (const auto& t : o.index[d].terms) region[1] += t.coefficient * (kernel_.dims[static_cast<std::size_t>(t.variable)].extent - 1);
+      }
       a.region.push_back(region);
     }
     return a;

@@ -22,21 +22,40 @@ bool depends(const KernelOperand& operand, int dim) {
   return std::any_of(operand.index.begin(), operand.index.end(), [&](const Affine& f) { return f.depends_on(dim); });
 }
 
-/// A tile can be stored as one box only when the dims that share an index of the result fill it without gaps.
-bool writes_densely(const KernelOperand& operand, const std::vector<KernelDim>& dims, const std::vector<std::int64_t>& tile) {
+std::int64_t outermost_coefficient(const Affine& f) {
+  std::int64_t most = 0;
+  for (const auto& t : f.terms) most = std::max(most, t.coefficient);
+  return most;
+}
+
+/// Dims whose tiles must divide them: they share an index of the result with a slower dim.
+std::vector<bool> dims_to_divide(const Kernel& kernel) {
+  std::vector<bool> divide(kernel.dims.size(), false);
+  for (const KernelOperand& o : kernel.operands)
+    if (o.write)
+      for (const Affine& f : o.index)
+        for (const auto& t : f.terms)
+          if (t.coefficient != outermost_coefficient(f)) divide[static_cast<std::size_t>(t.variable)] = true;
+  return divide;
+}
+
+/// A tile can be stored as one box only when the dims that share an index of the result fill it without gaps, and when no block of a faster
+/// dim reaches beyond its end into the next index of a slower one.
+bool writes_densely(const KernelOperand& operand, const std::vector<KernelDim>& dims, const Mapping& m) {
   for (const Affine& f : operand.index) {
+    if (f.terms.size() == 1 && f.terms[0].coefficient == 1) continue;
+    const std::int64_t outermost = outermost_coefficient(f);
     std::vector<Affine::Term> terms;
     for (const auto& t : f.terms) {
-      if (t.coefficient < 0) return false;
-      if (tile[static_cast<std::size_t>(t.variable)] > 1) terms.push_back(t);
+      const auto v = static_cast<std::size_t>(t.variable);
+      if (t.coefficient < 0 || (t.coefficient != outermost && dims[v].extent % (m.trips[v] * m.tile[v]) != 0)) return false;
+      if (m.tile[v] > 1) terms.push_back(t);
     }
-    if (f.terms.size() == 1 && f.terms[0].coefficient == 1) continue;
     std::sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) { return a.coefficient < b.coefficient; });
     std::int64_t expected = 1;
     for (const auto& t : terms) {
-      const auto v = static_cast<std::size_t>(t.variable);
-      if (t.coefficient != expected || dims[v].extent % tile[v] != 0) return false;
-      expected *= tile[v];
+      if (t.coefficient != expected) return false;
+      expected *= m.tile[static_cast<std::size_t>(t.variable)];
     }
   }
   return true;
@@ -110,7 +129,7 @@ class Evaluator {
   bool evaluate(Mapping& m) const {
     const std::size_t n = kernel_.operands.size();
     for (const KernelOperand& o : kernel_.operands)
-      if (o.write && !writes_densely(o, kernel_.dims, m.tile)) return false;
+      if (o.write && !writes_densely(o, kernel_.dims, m)) return false;
     m.unit = base_.unit;
     m.epilogue_unit = base_.epilogue_unit;
     m.resident.assign(n, false);
@@ -368,9 +387,16 @@ std::vector<std::int64_t> halvings(std::int64_t extent, int most) {
   return out;
 }
 
+std::vector<std::int64_t> divisors(std::int64_t extent, std::int64_t most) {
+  std::vector<std::int64_t> out;
+  for (std::int64_t t = std::min(extent, most); t >= 1; --t)
+    if (extent % t == 0) out.push_back(t);
+  return out;
+}
+
 std::vector<std::int64_t> block_sizes(std::int64_t extent) {
   std::vector<std::int64_t> out;
-  for (std::int64_t b : {256, 128, 96, 64, 48, 32, 16})
+  for (std::int64_t b : {256, 128, 96, 64, 48, 32, 16, 4, 1})
     if (b < extent) out.push_back(b);
   if (extent <= 256) out.insert(out.begin(), extent);
   return out;
@@ -380,7 +406,7 @@ std::vector<std::int64_t> block_sizes(std::int64_t extent) {
 class Search {
  public:
   Search(const Machine& machine, const Kernel& kernel, const Evaluator& evaluator, int effort)
-      : machine_(machine), kernel_(kernel), evaluator_(evaluator), effort_(std::clamp(effort, 0, 3)) {
+      : machine_(machine), kernel_(kernel), evaluator_(evaluator), effort_(std::clamp(effort, 0, 3)), divide_(dims_to_divide(kernel)) {
     const std::size_t n = kernel.dims.size();
     current_.split.assign(n, 1);
     current_.trips.assign(n, 1);
@@ -428,6 +454,7 @@ class Search {
     const auto d = static_cast<std::size_t>(parallel_[i]);
     auto sizes = block_sizes(kernel_.dims[d].extent);
     if (i >= 2) sizes = {kernel_.dims[d].extent <= 256 ? kernel_.dims[d].extent : 256, 16, 4, 1};
+    if (divide_[d]) sizes = divisors(kernel_.dims[d].extent, 256);
     for (std::int64_t t : sizes) {
       if (t > kernel_.dims[d].extent) continue;
       current_.tile[d] = t;
@@ -463,7 +490,7 @@ class Search {
     const auto d = static_cast<std::size_t>(parallel_[i]);
     const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
     const int most = (i < 2 ? 4 : 2) + effort_;
-    for (std::int64_t t : halvings(local, most)) {
+    for (std::int64_t t : divide_[d] ? divisors(kernel_.dims[d].extent, local) : halvings(local, most)) {
       current_.tile[d] = t;
       current_.trips[d] = ceil_div(local, t);
       tiles(i + 1, majors);
@@ -532,6 +559,7 @@ class Search {
   const Kernel& kernel_;
   const Evaluator& evaluator_;
   int effort_;
+  std::vector<bool> divide_;
   std::vector<int> parallel_, reductions_;
   Mapping current_, best_;
   bool found_ = false;

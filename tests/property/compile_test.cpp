@@ -1,6 +1,9 @@
 // Laws of the whole line on random small models: any legal mapping gives the reference's values, time is above the bound, causes sum.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "chip/read.h"
 #include "compiler/compiler.h"
@@ -32,8 +35,10 @@ class CompileLaws : public ::testing::TestWithParam<Case> {};
 TEST_P(CompileLaws, HoldOnRandomModels) {
   const auto chip = load(GetParam());
   ASSERT_TRUE(chip);
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("switchyard_laws_{}_{}", GetParam().name, getpid());
+  std::filesystem::create_directories(folder);
   int executed = 0;
-  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     const testing::RandomModel model = testing::random_model(seed);
     const auto checked = graph::verify(model.graph);
@@ -70,22 +75,29 @@ TEST_P(CompileLaws, HoldOnRandomModels) {
     }
     EXPECT_EQ(shares, t.latency);
 
-    const std::string text = program::print(p);
-    const auto back = program::parse(text, "printed");
+    // On disk and back, without its model: the same text, the same bytes, the same time.
+    const std::filesystem::path file = folder / "p.syp";
+    const auto written = program::write_program(p, file.string());
+    ASSERT_TRUE(written.ok()) << format_failure(written.failure());
+    const auto back = program::read_program(file.string());
     ASSERT_TRUE(back.ok()) << format_failure(back.failure());
-    EXPECT_EQ(program::print(back.value()), text);
+    EXPECT_EQ(program::print(back.value()), program::print(p));
+    const auto rerun = simulation::execute(back.value(), model.inputs, {1, {}});
+    ASSERT_TRUE(rerun.ok());
+    for (std::size_t o = 0; o < expected.size(); ++o) ASSERT_EQ(rerun.value().outputs[o].bytes, expected[o].bytes) << "from disk";
     const auto again = simulation::time_program(back.value());
     ASSERT_TRUE(again.ok());
     EXPECT_EQ(again.value().latency, t.latency);
     ++executed;
   }
-  EXPECT_EQ(executed, 60);
+  EXPECT_EQ(executed, 150);
+  std::filesystem::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(Chips, CompileLaws,
                          ::testing::Values(Case{"tx81", "tx81", {}}, Case{"h100", "h100-sxm", {}},
                                            Case{"small_scratchpad", "h100-sxm", {{"/memories/smem/bytes", "24 KiB"}}}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& each) { return each.param.name; });
 
 }  // namespace
 }  // namespace switchyard

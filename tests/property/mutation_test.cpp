@@ -91,8 +91,8 @@ TEST_P(Mutants, AreFound) {
 INSTANTIATE_TEST_SUITE_P(Models, Mutants,
                          ::testing::Values(Case{"squeezenet1_1", "tx81", 500}, Case{"shufflenet_v2_x1_0", "tx81", 500}, Case{"mobilenet_v2", "tx81", 500},
                                            Case{"encoder_block", "tx81", 500}, Case{"decoder_block_kv", "tx81", 500}, Case{"encoder_block", "h100-sxm", 200}),
-                         [](const auto& info) {
-                           std::string name = fmt::format("{}_{}", info.param.model, info.param.chip);
+                         [](const auto& each) {
+                           std::string name = fmt::format("{}_{}", each.param.model, each.param.chip);
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
