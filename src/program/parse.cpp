@@ -29,7 +29,7 @@ class ProgramReader {
       return failure();
     }
     while (!reader_.at_end() && !reader_.too_many() && !chip_failed_)
-      if (!item()) reader_.next_line();
+      if (const std::size_t start = reader_.position(); !item()) reader_.recover(start);
     if (!result_.program.chip && reader_.diagnostics().empty())
       reader_.error(reader_.peek(), "program/no-chip", "the program names no chip",
                     "write 'chip NAME' or embed a description: chip { ... }");
@@ -50,7 +50,12 @@ class ProgramReader {
         return reader_.error(reader_.peek(), "program/no-chip", "the chip must be named before buffers and contexts",
                              "write 'chip NAME' or embed a description: chip { ... }");
       }
-      if (reader_.take().text == "buffer") return buffer();
+      if (reader_.take().text == "buffer") {
+        const std::string name = reader_.peek().text;
+        if (buffer()) return true;
+        reader_.forgive(name);
+        return false;
+      }
       Context context = parse_context(reader_, result_.program);
       result_.program.contexts.push_back(std::move(context));
       return true;
@@ -71,7 +76,7 @@ class ProgramReader {
     if (!reader_.expect_sign("{")) return false;
     while (!reader_.accept_sign("}")) {
       if (reader_.at_end()) return reader_.unexpected("'}'");
-      if (!label()) reader_.next_line();
+      if (const std::size_t start = reader_.position(); !label()) reader_.recover(start);
       if (reader_.too_many()) return false;
     }
     return true;

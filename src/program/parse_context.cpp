@@ -55,20 +55,8 @@ class ContextReader {
         reader_.unexpected("'}'");
         return;
       }
-      if (!item()) pass();
+      if (const std::size_t start = reader_.position(); !item()) reader_.recover(start);
       if (reader_.too_many()) return;
-    }
-  }
-
-  /// To the next line; a block opened on the rest of this one is passed as a whole.
-  void pass() {
-    const int line = reader_.peek().line;
-    int depth = 0;
-    while (!reader_.at_end() && (reader_.peek().line == line || depth > 0)) {
-      if (reader_.is_sign("}") && depth == 0) return;
-      if (reader_.is_sign("{")) ++depth;
-      if (reader_.is_sign("}")) --depth;
-      reader_.take();
     }
   }
 
@@ -86,6 +74,15 @@ class ContextReader {
     return true;
   }
 
+  /// Passes over a declaration that failed without blaming what uses its name.
+  template <class Declare>
+  bool declare(Declare&& declaration) {
+    const std::string name = reader_.peek().text;
+    if (declaration()) return true;
+    reader_.forgive(name);
+    return false;
+  }
+
   bool item() {
     if (reader_.accept_word("ops")) return texts(context_.ops);
     if (reader_.is_word("bound")) {
@@ -94,10 +91,10 @@ class ContextReader {
       if (bound) context_.bound = Picoseconds(*bound);
       return bound.has_value();
     }
-    if (reader_.accept_word("array")) return array(false);
-    if (reader_.accept_word("grid")) return array(true);
-    if (reader_.accept_word("compute")) return actor(ActorKind::compute);
-    if (reader_.accept_word("move")) return actor(ActorKind::move);
+    if (reader_.accept_word("array")) return declare([this] { return array(false); });
+    if (reader_.accept_word("grid")) return declare([this] { return array(true); });
+    if (reader_.accept_word("compute")) return declare([this] { return actor(ActorKind::compute); });
+    if (reader_.accept_word("move")) return declare([this] { return actor(ActorKind::move); });
     if (reader_.accept_word("channel")) return channel();
     return reader_.unexpected("'ops', 'bound', 'array', 'grid', 'compute', 'move', 'channel' or '}'");
   }
@@ -190,17 +187,21 @@ class ContextReader {
 
   bool part(Actor& actor) {
     if (reader_.accept_word("ops")) return texts(actor.ops);
-    if (reader_.accept_word("loops")) return loops(actor);
-    if (reader_.accept_word("in")) return port(actor, true);
-    if (reader_.accept_word("out")) return port(actor, false);
+    if (reader_.accept_word("loops")) {
+      if (loops(actor)) return true;
+      reader_.forgive_line();
+      return false;
+    }
+    if (reader_.accept_word("in")) return declare([&] { return port(actor, true); });
+    if (reader_.accept_word("out")) return declare([&] { return port(actor, false); });
     if (actor.kind == ActorKind::move) {
       if (reader_.accept_word("from")) return box(actor.source);
       if (reader_.accept_word("to")) return box(actor.destination);
       if (reader_.accept_word("route")) return route(actor);
       return reader_.unexpected("'ops', 'loops', 'in', 'out', 'from', 'to', 'route' or '}'");
     }
-    if (reader_.accept_word("dim")) return dim(actor);
-    if (reader_.accept_word("state")) return state(actor);
+    if (reader_.accept_word("dim")) return declare([&] { return dim(actor); });
+    if (reader_.accept_word("state")) return declare([&] { return state(actor); });
     const bool access = reader_.peek().kind == Lexeme::Kind::word || reader_.peek().kind == Lexeme::Kind::text;
     if (!reader_.is_word("for") && !reader_.is_word("read") && !(access && reader_.is_sign("[", 1)))
       return reader_.unexpected("'ops', 'loops', 'in', 'out', 'dim', 'state', a statement or '}'");
@@ -216,10 +217,11 @@ class ContextReader {
       Loop loop;
       const Lexeme at = reader_.peek();
       const auto name = reader_.name("the name of a loop");
-      if (!name || !fresh(at, variables_, "loops and coordinate", *name) || !reader_.expect_sign(":")) return false;
+      if (!name || !fresh(at, variables_, "loops and coordinate", *name)) return false;
+      loop.name = *name;
+      if (!reader_.expect_sign(":")) return false;
       const auto trip = reader_.natural("a trip count");
       if (!trip) return false;
-      loop.name = *name;
       loop.trip = *trip;
       if (reader_.accept_word("reduction"))
         loop.kind = numerics::LoopKind::reduction;

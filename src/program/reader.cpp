@@ -48,10 +48,20 @@ bool Reader::unexpected(std::string_view wanted) {
   return error(here, "program/syntax", fmt::format("expected {}, found {}", wanted, describe(here)));
 }
 
-void Reader::next_line() {
-  // The lexeme at fault may itself begin a line: it is passed only when nothing was read of its line.
-  const int line = peek().line;
-  while (!at_end() && peek().line == line) take();
+void Reader::recover(std::size_t start) {
+  int depth = 0;
+  bool moved = at_ != start;
+  while (!at_end() && !(moved && depth == 0 && (peek().first || is_sign("}")))) {
+    if (is_sign("{")) ++depth;
+    if (is_sign("}") && depth > 0) --depth;
+    take();
+    moved = true;
+  }
+}
+
+void Reader::forgive_line() {
+  for (std::size_t i = at_; i < lexemes_.size() && lexemes_[i].line == peek().line; ++i)
+    if (lexemes_[i].kind == Lexeme::Kind::word || lexemes_[i].kind == Lexeme::Kind::text) forgiven_.insert(lexemes_[i].text);
 }
 
 bool Reader::expect_word(std::string_view word) { return accept_word(word) || unexpected(fmt::format("'{}'", word)); }
@@ -103,6 +113,7 @@ std::optional<std::size_t> Reader::known(const std::vector<std::string>& names, 
   if (!word) return std::nullopt;
   const auto found = std::find(names.begin(), names.end(), *word);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+  if (forgiven_.contains(*word)) return std::nullopt;
   const std::string near = nearest_name(*word, names);
   error(at, "program/unknown-name", fmt::format("no {} is named '{}'", what, *word),
         near.empty() ? std::string() : fmt::format("did you mean '{}'?", near));

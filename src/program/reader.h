@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,9 +55,13 @@ class Reader {
 
   bool error(const Lexeme& at, std::string code, std::string message, std::string hint = {});  ///< false
   bool unexpected(std::string_view wanted);                                                    ///< false
-  /// After an error: to the next line's first lexeme.
-  void next_line();
-  /// Past the end of the block whose "{" has not been seen or has just been passed.
+  /// The declaration of this name failed: that it is not known later is no further mistake.
+  void forgive(std::string name) { forgiven_.insert(std::move(name)); }
+  void forgive_line();  ///< all words on the rest of this line
+  [[nodiscard]] std::size_t position() const { return at_; }
+  /// After an error in something that began at `start`: to the next lexeme that begins a line, past blocks opened on the way. Stops before
+  /// a '}' that closes the block around.
+  void recover(std::size_t start);
   [[nodiscard]] bool too_many() const { return diagnostics_.size() >= kMostDiagnostics; }
   [[nodiscard]] const std::vector<Diagnostic>& diagnostics() const { return diagnostics_; }
   std::vector<Diagnostic>& diagnostics() { return diagnostics_; }
@@ -69,6 +74,7 @@ class Reader {
   std::vector<Lexeme> lexemes_;
   std::vector<std::size_t> line_starts_;
   std::size_t at_ = 0;
+  std::set<std::string> forgiven_;
   std::vector<Diagnostic> diagnostics_;
 };
 

@@ -62,9 +62,9 @@ void check_context(const Context& context, Findings& findings) {
       const std::int64_t taken = tokens_taken(consumer, input, to.domain);
       if (sent + channel.initial != taken)
         findings.add("program/token-count", at(context, channel),
-                     fmt::format("'{}.{}' sends {} tokens{} and '{}.{}' takes {}", producer.name, output.name, sent,
-                                 channel.initial > 0 ? fmt::format(" after {} initial ones", channel.initial) : std::string(),
-                                 consumer.name, input.name, taken));
+                     fmt::format("'{}.{}' sends {} token{}{} and '{}.{}' takes {}", producer.name, output.name, sent, sent == 1 ? "" : "s",
+                                 channel.initial > 0 ? fmt::format(" besides {} initial", channel.initial) : std::string(), consumer.name,
+                                 input.name, taken));
     }
   }
   for (std::size_t a = 0; a < context.actors.size(); ++a) {
