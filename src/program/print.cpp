@@ -316,7 +316,8 @@ void put_actor(Out& out, const Program& program, const Context& context, const A
     put(out, "\n");
   }
   for (const Dim& dim : actor.dims) {
-    put(out, "      dim {} = {} of {}", quote_name(dim.name), dim.tile, dim.total);
+    put(out, "      dim {} = {}", quote_name(dim.name), dim.tile);
+    if (dim.total != dim.tile) put(out, " of {}", dim.total);
     if (!(dim.offset == numerics::Affine{})) put(out, " at {}", numerics::print_affine(dim.offset, names.variables));
     put(out, "\n");
   }
