@@ -16,7 +16,7 @@ using Attribution = std::array<Picoseconds, 6>;  ///< by Cause; sums to the time
 
 struct TimingOptions {
   std::int64_t chunk = 16384;  ///< bytes per chunk on shared resources; 0: whole tokens
-  bool cold = false;           ///< start with on-chip memories empty
+  bool cold = false;           ///< start with on-chip memories empty; caches always do, and nothing else is kept on the chip yet
 };
 
 /// Busy time and bytes of one shared resource (a link, a memory, a port) or class of units.
@@ -49,7 +49,8 @@ struct Timing {
   std::int64_t firings = 0, transfers = 0, events = 0;
 };
 
-/// Times a verified program. Failure: simulation/deadlock (naming actors and what each waits for).
+/// Times a verified program. Failures: simulation/deadlock (malformed; names actors and what each waits for), simulation/no-rate,
+/// simulation/grid-channel, simulation/loops (unsupported), simulation/array, simulation/box-rank (malformed).
 Result<Timing> time_program(const program::Program& program, const TimingOptions& options = {});
 
 }  // namespace switchyard::simulation
