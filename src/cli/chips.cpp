@@ -65,10 +65,10 @@ int check(const Options& options) {
     // A file is meant, even where a chip of the library has the same name.
     const std::string& argument = options.arguments[i];
     const std::string path = argument.find('/') == std::string::npos ? "./" + argument : argument;
-    const Result<chip::Chip> chip = chip::load_chip(path, options.chip_paths);
+    const Result<std::shared_ptr<const chip::Chip>> chip = load_chip(options, path);
     if (chip) {
-      rows.push_back(row_of(chip.value()));
-      text += fmt::format("{}: ok ({})\n", argument, chip.value().name);
+      rows.push_back(row_of(*chip.value()));
+      text += fmt::format("{}: ok ({})\n", argument, chip.value()->name);
     } else {
       text +=
           fmt::format("{}: {} mistake{}\n", argument, chip.failure().diagnostics.size(), chip.failure().diagnostics.size() == 1 ? "" : "s");

@@ -27,8 +27,8 @@ Result<report::RunReport> run_on(Workplace& work, const model::LoadedModel& mode
 report::RunReport error_row(const Options& options, const model::LoadedModel& model, const chip::Chip& chip, numerics::Format precision,
                             const Failure& failure) {
   report::RunReport row;
-  row.model = {model.graph.name, model.sha256, static_cast<std::int64_t>(model.graph.ops.size()), graph::mac_count(model.graph),
-               graph::parameter_count(model.graph)};
+  row.model = {display_name(options.arguments.back(), model), model.sha256, static_cast<std::int64_t>(model.graph.ops.size()),
+               graph::mac_count(model.graph), graph::parameter_count(model.graph)};
   row.chip = {chip.name, sha256_hex(chip.text), chip.title};
   row.precision = std::string(numerics::format_name(precision));
   row.version = std::string(kVersion);

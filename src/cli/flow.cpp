@@ -177,6 +177,19 @@ Format own_format(const graph::Graph& graph) {
   return most;
 }
 
+}  // namespace
+
+std::string display_name(const std::string& argument, const model::LoadedModel& model) {
+  if (model.built_in) return argument;
+  // Exporters name graphs "torch_jit" or "main_graph"; people name files, or the folder of a model.onnx.
+  std::filesystem::path path = std::filesystem::path(argument).lexically_normal();
+  if (path.filename().empty() || path.filename() == "model.onnx") path = path.parent_path();
+  const std::string name = path.extension() == ".onnx" ? path.stem().string() : path.filename().string();
+  return name.empty() || name == "." || name == ".." ? model.graph.name : name;
+}
+
+namespace {
+
 /// How many samples one invocation handles.
 std::int64_t batch_of(const Options& options, const model::LoadedModel& model) {
   if (options.batch > 0) return options.batch;
@@ -184,6 +197,12 @@ std::int64_t batch_of(const Options& options, const model::LoadedModel& model) {
   // ONNX models keep the batch in the first dimension.
   const numerics::Shape& shape = model.graph.tensor(model.graph.inputs[0]).shape;
   return shape.size() >= 2 ? std::max<std::int64_t>(1, shape[0]) : 1;
+}
+
+/// A name nobody knows is a slip of the command line; a path to nothing is missing input.
+Failure missing_file(Failure failure, std::string_view code) {
+  if (!failure.diagnostics.empty() && failure.diagnostics.front().code == code) failure.kind = FailureKind::malformed;
+  return failure;
 }
 
 }  // namespace
@@ -207,7 +226,7 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
   work.progress.begin("import " + name);
   Result<model::LoadedModel> loaded = model::load_model(name, how);
   seconds = work.progress.end();
-  return loaded;
+  return loaded ? std::move(loaded) : missing_file(loaded.failure(), "model/not-found");
 }
 
 Result<Format> choose_precision(const Options& options, const model::LoadedModel& model) {
@@ -230,8 +249,9 @@ Result<Format> choose_precision(const Options& options, const model::LoadedModel
 }
 
 Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, const std::string& name) {
-  SY_TRY(chip::Chip chip, chip::load_chip(name, options.chip_paths, options.overrides));
-  return std::shared_ptr<const chip::Chip>(std::make_shared<chip::Chip>(std::move(chip)));
+  Result<chip::Chip> chip = chip::load_chip(name, options.chip_paths, options.overrides);
+  if (!chip) return name.find('/') == std::string::npos ? chip.failure() : missing_file(chip.failure(), "chip/unknown-chip");
+  return std::shared_ptr<const chip::Chip>(std::make_shared<chip::Chip>(std::move(chip).value()));
 }
 
 Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedModel& model, std::shared_ptr<const chip::Chip> chip,
@@ -244,7 +264,7 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     return result;
   }
   program::Labels& labels = result.value().program.labels;
-  if (labels.model.empty()) labels.model = model.graph.name;
+  labels.model = display_name(work.options.arguments.back(), model);
   labels.model_sha256 = model.sha256;
   labels.ops = static_cast<std::int64_t>(model.graph.ops.size());
   labels.macs = graph::mac_count(model.graph);

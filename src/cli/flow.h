@@ -23,6 +23,9 @@ struct Workplace {
 /// The model named by the first argument. `seconds` receives the time it took.
 Result<model::LoadedModel> load_model(Workplace& work, double& seconds);
 
+/// What reports call the model: the built-in's name, the file's, or that of the folder of a model.onnx.
+std::string display_name(const std::string& argument, const model::LoadedModel& model);
+
 /// --precision, or bf16 for built-in models, or an imported model's own: the format of its first floating input (else of most of its
 /// floating constants). Failures: cli/bad-value (no such format), compile/unsupported-format (known, but nothing computes in it yet).
 Result<numerics::Format> choose_precision(const Options& options, const model::LoadedModel& model);

@@ -26,9 +26,10 @@ std::vector<std::int64_t> unflatten(std::int64_t flat, const numerics::Shape& sh
 Tolerance default_tolerance(numerics::Format precision, numerics::Format declared, std::int64_t depth, double largest) {
   if (!numerics::format_info(declared).floating) return {0, 0};
   // Each of the depth operators rounds its result once, and the inputs were rounded too. Roundings are independent: they add as a random
-  // walk. Twice its standard scale holds for the largest of many elements; see docs/checking.md.
+  // walk. kWalk covers the largest of many elements and the gain of layers whose mean cancels; docs/checking.md says how it was found.
+  constexpr double kWalk = 6;
   const double u = std::max(numerics::unit_roundoff(precision), numerics::unit_roundoff(declared));
-  const double walk = 2 * u * std::sqrt(static_cast<double>(depth) + 1) * largest;
+  const double walk = kWalk * u * std::sqrt(static_cast<double>(depth) + 1) * largest;
   return {std::max(1e-3, 2 * u), std::max(1e-5, walk)};
 }
 

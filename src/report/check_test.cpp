@@ -85,7 +85,7 @@ TEST(Check, DerivesTolerancesFromFormatDepthAndMagnitude) {
   EXPECT_EQ(shallow.rtol, 1e-3);
   EXPECT_EQ(shallow.atol, 1e-5);
   const Tolerance bf16 = default_tolerance(Format::bf16, Format::fp32, 3, 10);
-  EXPECT_DOUBLE_EQ(bf16.atol, 2 * std::ldexp(1.0, -8) * 2 * 10);
+  EXPECT_DOUBLE_EQ(bf16.atol, 6 * std::ldexp(1.0, -8) * 2 * 10);
   EXPECT_DOUBLE_EQ(bf16.rtol, std::ldexp(1.0, -7));
   const Tolerance fp16 = default_tolerance(Format::fp16, Format::fp32, 3, 10);
   EXPECT_LT(fp16.atol, bf16.atol);

@@ -1,6 +1,8 @@
 #include "report/run.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "chip/describe.h"
 #include "chip/query.h"
@@ -44,6 +46,27 @@ void for_each_use(const program::Context& context, const Use& use) {
     if (actor.source) use(actor.source->buffer);
     if (actor.destination) use(actor.destination->buffer);
   }
+}
+
+/// Formats in which anything of the program is stored or passed on.
+std::set<numerics::Format> formats_of(const program::Program& program) {
+  std::set<numerics::Format> formats;
+  for (const program::Buffer& buffer : program.buffers) formats.insert(buffer.format);
+  for (const program::Context& context : program.contexts) {
+    for (const program::Actor& actor : context.actors) {
+      for (const program::Port& port : actor.ports) formats.insert(port.token.format);
+      for (const program::State& state : actor.states) formats.insert(state.token.format);
+    }
+  }
+  return formats;
+}
+
+/// The rate of a unit in a format that the program does not use is nothing its time rests on.
+bool is_idle_rate(std::string_view pointer, const std::set<numerics::Format>& formats) {
+  const std::size_t slash = pointer.rfind('/');
+  if (slash == std::string_view::npos || !pointer.substr(0, slash).ends_with("/rate")) return false;
+  const auto format = numerics::format_named(pointer.substr(slash + 1));
+  return format && formats.count(*format) == 0;
 }
 
 }  // namespace
@@ -129,7 +152,9 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   }
   r.memory_offchip = peak_offchip_bytes(program);
   r.memory_scratchpad = peak_scratchpad_bytes(program);
+  const std::set<numerics::Format> formats = formats_of(program);
   for (const chip::AssumedNumber& number : chip::assumptions(*program.chip)) {
+    if (is_idle_rate(number.pointer, formats)) continue;
     r.assumptions.push_back({number.pointer, number.text, std::string(chip::name_of(number.confidence))});
   }
   r.notes = labels.notes;

@@ -215,7 +215,7 @@ std::string print_comparison(const std::vector<RunReport>& runs, const TableStyl
                        paint.cause(4, pad_left(percent(4), 4)), paint.cause(5, pad_left(percent(5), 5)),
                        pad_left(readable_share(r.utilization.matrix), 7), pad_left(readable_share(r.utilization.offchip), 7), check);
   }
-  out += "\n  where the time goes\n";
+  if (std::any_of(runs.begin(), runs.end(), [](const RunReport& r) { return !r.error; })) out += "\n  where the time goes\n";
   for (const RunReport& r : runs) {
     if (r.error) continue;
     std::string line;
