@@ -105,6 +105,7 @@ class Importer {
       if (!initialized.contains(v.name)) inputs.push_back(&v);
     }
     check_batch(inputs);
+    check_symbols(inputs);
     std::map<std::string, std::vector<std::string>> unset;  // by symbol: the inputs that need it
     for (const ValueInfo* v : inputs) add_input(*v, unset);
     for (const auto& [symbol, names] : unset) {
@@ -127,6 +128,22 @@ class Importer {
           "onnx/fixed-batch",
           fmt::format("the model's batch is fixed at {} (input {}), it cannot be {}", *v->shape->front().value, v->name, options_.batch),
           v->name, "leave --batch out, or export the model with a symbolic first dimension");
+    }
+  }
+
+  /// --set names a dimension of some input.
+  void check_symbols(const std::vector<const ValueInfo*>& inputs) {
+    std::vector<std::string> symbols;
+    for (const ValueInfo* v : inputs) {
+      for (std::size_t d = 0; v->shape && d < v->shape->size(); ++d) {
+        if (!(*v->shape)[d].value && !(*v->shape)[d].symbol.empty()) symbols.push_back((*v->shape)[d].symbol);
+      }
+    }
+    for (const auto& [name, value] : options_.set) {
+      if (std::find(symbols.begin(), symbols.end(), name) != symbols.end()) continue;
+      const std::string near = nearest_name(name, symbols);
+      problems_.add_malformed("onnx/unknown-dimension", fmt::format("no input has a dimension called {}", name), {},
+                              near.empty() ? std::string() : fmt::format("did you mean {}?", near));
     }
   }
 

@@ -188,6 +188,18 @@ TEST(OnnxReader, BatchSetsOpenFirstDimensions) {
   EXPECT_EQ(g.tensor(g.outputs[0]).shape, (numerics::Shape{4, 3}));
 }
 
+TEST(OnnxReader, SymbolsTakeValues) {
+  const Model m = test_model(17, {symbolic_info("x", {fixed(1), open("seq")})}, {}, {node("Relu", {"x"}, {"y"})}, {"y"});
+  LoadOptions options;
+  options.set = {{"seq", 7}};
+  EXPECT_EQ(imported(m, options).tensors[0].shape, (numerics::Shape{1, 7}));
+  options.set = {{"sec", 7}};
+  const auto g = import(m, options);
+  ASSERT_FALSE(g.ok());
+  EXPECT_EQ(g.failure().diagnostics[0].message, "no input has a dimension called sec");
+  EXPECT_EQ(g.failure().diagnostics[0].hint, "did you mean seq?");
+}
+
 TEST(OnnxReader, FixedBatchStaysFixed) {
   const Model m = test_model(17, {value_info("x", k23)}, {}, {node("Relu", {"x"}, {"y"})}, {"y"});
   LoadOptions options;
