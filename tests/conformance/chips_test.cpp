@@ -150,8 +150,8 @@ TEST_P(Chips, ContractPointersCanBeOverridden) {
   EXPECT_GE(assumptions(chip).size(), overrides.size() / 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Chips, testing::ValuesIn(chip_files()), [](const auto& info) {
-  std::string name = std::filesystem::path(info.param).stem().string();
+INSTANTIATE_TEST_SUITE_P(All, Chips, testing::ValuesIn(chip_files()), [](const auto& chip) {
+  std::string name = std::filesystem::path(chip.param).stem().string();
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
   return name;
