@@ -70,8 +70,8 @@ std::string times(const RunReport& r, const Paint& paint) {
                      pad_left(readable_count(r.throughput_per_s()) + " /s", 13), readable_time(r.launch), readable_time(r.peak_bound));
   for (std::size_t c = 0; c < r.attribution.size(); ++c) {
     const double share = share_of(r.attribution[c], r.latency);
-    out += fmt::format("  {} {} {}  {}\n", pad_right(simulation::kCauseNames[c], 15), pad_left(readable_time(r.attribution[c]), 13),
-                       pad_left(readable_share(share), 8), paint.cause(c, bar(share, 50)));
+    out += fmt::format("  {} {} {}{}\n", pad_right(simulation::kCauseNames[c], 15), pad_left(readable_time(r.attribution[c]), 13),
+                       pad_left(readable_share(share), 8), share > 0 ? "  " + paint.cause(c, bar(share, 50)) : "");
   }
   return out + "\n";
 }
