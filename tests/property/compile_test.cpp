@@ -35,7 +35,8 @@ class CompileLaws : public ::testing::TestWithParam<Case> {};
 TEST_P(CompileLaws, HoldOnRandomModels) {
   const auto chip = load(GetParam());
   ASSERT_TRUE(chip);
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / fmt::format("switchyard_laws_{}_{}", GetParam().name, getpid());
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / fmt::format("switchyard_laws_{}_{}", GetParam().name, getpid());
   std::filesystem::create_directories(folder);
   int executed = 0;
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {

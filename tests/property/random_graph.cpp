@@ -55,8 +55,10 @@ class Builder {
     const std::int64_t kernel = pick(0, 1) ? 3 : 1, stride = pick(1, 2), pad = kernel == 3 ? pick(0, 1) : 0;
     if (s[2] + 2 * pad < kernel || s[3] + 2 * pad < kernel) return x;
     std::int64_t groups = 1, out = pick(1, 40);
-    if (pick(0, 3) == 0) groups = out = s[1];  // depthwise
-    else if (s[1] % 2 == 0 && pick(0, 3) == 0) groups = 2, out = 2 * pick(1, 9);
+    if (pick(0, 3) == 0)
+      groups = out = s[1];  // depthwise
+    else if (s[1] % 2 == 0 && pick(0, 3) == 0)
+      groups = 2, out = 2 * pick(1, 9);
     model::Window w{{kernel, kernel}, {stride, stride}, {1, 1}, {pad, pad}, {}};
     for (int d = 0; d < 2; ++d) w.output.push_back((s[static_cast<std::size_t>(2 + d)] + 2 * pad - kernel) / stride + 1);
     TensorId y = model::emit_convolution(g_, label("Conv"), x, weights({out, s[1] / groups, kernel, kernel}), w, groups);
@@ -65,12 +67,13 @@ class Builder {
   }
   TensorId relu(TensorId x) {
     const model::MapInput in = model::MapInput::of(x);
-    return model::emit_map(g_, label("Relu"), std::span(&in, 1), numerics::apply(ScalarOp::max, numerics::expr_input(0), numerics::expr_constant(0)),
-                           Format::fp32, shape(x));
+    return model::emit_map(g_, label("Relu"), std::span(&in, 1),
+                           numerics::apply(ScalarOp::max, numerics::expr_input(0), numerics::expr_constant(0)), Format::fp32, shape(x));
   }
   TensorId add(TensorId a, TensorId b) {
     const model::MapInput in[] = {model::MapInput::of(a), model::MapInput::of(b)};
-    return model::emit_map(g_, label("Add"), in, numerics::apply(ScalarOp::add, numerics::expr_input(0), numerics::expr_input(1)), Format::fp32, shape(a));
+    return model::emit_map(g_, label("Add"), in, numerics::apply(ScalarOp::add, numerics::expr_input(0), numerics::expr_input(1)),
+                           Format::fp32, shape(a));
   }
   TensorId pool(TensorId x) {
     const Shape s = shape(x);
@@ -85,7 +88,8 @@ class Builder {
     if (s[1] < 2) return x;
     const std::int64_t begin = pick(0, s[1] / 2), size = pick(1, s[1] - begin);
     s[1] = size;
-    return model::emit_copy(g_, label("Slice"), x, s, {affine_variable(0), affine_variable(1) + affine_constant(begin), affine_variable(2), affine_variable(3)});
+    return model::emit_copy(g_, label("Slice"), x, s,
+                            {affine_variable(0), affine_variable(1) + affine_constant(begin), affine_variable(2), affine_variable(3)});
   }
   TensorId shuffle(TensorId x) {
     const Shape s = shape(x);
@@ -129,7 +133,8 @@ class Builder {
   }
   TensorId branch(TensorId x) {
     const Shape s = shape(x);
-    return model::emit_convolution(g_, label("Conv"), x, weights({pick(1, 20), s[1], 1, 1}), {{1, 1}, {1, 1}, {1, 1}, {0, 0}, {s[2], s[3]}}, 1);
+    return model::emit_convolution(g_, label("Conv"), x, weights({pick(1, 20), s[1], 1, 1}), {{1, 1}, {1, 1}, {1, 1}, {0, 0}, {s[2], s[3]}},
+                                   1);
   }
 
   void matrices() {
@@ -139,7 +144,8 @@ class Builder {
     if (pick(0, 1)) y = relu(y);
     if (n % 2 == 0 && pick(0, 1)) {  // heads
       y = model::emit_reshape(g_, label("Reshape"), y, {b, m, 2, n / 2});
-      y = model::emit_copy(g_, label("Transpose"), y, {b, 2, m, n / 2}, {affine_variable(0), affine_variable(2), affine_variable(1), affine_variable(3)});
+      y = model::emit_copy(g_, label("Transpose"), y, {b, 2, m, n / 2},
+                           {affine_variable(0), affine_variable(2), affine_variable(1), affine_variable(3)});
       y = model::emit_matmul(g_, label("MatMul"), y, weights({n / 2, pick(1, 33)}));
     }
     if (pick(0, 1)) y = add(y, y);
