@@ -24,7 +24,8 @@ struct Execution {
 };
 
 /// Executes a verified program. `inputs` by input number: shapes must match, values are rounded to the buffer's format. Same bytes on any
-/// thread count. Failures: simulation/input-shape, simulation/shape-only (constants without values), simulation/deadlock.
+/// thread count. Failures: simulation/input-shape, simulation/shape-only (constants without values), simulation/deadlock,
+/// simulation/unsupported (a unit that accumulates in a format narrower than fp32, unless integer).
 Result<Execution> execute(const program::Program& program, const std::vector<numerics::Tensor>& inputs, const ExecuteOptions& options);
 
 }  // namespace switchyard::simulation

@@ -307,13 +307,15 @@ Program ring(std::int64_t tiles, std::int64_t width, std::int64_t depth) {
 }
 
 TEST(Execute, RingPassesEverySliceToEveryTile) {
-  const Tensor in = numerics::seeded_uniform(7, Format::fp32, {4, 5}, 8);
-  const Tensor got = run_everywhere(ring(4, 5, 2), {in});
-  for (std::int64_t tile = 0; tile < 4; ++tile) {
-    for (std::int64_t j = 0; j < 5; ++j) {
-      float sum = 0;
-      for (std::int64_t r = 0; r < 4; ++r) sum += static_cast<float>(in.at((tile - r + 4) % 4 * 5 + j));
-      EXPECT_EQ(got.at(tile * 5 + j), static_cast<double>(sum)) << tile << " " << j;
+  for (const std::int64_t width : {5, 40000}) {  // the wide one is worth threads
+    const Tensor in = numerics::seeded_uniform(7, Format::fp32, {4, width}, 8);
+    const Tensor got = run_everywhere(ring(4, width, 2), {in});
+    for (std::int64_t tile = 0; tile < 4; ++tile) {
+      for (std::int64_t j = 0; j<width; j += width> 5 ? 997 : 1) {
+        float sum = 0;
+        for (std::int64_t r = 0; r < 4; ++r) sum += static_cast<float>(in.at((tile - r + 4) % 4 * width + j));
+        EXPECT_EQ(got.at(tile * width + j), static_cast<double>(sum)) << tile << " " << j;
+      }
     }
   }
 }
@@ -539,6 +541,18 @@ TEST(Execute, RefusesConstantsWithoutValues) {
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.failure().kind, FailureKind::unsupported);
   EXPECT_EQ(result.failure().diagnostics.at(0).code, "simulation/shape-only");
+}
+
+TEST(Execute, RefusesNarrowAccumulation) {
+  Program program = ring(2, 3, 2);
+  chip::Chip chip = *program.chip;
+  chip.units[0].rates[0].accumulate = Format::fp16;
+  program.chip = std::make_shared<chip::Chip>(chip);
+  const auto result = execute(program, {numerics::make_tensor(Format::fp32, {2, 3})}, {});
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.failure().kind, FailureKind::unsupported);
+  EXPECT_EQ(result.failure().diagnostics.at(0).code, "simulation/unsupported");
+  EXPECT_EQ(result.failure().diagnostics.at(0).message, "actor add computes fp32 in fp16, which the functional engine does not model");
 }
 
 TEST(Execute, LetsTheCallerReadBuffersAfterAContext) {

@@ -424,7 +424,7 @@ void check(Case& c, const std::string& label) {
 }
 
 TEST(Statement, EqualsTheScalarReferenceOnRandomNests) {
-  for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 250; ++seed) {
     Random random(seed);
     Case c = random_case(random, false);
     check(c, "seed " + std::to_string(seed));
@@ -433,7 +433,7 @@ TEST(Statement, EqualsTheScalarReferenceOnRandomNests) {
 }
 
 TEST(Statement, EqualsTheScalarReferenceOnRandomContractions) {
-  for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 250; ++seed) {
     Random random(seed);
     Case c = random_case(random, true);
     check(c, "seed " + std::to_string(seed));
