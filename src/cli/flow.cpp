@@ -12,6 +12,7 @@
 #include "cli/tensors.h"
 #include "program/verify.h"
 #include "report/check.h"
+#include "report/perturb.h"
 #include "report/text.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
@@ -61,14 +62,35 @@ Makers makers_of(const program::Program& program, const compiler::Compiled* comp
   return makers;
 }
 
+/// Per output, how far one unit in the last place of every stored number moves it: one more execution, of the perturbed program.
+Result<std::vector<double>> sensitivity(Workplace& work, const program::Program& program, std::vector<numerics::Tensor> inputs,
+                                        const std::vector<numerics::Tensor>& outputs) {
+  const auto buffers = numbered_buffers(program, program::BufferRole::input);
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    const Format stored = buffers[k]->format;
+    inputs[k] = report::perturb(numerics::convert_tensor(inputs[k], stored), stored, numerics::mix(work.options.seed, k + 1));
+  }
+  work.progress.begin("derive the tolerance");
+  simulation::ExecuteOptions how;
+  how.threads = work.options.threads > 0 ? work.options.threads : hardware_threads();
+  SY_TRY(const simulation::Execution moved, simulation::execute(report::perturb(program, work.options.seed), inputs, how));
+  work.progress.end();
+  std::vector<double> rms;
+  for (std::size_t k = 0; k < outputs.size(); ++k) rms.push_back(report::rms_difference(moved.outputs[k], outputs[k]));
+  return rms;
+}
+
 std::vector<report::Tolerance> tolerances_for(const Options& options, const program::Program& program,
-                                              const std::vector<numerics::Tensor>& expected, std::int64_t depth) {
+                                              const std::vector<numerics::Tensor>& expected, std::int64_t depth,
+                                              const std::vector<double>& moved) {
   const Format precision = numerics::format_named(program.labels.precision).value_or(Format::fp32);
   const auto buffers = numbered_buffers(program, program::BufferRole::output);
   std::vector<report::Tolerance> tolerances;
   for (std::size_t k = 0; k < expected.size(); ++k) {
     const Format declared = declared_format(program.labels.output_formats, k, *buffers[k]);
     report::Tolerance t = report::default_tolerance(precision, declared, depth, report::largest_magnitude(expected[k]));
+    if (!moved.empty() && numerics::format_info(declared).floating)
+      t = report::measured_tolerance(precision, moved[k], report::largest_magnitude(expected[k]));
     tolerances.push_back({options.rtol.value_or(t.rtol), options.atol.value_or(t.atol)});
   }
   return tolerances;
@@ -130,8 +152,13 @@ Status execute_and_check(Workplace& work, const program::Program& program, const
     const Makers makers = makers_of(program, compiled);
     std::vector<std::string> names;
     for (const report::OutputReport& o : report.outputs) names.push_back(o.name);
+    std::vector<double> moved;
+    const Format precision = numerics::format_named(program.labels.precision).value_or(Format::fp32);
+    if (numerics::format_bytes(precision) < 4 && !(options.rtol && options.atol)) {
+      SY_TRY(moved, sensitivity(work, program, inputs, execution.outputs));
+    }
     report.check =
-        report::compare_outputs(outputs, expected, tolerances_for(options, program, expected, makers.depth), names, makers.outputs);
+        report::compare_outputs(outputs, expected, tolerances_for(options, program, expected, makers.depth, moved), names, makers.outputs);
     if (!report.check.passed && compiled != nullptr && !checker) {
       // The outputs say that something is wrong; running again with the operators checked says where.
       say(options, "outputs differ from the expected ones: looking for the operator");

@@ -33,6 +33,14 @@ Tolerance default_tolerance(numerics::Format precision, numerics::Format declare
   return {std::max(1e-3, 2 * u), std::max(1e-5, walk)};
 }
 
+Tolerance measured_tolerance(numerics::Format precision, double moved, double largest) {
+  // Rounding to nearest is uniform over one unit: 0.29 units root mean square, once for the constants and about as much for the results of
+  // operators, so the outputs' error is near 0.4 of `moved`, and the greatest of a million errors five times that. kMargin doubles it.
+  constexpr double kMargin = 4;
+  const double u = numerics::unit_roundoff(precision);
+  return {2 * u, std::max(kMargin * moved, u * u * largest)};
+}
+
 std::int64_t graph_depth(const graph::Graph& graph) {
   std::vector<std::int64_t> depth(graph.tensors.size(), 0);
   std::int64_t deepest = 0;

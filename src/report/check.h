@@ -23,6 +23,10 @@ struct Tolerance {
 /// magnitude is `largest`. `declared` is the output's type in the model: integers are compared exactly.
 Tolerance default_tolerance(numerics::Format precision, numerics::Format declared, std::int64_t depth, double largest);
 
+/// The default where the program was also run with every stored number moved by one unit in its last place, which moved this output by
+/// `moved` (root mean square).
+Tolerance measured_tolerance(numerics::Format precision, double moved, double largest);
+
 /// Operators on the longest path from an input to an output.
 std::int64_t graph_depth(const graph::Graph& graph);
 /// The largest finite magnitude in a tensor.
