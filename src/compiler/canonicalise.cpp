@@ -278,14 +278,21 @@ class AffineFolder {
       const auto factor_strides = numerics::row_major_strides(factor.shape);
       const auto strides = numerics::row_major_strides(w.shape);
       const std::int64_t count = w.count();
-      for (std::int64_t flat = 0; flat < count; ++flat) {
+      // Rows: as many of the last dimensions as have one factor.
+      std::int64_t row = 1;
+      for (std::size_t d = w.shape.size(); d-- > 0 && loop_of_weight_dim[d] < 0;) row *= w.shape[d];
+      std::vector<float> values(static_cast<std::size_t>(row));
+      for (std::int64_t flat = 0; flat < count; flat += row) {
         std::int64_t at = 0;
         for (std::size_t d = 0; d < w.shape.size(); ++d) {
           if (loop_of_weight_dim[d] < 0) continue;
           const auto k = static_cast<std::size_t>(std::find(loops.begin(), loops.end(), loop_of_weight_dim[d]) - loops.begin());
           at += (flat / strides[d]) % w.shape[d] * factor_strides[k];
         }
-        out.set(flat, w.at(flat) * factor.at(at));
+        const double by = factor.at(at);
+        numerics::decode_row(w.format, w.bytes.data() + flat * numerics::format_bytes(w.format), 1, values.data(), row);
+        for (float& v : values) v = static_cast<float>(static_cast<double>(v) * by);
+        numerics::encode_row(out.format, values.data(), out.bytes.data() + flat * numerics::format_bytes(out.format), 1, row);
       }
       return out;
     };

@@ -311,6 +311,24 @@ TEST(Timing, ACacheServesWhatItHolds) {
   }
 }
 
+TEST(Timing, ChunksThatACacheHoldsStayInOrder) {
+  // Tokens of five chunks, all hits: the memory stage takes no time, and the next chunk enters at the instant at which the last one goes
+  // on.
+  SampleChip chip;
+  chip.cache = 1 << 22;
+  chip.columns = 8;
+  for (const std::int64_t instances : {1, 3, 7}) {
+    SampleProgram p(chip);
+    const std::int64_t large = 5 * 16384 - 4096;
+    const auto data = p.buffer(large);
+    const auto tile = p.array(instances);
+    p.channel(p.load(tile, {6}, data, numerics::affine_constant(0)), p.compute(tile, {6}, 1), large, 3);
+    const Timing t = time_of(p);
+    EXPECT_EQ(t.offchip_read, large);
+    EXPECT_EQ(t.firings, instances * 12);
+  }
+}
+
 TEST(Timing, ACacheWritesBackWhatItEvicts) {
   SampleChip chip;
   chip.cache = 2 * kToken;

@@ -146,6 +146,7 @@ class ContextEngine {
     std::int64_t memory_whole = 0, memory_last = 0, memory_bytes = 0;  ///< service of the reading memory stage per chunk; bytes in all
     std::int64_t write_whole = 0, write_last = 0, write_bytes = 0;
     std::int64_t done_at = 0, done_memory = 0;
+    std::int64_t ordered = 0;  ///< no chunk arrives behind the reading memory stage before this
     std::int64_t entry = 0, entry_memory = 0;  ///< when the next chunk may enter the first stage, as far as that stage goes
   };
   struct Leaving {  // of one chunk in the window of a flight

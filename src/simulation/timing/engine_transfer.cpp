@@ -175,6 +175,11 @@ void ContextEngine::pass_from(Chunk chunk, std::int64_t time) {
       r.busy += service;
       r.bytes += bytes;
     }
+    if (node.stage == Stage::memory && node.children > 0) {
+      // A chunk that a cache has does not overtake one that comes from memory: chunks of a transfer arrive in order.
+      latency = std::max(latency, flight.ordered - start);
+      flight.ordered = start + latency;
+    }
     const std::int64_t charged = node.memory_cause ? 1 : 0;
     const std::int64_t start_memory = chunk.memory + charged * (start - time);
     std::int64_t left = end, left_memory = chunk.memory + charged * (end - time);
@@ -200,7 +205,9 @@ void ContextEngine::pass_from(Chunk chunk, std::int64_t time) {
     bool go_on = false;
     for (std::uint32_t c = node.first_child + node.children; c-- > node.first_child;) {
       chunk.node = c;
-      if (fabric.resources[fabric.nodes[c].resource].feeds_in_order) {  // nobody can come between: no need to wait for the event
+      // Nobody can come between, or this stage took no time: no need to wait for the event. (In the second case it would even be wrong:
+      // the next chunk enters at the same instant and could be drawn first.)
+      if (fabric.resources[fabric.nodes[c].resource].feeds_in_order || arrival == now_) {
         if (c == node.first_child) {
           go_on = true;
         } else {
@@ -232,7 +239,7 @@ void ContextEngine::leave(std::uint32_t number, std::uint32_t chunk, std::int64_
     leaving.memory = memory;
   }
   const bool last = chunk + 1 == flight.chunks;
-  if (last && time + latency >= flight.done_at) {
+  if (time + latency >= flight.done_at) {
     flight.done_at = time + latency;
     flight.done_memory = memory + (memory_cause ? latency : 0);
   }
