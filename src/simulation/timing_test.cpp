@@ -312,20 +312,22 @@ TEST(Timing, ACacheServesWhatItHolds) {
 }
 
 TEST(Timing, ChunksThatACacheHoldsStayInOrder) {
-  // Tokens of five chunks, all hits: the memory stage takes no time, and the next chunk enters at the instant at which the last one goes
-  // on.
+  // Tokens of three chunks, all but the first of them hits: the memory stage then takes no time, and the next chunk enters at the instant at
+  // which the last one goes on. Two streams per tile keep numbers of chunks in all orders.
   SampleChip chip;
   chip.cache = 1 << 22;
   chip.columns = 8;
-  for (const std::int64_t instances : {1, 3, 7}) {
+  chip.outstanding = 8;
+  for (const std::int64_t instances : {1, 3, 8}) {
     SampleProgram p(chip);
-    const std::int64_t large = 5 * 16384 - 4096;
-    const auto data = p.buffer(large);
+    const std::int64_t large = 36'864;
+    const auto data = p.buffer(large), other = p.buffer(8 * kToken);
     const auto tile = p.array(instances);
     p.channel(p.load(tile, {6}, data, numerics::affine_constant(0)), p.compute(tile, {6}, 1), large, 3);
+    p.channel(p.load(tile, {8}, other, affine_variable(1, kToken / 4)), p.compute(tile, {8}, 1), kToken, 4);
     const Timing t = time_of(p);
-    EXPECT_EQ(t.offchip_read, large);
-    EXPECT_EQ(t.firings, instances * 12);
+    EXPECT_EQ(t.offchip_read, large + 8 * kToken);
+    EXPECT_EQ(t.firings, instances * 28);
   }
 }
 
