@@ -120,6 +120,8 @@ std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& c
     if (split > 1 || m.trips[d] > 1) text += fmt::format(" of {}", m.tile[d]);
   }
   text += fmt::format("; unit {}", chip.units[m.unit.index()].name);
+  for (std::size_t i = 0; i < kernel.operands.size(); ++i)
+    if (m.shared[i]) text += fmt::format(", operand {} multicast", i);
   if (m.epilogue_unit.valid()) text += fmt::format(", epilogue on {}", chip.units[m.epilogue_unit.index()].name);
   return text + fmt::format(
                     "; {} bytes of scratchpad; estimate {:.2f} us (compute {:.1f}, movers {:.1f}, issue {:.1f}, memory {:.1f}, fill and "

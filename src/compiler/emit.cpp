@@ -47,14 +47,14 @@ class Emitter {
     array.name = "tiles";
     array.component = machine_.component;
     array.dynamic = machine_.grid;
-    coordinate_.assign(kernel_.dims.size(), -1);
+    Frame frame;
+    frame.coordinate.assign(kernel_.dims.size(), -1);
     std::int64_t count = 1;
+    const auto along = instances_along(kernel_, mapping_);
     for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
-      if (kernel_.dims[d].reduction) continue;
-      const std::int64_t block = mapping_.trips[d] * mapping_.tile[d];
-      const std::int64_t n = (kernel_.dims[d].extent + block - 1) / block;
+      const std::int64_t n = along[d];
       if (n <= 1) continue;
-      coordinate_[d] = static_cast<int>(array.shape.size());
+      frame.coordinate[d] = static_cast<int>(array.shape.size());
       array.shape.push_back(n);
       count *= n;
     }
@@ -63,16 +63,59 @@ class Emitter {
       SY_CHECK(count <= static_cast<std::int64_t>(machine_.components.size()), "a listed array needs a component for each instance");
       array.components.assign(machine_.components.begin(), machine_.components.begin() + count);
     }
-    coordinates_ = static_cast<int>(array.shape.size());
+    frame.count = static_cast<int>(array.shape.size());
+    frames_.push_back(std::move(frame));
     context_.arrays.push_back(std::move(array));
   }
 
+  /// The components that read a shared operand for the others: one for each value of the coordinates it depends on. Different operands take
+  /// different places among those that share, so that the work of reading is spread. Returns the array's number.
+  std::size_t make_readers(std::size_t operand) {
+    const KernelOperand& o = kernel_.operands[operand];
+    const program::Array& all = context_.arrays[0];
+    Frame frame;
+    frame.coordinate.assign(kernel_.dims.size(), -1);
+    program::Array readers;
+    readers.name = fmt::format("readers{}", operand);
+    readers.component = all.component;
+    std::vector<bool> used(all.shape.size(), false);
+    std::int64_t sharers = 1;
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
+      const int c = frames_[0].coordinate[d];
+      if (c < 0) continue;
+      const auto at = static_cast<std::size_t>(c);
+      used[at] = std::any_of(o.index.begin(), o.index.end(), [&](const Affine& f) { return f.depends_on(static_cast<int>(d)); });
+      if (!used[at]) {
+        sharers *= all.shape[at];
+        continue;
+      }
+      frame.coordinate[d] = static_cast<int>(readers.shape.size());
+      readers.shape.push_back(all.shape[at]);
+    }
+    if (readers.shape.empty()) readers.shape.push_back(1);
+    frame.count = static_cast<int>(readers.shape.size());
+    for (std::int64_t r = 0; r < numerics::element_count(readers.shape); ++r) {
+      std::int64_t kept = r, shared = (r + static_cast<std::int64_t>(operand)) % sharers, linear = 0, stride = 1;
+      for (std::size_t c = all.shape.size(); c-- > 0;) {
+        std::int64_t& digits = used[c] ? kept : shared;
+        linear += digits % all.shape[c] * stride;
+        digits /= all.shape[c];
+        stride *= all.shape[c];
+      }
+      readers.components.push_back(all.components[static_cast<std::size_t>(linear)]);
+    }
+    frames_.push_back(std::move(frame));
+    context_.arrays.push_back(std::move(readers));
+    return context_.arrays.size() - 1;
+  }
+
   /// First index of each dim's tile, over the coordinates and the given loops (dims, outermost first).
-  [[nodiscard]] Affine offset(std::size_t d, const std::vector<int>& loops) const {
+  [[nodiscard]] Affine offset(std::size_t d, const std::vector<int>& loops, std::size_t array = 0) const {
     Affine f;
-    if (coordinate_[d] >= 0) f = f + numerics::affine_variable(coordinate_[d], mapping_.trips[d] * mapping_.tile[d]);
+    const Frame& frame = frames_[array];
+    if (frame.coordinate[d] >= 0) f = f + numerics::affine_variable(frame.coordinate[d], mapping_.trips[d] * mapping_.tile[d]);
     for (std::size_t l = 0; l < loops.size(); ++l)
-      if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(coordinates_ + static_cast<int>(l), mapping_.tile[d]);
+      if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(frame.count + static_cast<int>(l), mapping_.tile[d]);
     return f;
   }
 
@@ -118,7 +161,7 @@ class Emitter {
     return out;
   }
 
-  [[nodiscard]] program::BufferAccess access_of(const KernelOperand& o, const std::vector<int>& loops) const {
+  [[nodiscard]] program::BufferAccess access_of(const KernelOperand& o, const std::vector<int>& loops, std::size_t array) const {
     program::BufferAccess a;
     a.buffer = buffers_[o.tensor.index()];
     a.fill = o.fill.value_or(0);
@@ -127,7 +170,7 @@ class Emitter {
       Affine start = numerics::affine_constant(o.index[d].constant);
       for (const auto& t : o.index[d].terms) {
         const auto v = static_cast<std::size_t>(t.variable);
-        start = start + offset(v, loops) * t.coefficient;
+        start = start + offset(v, loops, array) * t.coefficient;
         if (t.coefficient < 0) start = start + numerics::affine_constant(t.coefficient * (mapping_.tile[v] - 1));
       }
       a.start.push_back(start);
@@ -161,12 +204,24 @@ class Emitter {
     c.name = name;
     c.from = {from, from_port};
     c.to.push_back({{to, to_port}, {}});
-    for (int i = 0; i < coordinates_; ++i) c.relation.coordinates.push_back({numerics::affine_variable(i), 0});
+    relate(c, context_.actors[from.index()].array.index(), context_.actors[to.index()].array.index());
     place(c, context_.actors[from.index()].ports[static_cast<std::size_t>(from_port)].token, depth);
     context_.channels.push_back(std::move(c));
   }
 
-  std::optional<program::Route> route(const chip::Mover& mover, bool from_memory) const {
+  /// Coordinates of the producer from the consumer's: the same ones, or those that a shared operand depends on.
+  void relate(Channel& c, std::size_t from, std::size_t to) const {
+    if (from == to) {
+      for (int i = 0; i < frames_[from].count; ++i) c.relation.coordinates.push_back({numerics::affine_variable(i), 0});
+      return;
+    }
+    c.relation.coordinates.assign(context_.arrays[from].shape.size(), {});
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
+      if (const int at = frames_[from].coordinate[d]; at >= 0)
+        c.relation.coordinates[static_cast<std::size_t>(at)].source = numerics::affine_variable(frames_[to].coordinate[d]);
+  }
+
+  std::optional<program::Route> route(const chip::Mover& mover, bool from_memory, std::size_t array) const {
     const chip::Memory& memory = chip_.memories[machine_.off_chip.index()];
     const auto network = mover.network ? mover.network : memory.network;
     if (!network) return std::nullopt;
@@ -174,7 +229,7 @@ class Emitter {
     r.network = *network;
     const chip::Network& n = chip_.networks[network->index()];
     if (n.topology == chip::Topology::crossbar) return r;
-    for (std::uint32_t component : context_.arrays[0].components) {
+    for (std::uint32_t component : context_.arrays[array].components) {
       const std::uint32_t port = chip::nearest_port(chip_, memory, component);
       r.paths.push_back(from_memory ? chip::default_route(chip_, n, port, component) : chip::default_route(chip_, n, component, port));
     }
@@ -182,11 +237,11 @@ class Emitter {
   }
 
   // -------------------------------------------------------------------------------------------------------------- actors
-  Actor move_actor(const std::string& name, const KernelOperand& o, const std::vector<int>& loops) {
+  Actor move_actor(const std::string& name, const KernelOperand& o, const std::vector<int>& loops, std::size_t array = 0) {
     Actor a;
     a.name = name;
     a.kind = ActorKind::move;
-    a.array = program::ArrayId(std::size_t{0});
+    a.array = program::ArrayId(array);
     a.mover = o.write ? machine_.store : machine_.load;
     a.loops = loops_of(loops);
     Port p;
@@ -195,9 +250,46 @@ class Emitter {
     p.token = token_of(o);
     p.kept.assign(loops.size(), false);
     a.ports.push_back(std::move(p));
-    (o.write ? a.destination : a.source) = access_of(o, loops);
-    a.route = route(chip_.movers[a.mover.index()], !o.write);
+    (o.write ? a.destination : a.source) = access_of(o, loops, array);
+    a.route = route(chip_.movers[a.mover.index()], !o.write, array);
     a.ops = kernel_.nodes;
+    return a;
+  }
+
+  /// Takes what a reader has read and sends it to all components that need it.
+  Actor cast_actor(const std::string& name, const Actor& load, std::size_t readers) const {
+    Actor a;
+    a.name = name;
+    a.kind = ActorKind::move;
+    a.array = program::ArrayId(readers);
+    a.mover = machine_.cast;
+    a.loops = load.loops;
+    Port in = load.ports[0], out = load.ports[0];
+    in.name = "in";
+    in.input = true;
+    a.ports = {in, out};
+    a.ops = kernel_.nodes;
+    const chip::Mover& mover = chip_.movers[a.mover.index()];
+    const chip::Network& n = chip_.networks[mover.network->index()];
+    program::Route r;
+    r.network = *mover.network;
+    const program::Array& all = context_.arrays[0];
+    const program::Array& from = context_.arrays[readers];
+    for (std::size_t i = 0; i < all.components.size(); ++i) {
+      std::vector<std::int64_t> at(all.shape.size());
+      std::int64_t rest = static_cast<std::int64_t>(i), reader = 0;
+      for (std::size_t c = all.shape.size(); c-- > 0;) {
+        at[c] = rest % all.shape[c];
+        rest /= all.shape[c];
+      }
+      std::vector<std::int64_t> place(from.shape.size(), 0);
+      for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
+        if (const int c = frames_[readers].coordinate[d]; c >= 0)
+          place[static_cast<std::size_t>(c)] = at[static_cast<std::size_t>(frames_[0].coordinate[d])];
+      for (std::size_t c = 0; c < place.size(); ++c) reader = reader * from.shape[c] + place[c];
+      r.paths.push_back(chip::default_route(chip_, n, from.components[static_cast<std::size_t>(reader)], all.components[i]));
+    }
+    a.route = std::move(r);
     return a;
   }
 
@@ -315,6 +407,15 @@ class Emitter {
       const ActorId user = port_of_[i].first == 1 ? epilogue_id : main_id;
       const std::vector<int>& user_loops = port_of_[i].first == 1 ? outer : loops;
       const auto kept = kept_loops(o, user_loops, mapping_.resident[i]);
+      if (mapping_.shared[i]) {
+        const std::size_t readers = make_readers(i);
+        Actor load = move_actor(load_name(i), o, without(user_loops, kept), readers);
+        Actor cast = cast_actor(fmt::format("cast{}", i), load, readers);
+        const ActorId load_id = add(std::move(load)), cast_id = add(std::move(cast));
+        connect(fmt::format("read{}", i), load_id, 0, cast_id, 0, 2);
+        connect(fmt::format("in{}", i), cast_id, 1, user, port_of_[i].second, mapping_.depth[i]);
+        continue;
+      }
       const ActorId mover = add(move_actor(o.write ? "store" : load_name(i), o, without(user_loops, kept)));
       if (o.write)
         connect(fmt::format("out{}", i), user, port_of_[i].second, mover, 0, mapping_.depth[i]);
@@ -392,8 +493,11 @@ class Emitter {
   const std::vector<std::vector<int>>& layouts_;
   const std::vector<program::BufferId>& buffers_;
   program::Context context_;
-  std::vector<int> coordinate_;
-  int coordinates_ = 0;
+  struct Frame {  ///< of an array: which coordinate goes with each dim (-1: none), and how many there are
+    std::vector<int> coordinate;
+    int count = 0;
+  };
+  std::vector<Frame> frames_;  ///< by array
   std::int64_t next_ = 0, next_accumulator_ = 0;
   std::vector<std::pair<int, int>> port_of_;  ///< per operand: actor (0 main, 1 epilogue), port
 };

@@ -96,6 +96,12 @@ class Evaluator {
     store_rate_ = store.bandwidth.value;
     store_startup_ = store.startup.value;
     store_places_ = static_cast<double>(store.count * store.outstanding);
+    if (machine.cast.valid()) {
+      const chip::Mover& cast = chip.movers[machine.cast.index()];
+      cast_startup_ = cast.startup.value;
+      cast_places_ = static_cast<double>(cast.count * cast.outstanding);
+      cast_rate_ = cast.network ? std::min(cast.bandwidth.value, chip.networks[cast.network->index()].link.value) : cast.bandwidth.value;
+    }
     issue_ = chip.sequencer.kind == chip::SequencerKind::component_queues ? chip.sequencer.issue.value : 0;
     clock_ = unit_.clock_hz.value;
     startup_cycles_ = unit_.startup_cycles.value;
@@ -134,9 +140,16 @@ class Evaluator {
     m.epilogue_unit = base_.epilogue_unit;
     m.resident.assign(n, false);
     m.depth.assign(n, 1);
+    m.shared.assign(n, false);
     m.instances = 1;
-    for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
-      if (!kernel_.dims[d].reduction) m.instances *= ceil_div(kernel_.dims[d].extent, m.trips[d] * m.tile[d]);
+    sharers_.assign(n, 1);
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
+      if (kernel_.dims[d].reduction) continue;
+      const std::int64_t along = ceil_div(kernel_.dims[d].extent, m.trips[d] * m.tile[d]);
+      m.instances *= along;
+      for (std::size_t i = 0; i < n; ++i)
+        if (!(masks_[i] >> d & 1)) sharers_[i] *= along;
+    }
     std::int64_t firings = 1;
     for (int d : m.order) firings *= m.trips[static_cast<std::size_t>(d)];
 
@@ -237,6 +250,7 @@ class Evaluator {
     }
     m.storage = storage;
     estimate(m, firings);
+    choose_sharing(m, firings);
     return true;
   }
 
@@ -265,6 +279,22 @@ class Evaluator {
   }
 
  private:
+  /// Operands that several instances need alike may be read once and multicast: less memory traffic, one more command and hop per token.
+  void choose_sharing(Mapping& m, std::int64_t firings) const {
+    if (!machine_.cast.valid() || m.instances < 2 || kernel_.copy) return;
+    const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
+    for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+      if (kernel_.operands[i].write || sharers_[i] < 2 || sharers_[i] > cast.multicast + 1) continue;
+      const std::int64_t staging = aligned(2 * token_bytes_[i]);
+      if (m.storage + staging > capacity_) continue;
+      Mapping shared = m;
+      shared.shared[i] = true;
+      shared.storage += staging;
+      estimate(shared, firings);
+      if (shared.seconds < m.seconds) m = std::move(shared);
+    }
+  }
+
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return ceil_div(bytes, alignment_) * alignment_; }
 
   double rate_of(const chip::Unit& unit, OpClass op) const {
@@ -309,10 +339,17 @@ class Evaluator {
     const double firing = firing_seconds(m);
     double compute = firing * static_cast<double>(firings);
     double load_bytes = 0, store_bytes = 0, loads = 0, stores = 0, first = 0, footprint = 0, total = 0, last_store = 0;
+    double casts = 0, cast_bytes = 0, relay = 0;
     double epilogue_points = 0;
     for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
       const auto tokens = static_cast<double>(tokens_[i]);
-      total += tokens * wire_bytes_[i] * instances;
+      const double readers = m.shared[i] ? instances / static_cast<double>(sharers_[i]) : instances;
+      total += tokens * wire_bytes_[i] * readers;
+      if (m.shared[i]) {
+        casts += tokens;
+        cast_bytes += tokens * static_cast<double>(token_bytes_[i]);
+        relay = std::max(relay, cast_startup_ + static_cast<double>(token_bytes_[i]) / cast_rate_);
+      }
       if (kernel_.operands[i].write) {
         stores += tokens;
         store_bytes += tokens * wire_bytes_[i];
@@ -341,16 +378,17 @@ class Evaluator {
     const double dram = cache_rate_ > 0 ? std::max(footprint / off_rate_, total / cache_rate_) +
                                               (footprint > cache_bytes_ ? (total - footprint) / off_rate_ : 0)
                                         : total / off_rate_;
-    const double issue = issue_ * (static_cast<double>(firings) + loads + stores);
+    const double issue = issue_ * (static_cast<double>(firings) + loads + stores + casts);
+    const double caster = std::max(casts * cast_startup_ / cast_places_, cast_bytes / cast_rate_);
     // What nothing hides: the first start-up, one firing, the last store. The first and last tokens' bytes hide neither from the unit.
-    const double ends = load_latency_ + firing + store_startup_;
+    const double ends = load_latency_ + relay + firing + store_startup_;
     const double edge =
         std::max(first / load_rate_, first * active / off_rate_) + std::max(last_store / store_rate_, last_store * active / off_rate_);
     // What is nearly as long as the longest does not hide behind it wholly: a p-norm instead of a maximum. 1.5 chose the mappings that the
     // timing engine liked best among 1.2, 1.5, 2, 3, 4 and 8, over ResNet-50, ShuffleNet, MobileNet and an encoder block on TX81 and H100.
     constexpr double kP = 1.5;
     double powers = std::pow(dram, kP) + std::pow(edge + std::max(compute, epilogue) * rounds, kP);
-    for (const double t : {mover, storer, issue}) powers += std::pow(t * rounds, kP);
+    for (const double t : {mover, storer, issue, caster}) powers += std::pow(t * rounds, kP);
     m.seconds = std::pow(powers, 1 / kP) + ends;
     m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge};
   }
@@ -369,11 +407,12 @@ class Evaluator {
   std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
   bool accumulators_apart_ = false;
   double off_rate_ = 1, cache_rate_ = 0, cache_bytes_ = 0, load_rate_ = 1, load_startup_ = 0, load_places_ = 1, load_latency_ = 0;
+  double cast_startup_ = 0, cast_places_ = 1, cast_rate_ = 1;
   double store_rate_ = 1, store_startup_ = 0, store_places_ = 1, issue_ = 0, clock_ = 1, startup_cycles_ = 0, main_rate_ = 1;
   double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
   std::vector<std::int64_t> bytes_;
   std::vector<double> footprint_;
-  mutable std::vector<std::int64_t> token_bytes_, tokens_;
+  mutable std::vector<std::int64_t> token_bytes_, tokens_, sharers_;
   mutable std::vector<double> wire_bytes_;
 };
 
@@ -601,6 +640,13 @@ std::int64_t token_pad(const chip::Unit& unit, bool contraction, std::int64_t in
   return std::min(pad, unit.layout_block);
 }
 
+std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& m) {
+  std::vector<std::int64_t> along(kernel.dims.size(), 1);
+  for (std::size_t d = 0; d < kernel.dims.size(); ++d)
+    if (!kernel.dims[d].reduction) along[d] = ceil_div(kernel.dims[d].extent, m.trips[d] * m.tile[d]);
+  return along;
+}
+
 std::vector<bool> kept_loops(const KernelOperand& operand, const std::vector<int>& order, bool resident) {
   std::vector<bool> kept(order.size(), true);
   bool inside = true;
@@ -653,6 +699,13 @@ Result<Machine> describe_machine(const chip::Chip& chip) {
     return fail(FailureKind::unsupported, "compile/unsupported-chip",
                 fmt::format("{} has no component with a unit, a scratchpad and movers between it and off-chip memory", chip.name),
                 "describe movers whose from and to name the off-chip memory and the scratchpad");
+  for (std::size_t i = 0; i < chip.movers.size() && !m.grid; ++i) {
+    const chip::Mover& mover = chip.movers[i];
+    const auto has = [&](const std::vector<chip::MemoryId>& list) {
+      return std::find(list.begin(), list.end(), m.scratchpad) != list.end();
+    };
+    if (mover.in == m.component && mover.network && mover.multicast > 1 && has(mover.from) && has(mover.to)) m.cast = chip::MoverId(i);
+  }
   for (std::size_t i = 0; i < chip.memories.size(); ++i)
     if (chip.memories[i].kind == chip::MemoryKind::registers && chip.memories[i].in == m.component) m.accumulators = chip::MemoryId(i);
   m.components = chip::working_instances(chip.components[m.component.index()]);

@@ -18,6 +18,7 @@ struct Mapping {
   chip::UnitId epilogue_unit;  ///< none: the epilogue runs on `unit`
   std::vector<std::int64_t> split, trips, tile;
   std::vector<int> order;              ///< dims with trips > 1, outermost first
+  std::vector<bool> shared;            ///< per operand: read once for all instances that need it, and multicast to them
   std::vector<bool> resident;          ///< per operand: kept over every loop it does not depend on
   std::vector<std::int64_t> depth;     ///< per operand: slots of its channel
   std::int64_t accumulator_depth = 2;  ///< slots between unit and epilogue unit
@@ -34,6 +35,7 @@ struct Machine {
   chip::ComponentId component;
   chip::MemoryId scratchpad, off_chip, accumulators;  ///< accumulators: registers where they are described, else the scratchpad
   chip::MoverId load, store;
+  chip::MoverId cast;                     ///< from one component's scratchpad to several others'; none where the chip has no such mover
   std::vector<std::uint32_t> components;  ///< working instances, in the order in which splits fill them
   bool grid = false;
 };
@@ -49,6 +51,8 @@ std::int64_t token_pad(const chip::Unit& unit, bool contraction, std::int64_t in
 std::vector<bool> kept_loops(const KernelOperand& operand, const std::vector<int>& order, bool resident);
 /// Tokens per instance given what is kept.
 std::int64_t tokens_per_instance(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
+/// Instances along each dim (1 for reductions): what the split, the trips and the tile make of its extent.
+std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& mapping);
 /// Slots a resident operand holds at once.
 std::int64_t live_tokens(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
 
