@@ -32,9 +32,11 @@ Tensor seeded_integers(std::uint64_t seed, Format format, const numerics::Shape&
 }
 
 struct Wanted {
-  const char* stem;  ///< "input", "output"
-  const char* code;  ///< "inputs", "expect"
+  const char* stem;                      ///< of the files' names
+  const char *missing, *shape, *format;  ///< codes
 };
+constexpr Wanted kInputs = {"input", "inputs/missing", "inputs/shape", "inputs/format"};
+constexpr Wanted kExpected = {"output", "expect/missing", "expect/shape", "expect/format"};
 
 std::string shape_text(const numerics::Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
@@ -42,9 +44,8 @@ Result<std::vector<Tensor>> read_numbered(const std::vector<const Buffer*>& buff
                                           const std::string& directory, const Wanted& wanted) {
   Failure failure;
   failure.kind = FailureKind::malformed;
-  const auto complain = [&](const char* what, std::string message, std::string file, std::string hint) {
-    failure.diagnostics.push_back(
-        {fmt::format("{}/{}", wanted.code, what), std::move(message), {std::move(file), 0, 0}, {}, std::move(hint), {}});
+  const auto complain = [&](const char* code, std::string message, std::string file) {
+    failure.diagnostics.push_back({code, std::move(message), {std::move(file), 0, 0}, {}, {}, {}});
   };
   std::vector<Tensor> tensors;
   for (std::size_t k = 0; k < buffers.size(); ++k) {
@@ -54,9 +55,9 @@ Result<std::vector<Tensor>> read_numbered(const std::vector<const Buffer*>& buff
     if (!std::filesystem::exists(path, ignored)) path = stem.string() + ".npy";
     if (!std::filesystem::exists(path, ignored)) {
       complain(
-          "missing",
+          wanted.missing,
           fmt::format("{} {} ('{}') has no file: neither {}_{}.pb nor .npy is there", wanted.stem, k, buffers[k]->name, wanted.stem, k),
-          directory, {});
+          directory);
       continue;
     }
     Result<Tensor> tensor = model::read_tensor(path);
@@ -67,15 +68,15 @@ Result<std::vector<Tensor>> read_numbered(const std::vector<const Buffer*>& buff
     const Format format = declared_format(declared, k, *buffers[k]);
     const bool floating = numerics::format_info(format).floating;
     if (tensor.value().shape != buffers[k]->shape) {
-      complain("shape",
+      complain(wanted.shape,
                fmt::format("{} {} ('{}') has shape {}, the model wants {}", wanted.stem, k, buffers[k]->name,
                            shape_text(tensor.value().shape), shape_text(buffers[k]->shape)),
-               path, {});
+               path);
     } else if (numerics::format_info(tensor.value().format).floating != floating) {
-      complain("format",
+      complain(wanted.format,
                fmt::format("{} {} ('{}') holds {}, the model wants {}", wanted.stem, k, buffers[k]->name,
                            numerics::format_name(tensor.value().format), numerics::format_name(format)),
-               path, {});
+               path);
     } else {
       tensors.push_back(std::move(tensor).value());
     }
@@ -113,11 +114,11 @@ std::vector<Tensor> seeded_inputs(const program::Program& program, std::uint64_t
 }
 
 Result<std::vector<Tensor>> read_inputs(const program::Program& program, const std::string& directory) {
-  return read_numbered(numbered_buffers(program, BufferRole::input), program.labels.input_formats, directory, {"input", "inputs"});
+  return read_numbered(numbered_buffers(program, BufferRole::input), program.labels.input_formats, directory, kInputs);
 }
 
 Result<std::vector<Tensor>> read_expected(const program::Program& program, const std::string& directory) {
-  return read_numbered(numbered_buffers(program, BufferRole::output), program.labels.output_formats, directory, {"output", "expect"});
+  return read_numbered(numbered_buffers(program, BufferRole::output), program.labels.output_formats, directory, kExpected);
 }
 
 Status write_outputs(const program::Program& program, const std::vector<Tensor>& outputs, const std::string& directory) {

@@ -58,35 +58,36 @@ class Verifier {
 
  private:
   void complain(std::string code, std::string pointer, std::string message) {
-    failure_.diagnostics.push_back({"graph/" + code, std::move(message), {}, std::move(pointer), {}, {}});
+    failure_.diagnostics.push_back({std::move(code), std::move(message), {}, std::move(pointer), {}, {}});
   }
   [[nodiscard]] bool exists(TensorId id) const { return id.index() < graph_.tensors.size(); }
 
   void check_tensors() {
     std::set<std::string> names;
     for (const Tensor& t : graph_.tensors) {
-      if (t.name.empty()) complain("name", t.name, "a tensor without a name");
-      if (!names.insert(t.name).second) complain("duplicate-name", t.name, fmt::format("two tensors are called '{}'", t.name));
-      if (counted(t.shape) < 0) complain("shape", t.name, fmt::format("tensor '{}' has an impossible shape", t.name));
+      if (t.name.empty()) complain("graph/name", t.name, "a tensor without a name");
+      if (!names.insert(t.name).second) complain("graph/duplicate-name", t.name, fmt::format("two tensors are called '{}'", t.name));
+      if (counted(t.shape) < 0) complain("graph/shape", t.name, fmt::format("tensor '{}' has an impossible shape", t.name));
       if (t.constant && t.role != Role::constant)
-        complain("role", t.name, fmt::format("tensor '{}' has values but is no constant", t.name));
+        complain("graph/role", t.name, fmt::format("tensor '{}' has values but is no constant", t.name));
     }
     const auto check_ids = [&](const std::vector<TensorId>& ids, const std::string& owner) {
       for (const TensorId id : ids) {
-        if (!exists(id)) complain("unknown-tensor", owner, fmt::format("'{}' names a tensor that does not exist", owner));
+        if (!exists(id)) complain("graph/unknown-tensor", owner, fmt::format("'{}' names a tensor that does not exist", owner));
       }
     };
     check_ids(graph_.inputs, "inputs");
     check_ids(graph_.outputs, "outputs");
     std::set<std::string> op_names;
     for (const Op& op : graph_.ops) {
-      if (op.name.empty()) complain("name", op.name, "an operator without a name");
-      if (!op_names.insert(op.name).second) complain("duplicate-name", op.name, fmt::format("two operators are called '{}'", op.name));
+      if (op.name.empty()) complain("graph/name", op.name, "an operator without a name");
+      if (!op_names.insert(op.name).second)
+        complain("graph/duplicate-name", op.name, fmt::format("two operators are called '{}'", op.name));
       check_ids(op.operands, op.name);
       check_ids(op.results, op.name);
       for (const Local& local : op.locals) {
         if (counted(local.shape) < 0)
-          complain("shape", op.name, fmt::format("local '{}' of '{}' has an impossible shape", local.name, op.name));
+          complain("graph/shape", op.name, fmt::format("local '{}' of '{}' has an impossible shape", local.name, op.name));
       }
     }
   }
@@ -95,29 +96,30 @@ class Verifier {
     std::vector<bool> defined(graph_.tensors.size(), false), listed(graph_.tensors.size(), false);
     for (const TensorId id : graph_.inputs) {
       const Tensor& t = graph_.tensor(id);
-      if (t.role != Role::input) complain("role", t.name, fmt::format("'{}' is listed as an input but has another role", t.name));
-      if (listed[id.index()]) complain("duplicate-name", t.name, fmt::format("input '{}' is listed twice", t.name));
+      if (t.role != Role::input) complain("graph/role", t.name, fmt::format("'{}' is listed as an input but has another role", t.name));
+      if (listed[id.index()]) complain("graph/duplicate-name", t.name, fmt::format("input '{}' is listed twice", t.name));
       listed[id.index()] = true;
     }
     for (std::size_t i = 0; i < graph_.tensors.size(); ++i) {
       const Tensor& t = graph_.tensors[i];
       if (t.role == Role::input && !listed[i])
-        complain("role", t.name, fmt::format("input '{}' is missing from the list of inputs", t.name));
+        complain("graph/role", t.name, fmt::format("input '{}' is missing from the list of inputs", t.name));
       defined[i] = t.role != Role::intermediate;
     }
     for (const Op& op : graph_.ops) {
       for (const TensorId id : op.operands) {
         if (!defined[id.index()]) {
-          complain("order", op.name, fmt::format("'{}' reads '{}' before it is made", op.name, graph_.tensor(id).name));
+          complain("graph/order", op.name, fmt::format("'{}' reads '{}' before it is made", op.name, graph_.tensor(id).name));
         }
       }
       for (const TensorId id : op.results) {
-        if (defined[id.index()]) complain("order", op.name, fmt::format("'{}' makes '{}' again", op.name, graph_.tensor(id).name));
+        if (defined[id.index()]) complain("graph/order", op.name, fmt::format("'{}' makes '{}' again", op.name, graph_.tensor(id).name));
         defined[id.index()] = true;
       }
     }
     for (const TensorId id : graph_.outputs) {
-      if (!defined[id.index()]) complain("order", graph_.tensor(id).name, fmt::format("output '{}' is never made", graph_.tensor(id).name));
+      if (!defined[id.index()])
+        complain("graph/order", graph_.tensor(id).name, fmt::format("output '{}' is never made", graph_.tensor(id).name));
     }
   }
 
@@ -138,22 +140,22 @@ class Verifier {
     bool fits = true;
     for (const NestLoop& loop : nest.loops) {
       if (!is_identifier(loop.name) || !names.insert(loop.name).second) {
-        complain("loop", op.name, fmt::format("{}: loop name '{}' is empty, used twice or not an identifier", where, loop.name));
+        complain("graph/loop", op.name, fmt::format("{}: loop name '{}' is empty, used twice or not an identifier", where, loop.name));
       }
-      if (loop.extent < 0) complain("loop", op.name, fmt::format("{}: loop '{}' has a negative extent", where, loop.name));
+      if (loop.extent < 0) complain("graph/loop", op.name, fmt::format("{}: loop '{}' has a negative extent", where, loop.name));
       fits = fits && !__builtin_mul_overflow(points, loop.extent, &points);
       extents.push_back(loop.extent);
     }
-    if (!fits) complain("loop", op.name, fmt::format("{}: more than 2^63 points", where));
+    if (!fits) complain("graph/loop", op.name, fmt::format("{}: more than 2^63 points", where));
     check_expression(op, nest, where);
     for (std::size_t r = 0; r < nest.reads.size(); ++r)
       check_access(op, nest.reads[r], extents, points, fmt::format("{}: read {}", where, r));
     check_access(op, nest.write, extents, points, where + ": write");
-    if (nest.write.fill) complain("access", op.name, where + ": a write has no fill value");
-    if (nest.write.slot >= 0 && nest.write.slot < op.result_slot(0)) complain("access", op.name, where + ": an operand is written");
+    if (nest.write.fill) complain("graph/access", op.name, where + ": a write has no fill value");
+    if (nest.write.slot >= 0 && nest.write.slot < op.result_slot(0)) complain("graph/access", op.name, where + ": an operand is written");
     const bool reduces =
         std::any_of(nest.loops.begin(), nest.loops.end(), [](const NestLoop& l) { return l.kind == LoopKind::reduction && l.extent != 1; });
-    if (reduces && nest.combiner == Combiner::none) complain("combiner", op.name, where + ": reduction loops without a combiner");
+    if (reduces && nest.combiner == Combiner::none) complain("graph/combiner", op.name, where + ": reduction loops without a combiner");
   }
 
   void check_expression(const Op& op, const Nest& nest, const std::string& where) {
@@ -170,7 +172,7 @@ class Verifier {
         for (int k = 0; k < scalar_op_info(node.op).arity; ++k) good = good && operands[k] >= 0 && operands[k] < static_cast<int>(i);
       }
     }
-    if (!good) complain("expression", op.name, where + ": the expression is malformed or reads an input that does not exist");
+    if (!good) complain("graph/expression", op.name, where + ": the expression is malformed or reads an input that does not exist");
   }
 
   /// Running the nest adds up indices times strides: no partial sum may overflow, wherever a filled read strays.
@@ -192,30 +194,30 @@ class Verifier {
   void check_access(const Op& op, const Access& access, const std::vector<std::int64_t>& extents, std::int64_t points,
                     const std::string& where) {
     if (access.slot < 0 || access.slot >= op.local_slot(static_cast<int>(op.locals.size()))) {
-      complain("access", op.name, where + ": the slot does not exist");
+      complain("graph/access", op.name, where + ": the slot does not exist");
       return;
     }
     const Shape& shape = slot_shape(graph_, op, access.slot);
     if (access.index.size() != shape.size()) {
-      complain("access", op.name, fmt::format("{}: {} indices for {} dimensions", where, access.index.size(), shape.size()));
+      complain("graph/access", op.name, fmt::format("{}: {} indices for {} dimensions", where, access.index.size(), shape.size()));
       return;
     }
     if (!offsets_fit(access, shape, extents)) {
-      complain("access", op.name, where + ": the offsets do not fit in 64 bits");
+      complain("graph/access", op.name, where + ": the offsets do not fit in 64 bits");
       return;
     }
     for (std::size_t d = 0; d < shape.size(); ++d) {
       int previous = -1;
       for (const Affine::Term& term : access.index[d].terms) {
         if (term.variable <= previous || static_cast<std::size_t>(term.variable) >= extents.size() || term.coefficient == 0) {
-          complain("access", op.name, fmt::format("{}: index {} is malformed", where, d));
+          complain("graph/access", op.name, fmt::format("{}: index {} is malformed", where, d));
           return;
         }
         previous = term.variable;
       }
       const Interval range = numerics::range_over(access.index[d], extents);
       if (!access.fill && points > 0 && (range.least < 0 || range.greatest >= shape[d])) {
-        complain("out-of-bounds", op.name,
+        complain("graph/out-of-bounds", op.name,
                  fmt::format("{}: index {} runs from {} to {} in a dimension of {}", where, d, range.least, range.greatest, shape[d]));
       }
     }
@@ -279,7 +281,8 @@ class Verifier {
         if (nest.write.slot != slot) continue;
         auto map = write_map(nest);
         if (!map) {
-          complain("write-form", op.name, fmt::format("nest {} of '{}' does not write each element at one point of its loops", n, op.name));
+          complain("graph/write-form", op.name,
+                   fmt::format("nest {} of '{}' does not write each element at one point of its loops", n, op.name));
           good = false;
           break;
         }
@@ -292,7 +295,7 @@ class Verifier {
           const bool small_first = other.elements < region.elements;
           const Region& small = small_first ? other : region;
           if (small.elements > kEnumerated || overlap(op, small, small_first ? region : other)) {
-            complain("write-overlap", op.name,
+            complain("graph/write-overlap", op.name,
                      fmt::format("nests {} and {} of '{}' write the same elements of slot {}", other.nest, n, op.name, slot));
             good = false;
             break;
@@ -303,7 +306,8 @@ class Verifier {
       }
       const std::int64_t count = counted(slot_shape(graph_, op, slot));
       if (good && written != count) {
-        complain("write-coverage", op.name, fmt::format("'{}' writes {} of the {} elements of slot {}", op.name, written, count, slot));
+        complain("graph/write-coverage", op.name,
+                 fmt::format("'{}' writes {} of the {} elements of slot {}", op.name, written, count, slot));
       }
     }
   }
@@ -320,7 +324,8 @@ class Verifier {
         if (read.slot < op.result_slot(0)) continue;
         for (std::size_t later = n; later < op.nests.size(); ++later) {
           if (op.nests[later].write.slot != read.slot || (later == n && carries) || apart(nest, read, op.nests[later])) continue;
-          complain("order", op.name, fmt::format("nest {} of '{}' reads slot {} before nest {} writes it", n, op.name, read.slot, later));
+          complain("graph/order", op.name,
+                   fmt::format("nest {} of '{}' reads slot {} before nest {} writes it", n, op.name, read.slot, later));
           break;
         }
       }
