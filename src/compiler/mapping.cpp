@@ -84,7 +84,6 @@ class Evaluator {
     granule_ = off.granule;
     if (const auto cache = chip::cache_of(chip, machine.off_chip)) {
       cache_rate_ = chip::sustained_bandwidth(chip.memories[cache->index()]).value;
-      cache_bytes_ = chip.memories[cache->index()].bytes.value;
     }
     const chip::Mover& load = chip.movers[machine.load.index()];
     load_rate_ = load.bandwidth.value;
@@ -375,9 +374,8 @@ class Evaluator {
     const double mover = std::max(loads * load_startup_ / load_places_, load_bytes / load_rate_);
     const double storer = std::max(stores * store_startup_ / store_places_, store_bytes / store_rate_);
     const double active = std::min(instances, components);
-    const double dram = cache_rate_ > 0 ? std::max(footprint / off_rate_, total / cache_rate_) +
-                                              (footprint > cache_bytes_ ? (total - footprint) / off_rate_ : 0)
-                                        : total / off_rate_;
+    // Through a cache each byte of the footprint comes from memory once: instances that run together share what they read.
+    const double dram = cache_rate_ > 0 ? std::max(footprint / off_rate_, total / cache_rate_) : total / off_rate_;
     const double issue = issue_ * (static_cast<double>(firings) + loads + stores + casts);
     const double caster = std::max(casts * cast_startup_ / cast_places_, cast_bytes / cast_rate_);
     // What nothing hides: the first start-up, one firing, the last store. The first and last tokens' bytes hide neither from the unit.
@@ -406,7 +404,7 @@ class Evaluator {
   Mapping base_;
   std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
   bool accumulators_apart_ = false;
-  double off_rate_ = 1, cache_rate_ = 0, cache_bytes_ = 0, load_rate_ = 1, load_startup_ = 0, load_places_ = 1, load_latency_ = 0;
+  double off_rate_ = 1, cache_rate_ = 0, load_rate_ = 1, load_startup_ = 0, load_places_ = 1, load_latency_ = 0;
   double cast_startup_ = 0, cast_places_ = 1, cast_rate_ = 1;
   double store_rate_ = 1, store_startup_ = 0, store_places_ = 1, issue_ = 0, clock_ = 1, startup_cycles_ = 0, main_rate_ = 1;
   double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
