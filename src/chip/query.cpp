@@ -183,6 +183,12 @@ UsableRange usable_range(const Memory& memory) {
   return best;
 }
 
+const Network* host_link(const Chip& chip) {
+  const auto found =
+      std::find_if(chip.networks.begin(), chip.networks.end(), [](const Network& n) { return n.topology == Topology::host; });
+  return found == chip.networks.end() ? nullptr : &*found;
+}
+
 std::optional<MoverId> mover_between(const Chip& chip, ComponentId component, MemoryId from, MemoryId to) {
   std::optional<MoverId> best;
   double best_rate = 0;

@@ -39,6 +39,8 @@ struct UsableRange {
   std::int64_t begin = 0, end = 0;
 };
 UsableRange usable_range(const Memory& memory);
+/// The chip's link to its host, where the file describes one.
+const Network* host_link(const Chip& chip);
 /// The fastest mover of the component class from one memory to another.
 std::optional<MoverId> mover_between(const Chip& chip, ComponentId component, MemoryId from, MemoryId to);
 

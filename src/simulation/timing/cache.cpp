@@ -99,6 +99,12 @@ void CacheModel::end_context(std::span<const program::BufferId> dead) {
   for (const program::BufferId b : dead) residency_[b.index()] = {};
 }
 
+std::int64_t CacheModel::dirty() const {
+  std::int64_t bytes = 0;
+  for (const Residency& r : residency_) bytes += r.dirty;
+  return bytes;
+}
+
 void CacheModel::link_newest(std::uint32_t g) {
   Granule& head = granules_[0];
   granules_[g].older = head.older;

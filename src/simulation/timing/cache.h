@@ -26,6 +26,8 @@ class CacheModel {
   Outcome read(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent);
   Outcome write(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent);
   [[nodiscard]] std::int64_t used() const { return used_; }
+  /// Bytes of buffers still wanted that are in no other memory; between contexts.
+  [[nodiscard]] std::int64_t dirty() const;
 
  private:
   struct Granule {

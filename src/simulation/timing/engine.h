@@ -47,6 +47,8 @@ class ContextEngine {
   Result<ContextRun> run(const program::Context& context, std::span<const program::BufferId> dead);
 
   Totals totals;
+  /// Bytes that were written and are only in the cache; between contexts.
+  [[nodiscard]] std::int64_t cache_dirty() const { return cache_ ? cache_->dirty() : 0; }
   Fabric fabric;
 
  private:
