@@ -174,5 +174,22 @@ TEST(HandWritten, GridGemmNeedsMoreThanOneWaveAndReusesTheCache) {
   EXPECT_LT(timed.value().offchip_read, 2 * 2 * (2048 * 128 + 128 * 1536));
 }
 
+TEST(HandWritten, AReadThatTheProductDoesNotUseCostsNothing) {
+  program::Program program = load("ring-gemm-tx81");
+  const auto before = simulation::time_program(program);
+  ASSERT_TRUE(before.ok());
+  for (program::Actor& actor : program.contexts[0].actors) {
+    if (actor.kind != program::ActorKind::compute) continue;
+    program::Statement& s = actor.statements[0];
+    s.reads.insert(s.reads.begin(), s.reads[0]);
+    for (auto& node : s.expression.nodes)
+      if (node.op == numerics::ScalarOp::input) ++node.a;
+  }
+  ASSERT_TRUE(program::verify(program).ok());
+  const auto after = simulation::time_program(program);
+  ASSERT_TRUE(after.ok());
+  EXPECT_EQ(after.value().latency, before.value().latency);
+}
+
 }  // namespace
 }  // namespace switchyard

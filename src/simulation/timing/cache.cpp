@@ -26,8 +26,8 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
       if (!*access || (*access)->buffer.index() != buffer) continue;
       for (std::size_t d = 0; d < rank; ++d) {
         for (const auto& term : (*access)->start[d].terms) grid.step[d] = std::gcd(grid.step[d], term.coefficient);
-        if (!actor.ports.empty() && actor.ports[0].token.shape.size() == rank) {
-          largest[d] = std::max(largest[d], actor.ports[0].token.shape[d]);
+        for (const program::Port& port : actor.ports) {
+          if (port.token.shape.size() == rank) largest[d] = std::max(largest[d], port.token.shape[d]);
         }
       }
     }
