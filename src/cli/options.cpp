@@ -345,6 +345,9 @@ Status check_complete(const Options& options) {
   if (options.verb == Verb::compile && options.output.empty()) {
     return usage("cli/missing-argument", "compile needs -o: constants are written beside the program", how);
   }
+  if (options.verb == Verb::compile && options.output.ends_with(".safetensors")) {
+    return usage("cli/bad-value", "the program cannot take the name of its constants, FILE.safetensors", "name it FILE.syp");
+  }
   return Done{};
 }
 

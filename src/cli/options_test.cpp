@@ -113,6 +113,7 @@ TEST(Options, RefusesWithACodeAndAHint) {
       {"run --chip c", "run needs a model [cli/missing-argument]\n  hint: usage: switchyard run MODEL --chip CHIP"},
       {"compare gemm", "compare needs --chips [cli/missing-argument]"},
       {"compile gemm --chip c", "compile needs -o"},
+      {"compile gemm --chip c -o g.safetensors", "cannot take the name of its constants"},
       {"simulate", "simulate needs a program file [cli/missing-argument]"},
       {"chips", "chips needs to be told what to do [cli/missing-argument]"},
       {"run gemm more --chip c", "'more' is one argument too many for run [cli/too-many-arguments]"},

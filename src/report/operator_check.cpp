@@ -181,7 +181,11 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
       const double value = got.at(flatten(points[p], declared.shape)), expected = references[p].unrounded;
       const double tolerance = point_tolerance(references[p], out, storage, recipe.nests);
       errors_.add(value, std::isinf(value) && agrees(value, expected, tolerance, out) ? value : expected);
-      if (agrees(value, expected, tolerance, out)) continue;
+      if (agrees(value, expected, tolerance, out)) {
+        if (std::isfinite(value)) report_.worst_share = std::max(report_.worst_share, share_of_allowed(value, expected, tolerance));
+        continue;
+      }
+      report_.worst_share = std::max(report_.worst_share, share_of_allowed(value, expected, tolerance));
       report_.passed = false;
       if (report_.first) continue;
       report_.first = Divergence{

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "report/table_parts.h"
@@ -101,7 +102,9 @@ std::string check_line(const RunReport& r, const Paint& paint) {
   std::string out =
       fmt::format("  check        {} against {}: {} values of {}\n", c.passed ? paint.good("passed") : paint.bad("FAILED"),
                   c.against == "expect" ? "expected outputs" : "the reference evaluator", c.points, counted(c.outputs, "tensor"));
-  out += wrap(fmt::format("greatest error {:.3g}, cosine {:.9f}; tolerance: {}", c.max_abs_error, c.cosine, c.rule), kWidth, 15);
+  const std::string allowed =
+      std::isfinite(c.worst_share) ? fmt::format(", at most {:.0f} % of what is allowed", std::ceil(c.worst_share * 100)) : "";
+  out += wrap(fmt::format("greatest error {:.3g}{}; cosine {:.9f}; tolerance: {}", c.max_abs_error, allowed, c.cosine, c.rule), kWidth, 15);
   const std::string divergence = describe_divergence(c);
   if (!divergence.empty()) out += paint.bad(wrap(divergence, kWidth, 15));
   return out;

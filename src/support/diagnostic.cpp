@@ -116,6 +116,13 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
       nearest = &candidate;
     }
   }
+  if (nearest != nullptr) return *nearest;
+  // A name cut short: "h100" for "h100-sxm", when it says which.
+  for (const std::string& candidate : candidates) {
+    if (word.size() < 2 || !lower_case(candidate).starts_with(wanted)) continue;
+    if (nearest != nullptr) return {};
+    nearest = &candidate;
+  }
   return nearest == nullptr ? std::string() : *nearest;
 }
 

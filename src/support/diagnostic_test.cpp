@@ -75,6 +75,8 @@ TEST(NearestName, FindsWhatWasMeant) {
   }
   EXPECT_EQ(nearest_name("ab", {"xb", "ax"}), "xb") << "the first of equals";
   EXPECT_EQ(nearest_name(std::string(100000, 'a'), names), "");
+  EXPECT_EQ(nearest_name("H100", {"tx81", "h100-sxm"}), "h100-sxm") << "a name cut short";
+  EXPECT_EQ(nearest_name("h100", {"h100-sxm", "h100-pcie"}), "") << "it could be either";
 }
 
 TEST(Check, ThrowsWithThePlace) {
