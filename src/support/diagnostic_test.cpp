@@ -16,6 +16,9 @@ TEST(Diagnostic, PrintsWhatItKnows) {
   for (const Case& c : std::vector<Case>{
            {{"cli/usage", "no verb", {}, "", "", ""}, "error: no verb [cli/usage]\n"},
            {{"a/b", "bad", {"f.onnx", 0, 0}, "", "", ""}, "f.onnx: error: bad [a/b]\n"},
+           {{"a/b", "bad", {"f.syp", 0, 0}, "main/load", "", ""}, "f.syp: error: main/load: bad [a/b]\n"},
+           {{"a/b", "node n is bad", {}, "n", "", ""}, "error: node n is bad [a/b]\n"},
+           {{"a/b", "bad", {"f", 3, 2}, "main/load", "", ""}, "f:3:2: error: bad [a/b]\n"},
            {{"a/b", "bad", {"", 3, 2}, "", "", ""}, "line 3:2: error: bad [a/b]\n"},
            {{"a/b", "bad", {"f", 3, 0}, "", "", "text"}, "f:3: error: bad [a/b]\n  text\n"},
            {{"a/b", "bad", {"f", 3, 2}, "", "mend it", "text"}, "f:3:2: error: bad [a/b]\n  text\n   ^\n  hint: mend it\n"},
