@@ -311,9 +311,23 @@ TEST(Timing, ACacheServesWhatItHolds) {
   }
 }
 
+TEST(Timing, AFirstPassFindsNothingInACache) {
+  // More tokens than the cache keeps apart: neighbours share a granule, but none of them has been read before.
+  SampleChip chip;
+  chip.cache = 1 << 20;
+  for (const std::int64_t count : {10'000, 20'000, 70'000}) {
+    SampleProgram p(chip);
+    constexpr std::int64_t kSmall = 64;
+    const auto tile = p.array(1);
+    const auto load = p.load(tile, {count}, p.buffer(count * kSmall), affine_variable(1, kSmall / 4));
+    p.channel(load, p.compute(tile, {count}, 1), kSmall, 2);
+    EXPECT_EQ(time_of(p).offchip_read, count * kSmall);
+  }
+}
+
 TEST(Timing, ChunksThatACacheHoldsStayInOrder) {
-  // Tokens of three chunks, all but the first of them hits: the memory stage then takes no time, and the next chunk enters at the instant at
-  // which the last one goes on. Two streams per tile keep numbers of chunks in all orders.
+  // Tokens of three chunks, all but the first of them hits: the memory stage then takes no time, and the next chunk enters at the instant
+  // at which the last one goes on. Two streams per tile keep numbers of chunks in all orders.
   SampleChip chip;
   chip.cache = 1 << 22;
   chip.columns = 8;

@@ -81,6 +81,7 @@ void CacheModel::begin_context(const program::Context& context) {
       const auto g = grid.first + static_cast<std::uint32_t>(i);
       granules_[g].present = share(residency_[b].present);
       granules_[g].dirty = std::min(share(residency_[b].dirty), granules_[g].present);
+      granules_[g].old = granules_[g].present;
       granules_[g].buffer = b;
       used_ += granules_[g].present;
       if (granules_[g].present > 0) link_newest(g);
@@ -123,6 +124,22 @@ void CacheModel::touch(std::uint32_t g) {
   link_newest(g);
 }
 
+/// `bytes` of a granule of `size` bytes become present and newest; returns how many were. A transfer may cover a part of a granule only,
+/// and which part is not kept: what the context has not seen yet counts as new until it has seen all, so that the first pass over a buffer
+/// never finds its own neighbours.
+std::int64_t CacheModel::take(std::uint32_t g, std::int64_t bytes, std::int64_t size) {
+  touch(g);
+  Granule& granule = granules_[g];
+  const std::int64_t fresh = std::min(bytes, size - granule.seen);
+  const std::int64_t left = std::min(fresh, granule.old);
+  const std::int64_t again = std::min(bytes - fresh, granule.present - granule.old);
+  granule.seen += fresh;
+  granule.old -= left;
+  granule.present += bytes - left - again;
+  used_ += bytes - left - again;
+  return left + again;
+}
+
 std::int64_t CacheModel::evict() {
   std::int64_t written = 0;
   while (used_ > capacity_) {
@@ -133,6 +150,7 @@ std::int64_t CacheModel::evict() {
     const std::int64_t dirty = std::max<std::int64_t>(0, out - clean);  // clean bytes go first: they cost nothing
     written += dirty;
     oldest.present -= out;
+    oldest.old = std::max<std::int64_t>(0, oldest.old - out);
     oldest.dirty -= dirty;
     used_ -= out;
     if (oldest.present == 0) unlink(g);
@@ -173,12 +191,9 @@ void CacheModel::for_granules(std::uint32_t buffer, std::span<const std::int64_t
 
 CacheModel::Outcome CacheModel::read(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent) {
   Outcome out;
-  for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t) {
-    const std::int64_t hit = std::min(bytes, granules_[g].present);
-    touch(g);
+  for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t size) {
+    const std::int64_t hit = take(g, bytes, size);
     granules_[g].buffer = buffer.value;
-    granules_[g].present += bytes - hit;
-    used_ += bytes - hit;
     out.hit += hit;
     out.miss += bytes - hit;
     out.evicted += evict();
@@ -189,13 +204,10 @@ CacheModel::Outcome CacheModel::read(program::BufferId buffer, std::span<const s
 CacheModel::Outcome CacheModel::write(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent) {
   Outcome out;
   for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t size) {
-    touch(g);
+    take(g, bytes, size);
     Granule& granule = granules_[g];
     granule.buffer = buffer.value;
-    const std::int64_t present = std::min(size, granule.present + bytes);
-    used_ += present - granule.present;
-    granule.present = present;
-    granule.dirty = std::min(present, granule.dirty + bytes);
+    granule.dirty = std::min(granule.present, granule.dirty + bytes);
     out.hit += bytes;
     out.evicted += evict();
   });
