@@ -53,7 +53,17 @@ void Builder::read_networks(const Place& root) {
       }
     }
     chip_.networks.push_back(std::move(network));
+    check_connected(chip_.networks.back(), at);
   }
+}
+
+void Builder::check_connected(const Network& network, const Place& at) {
+  if (!network.over.valid() || network.over.index() >= chip_.components.size()) return;
+  const Component& over = chip_.components[network.over.index()];
+  const bool grid = network.topology == Topology::mesh2d || network.topology == Topology::torus2d;
+  if ((grid && over.shape.size() != 2) || working_instances(over).empty() || all_connected(chip_, network)) return;
+  fields_.report("chip/topology", fmt::format("'{}' falls apart: the holes of '{}' cut it", at.pointer, over.name), at, {},
+                 Tree::Part::key);
 }
 
 void Builder::read_memories(const Place& root) {
@@ -116,6 +126,14 @@ void Builder::read_memory(const std::string& name, Place at) {
     for (const Place& place : ports) {
       if (!network.over.valid() || network.over.index() >= chip_.components.size()) break;
       if (const auto port = instance(place, chip_.components[network.over.index()])) memory.ports.push_back(*port);
+    }
+    if (network.over.valid() && network.over.index() < chip_.components.size()) {
+      const std::vector<std::uint32_t>& holes = chip_.components[network.over.index()].holes;
+      const bool open = std::any_of(memory.ports.begin(), memory.ports.end(),
+                                    [&](std::uint32_t port) { return !std::binary_search(holes.begin(), holes.end(), port); });
+      if (!memory.ports.empty() && !open)
+        fields_.report("chip/coordinates", fmt::format("all ports of '{}' are holes of '{}'", at.pointer, network.name),
+                       fields_.child(at, "ports"));
     }
   }
   chip_.memories.push_back(std::move(memory));
