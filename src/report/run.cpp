@@ -121,6 +121,8 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   RunReport r;
   const program::Labels& labels = program.labels;
   r.model = {labels.model, labels.model_sha256, labels.ops, labels.macs, labels.parameters};
+  if (labels.model.empty()) r.model.name = "a program without labels";
+  if (labels.macs == 0) r.model.macs = timing.macs;  // what it executes
   r.chip = {program.chip->name, sha256_hex(program.chip->text), program.chip->title};
   r.precision = labels.precision;
   r.batch = std::max<std::int64_t>(1, labels.batch);

@@ -23,7 +23,8 @@ std::vector<const ContextReport*> top_contexts(const RunReport& r, std::size_t c
 }
 
 std::string headline(const RunReport& r, const Paint& paint) {
-  const std::string text = fmt::format("{} on {}: {}, batch {}", r.model.name, r.chip.name, r.precision, r.batch);
+  const std::string text =
+      fmt::format("{} on {}: {}batch {}", r.model.name, r.chip.name, r.precision.empty() ? "" : r.precision + ", ", r.batch);
   std::string out = paint.strong(clip(text, kWidth)) + "\n";
   out += fmt::format("  {}, {} MACs, {} parameters; seed {}, switchyard {}\n\n", counted(r.model.ops, "operator"),
                      readable_count(static_cast<double>(r.model.macs)), readable_count(static_cast<double>(r.model.parameters)), r.seed,
@@ -33,10 +34,12 @@ std::string headline(const RunReport& r, const Paint& paint) {
 
 std::string times(const RunReport& r, const Paint& paint) {
   std::string out;
-  out += fmt::format("  {} {}   gap {} to the lower bound {}\n", pad_right("time", 12),
-                     paint.strong(pad_left(readable_time(r.latency), 13)), readable_ratio(r.gap()), readable_time(r.lower_bound));
-  out += fmt::format("  {} {}   launch {}, datasheet-peak bound {}{}\n\n", pad_right("throughput", 12),
-                     pad_left(readable_count(r.throughput_per_s()) + " /s", 13), readable_time(r.launch), readable_time(r.peak_bound),
+  const std::string bound = r.lower_bound.value > 0
+                                ? fmt::format("gap {} to the lower bound {}", readable_ratio(r.gap()), readable_time(r.lower_bound))
+                                : "the program names no lower bound";
+  out += fmt::format("  {} {}   {}\n", pad_right("time", 12), paint.strong(pad_left(readable_time(r.latency), 13)), bound);
+  out += fmt::format("  {} {}   launch {}{}{}\n\n", pad_right("throughput", 12), pad_left(readable_count(r.throughput_per_s()) + " /s", 13),
+                     readable_time(r.launch), r.peak_bound.value > 0 ? ", datasheet-peak bound " + readable_time(r.peak_bound) : "",
                      r.load && r.load->value > 0 ? ", load once " + readable_time(*r.load) : "");
   for (std::size_t c = 0; c < r.attribution.size(); ++c) {
     const double share = share_of(r.attribution[c], r.latency);
