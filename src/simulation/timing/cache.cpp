@@ -7,6 +7,7 @@ namespace switchyard::simulation::timing {
 
 namespace {
 
+constexpr std::int64_t kFinerForPhases = 8;         // accesses that begin beside each other's steps cut a step into as many parts
 constexpr std::int64_t kGranulesPerBox = 16;        // along one dimension: finer steps are merged
 constexpr std::int64_t kGranulesPerBuffer = 16384;  // beyond this, neighbouring granules are merged
 
@@ -20,16 +21,22 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
   Grid& grid = grids_[buffer];
   const std::size_t rank = b.shape.size();
   grid.step.assign(rank, 0);
-  std::vector<std::int64_t> largest(rank, 1);
+  grid.origin.assign(rank, 0);
+  std::vector<std::int64_t> largest(rank, 1), first(rank, 0), apart(rank, 0);  // apart: what the starts of accesses differ by
+  bool met = false;
   for (const program::Actor& actor : context.actors) {
     for (const auto* access : {&actor.source, &actor.destination}) {
       if (!*access || (*access)->buffer.index() != buffer) continue;
       for (std::size_t d = 0; d < rank; ++d) {
-        for (const auto& term : (*access)->start[d].terms) grid.step[d] = std::gcd(grid.step[d], term.coefficient);
+        const numerics::Affine& start = (*access)->start[d];
+        for (const auto& term : start.terms) grid.step[d] = std::gcd(grid.step[d], term.coefficient);
+        if (!met) first[d] = start.constant;
+        apart[d] = std::gcd(apart[d], start.constant - first[d]);
         for (const program::Port& port : actor.ports) {
           if (port.token.shape.size() == rank) largest[d] = std::max(largest[d], port.token.shape[d]);
         }
       }
+      met = true;
     }
   }
   std::int64_t total = 1;
@@ -37,15 +44,18 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
   for (std::size_t d = 0; d < rank; ++d) {
     std::int64_t& step = grid.step[d];
     if (step <= 0) step = std::max<std::int64_t>(1, b.shape[d]);
+    if (const std::int64_t fine = std::gcd(step, apart[d]); fine * kFinerForPhases >= step) step = fine;
+    const std::int64_t phase = ((first[d] % step) + step) % step;
+    grid.origin[d] = phase > 0 ? phase - step : 0;
     while (step * kGranulesPerBox < std::min(largest[d], b.shape[d])) step *= 2;
-    grid.count[d] = (b.shape[d] + step - 1) / step;
+    grid.count[d] = (b.shape[d] - grid.origin[d] + step - 1) / step;
     total *= grid.count[d];
   }
   while (total > kGranulesPerBuffer) {
     const auto most = static_cast<std::size_t>(std::max_element(grid.count.begin(), grid.count.end()) - grid.count.begin());
     total /= grid.count[most];
     grid.step[most] *= 2;
-    grid.count[most] = (b.shape[most] + grid.step[most] - 1) / grid.step[most];
+    grid.count[most] = (b.shape[most] - grid.origin[most] + grid.step[most] - 1) / grid.step[most];
     total *= grid.count[most];
   }
   grid.cut = true;
@@ -168,13 +178,14 @@ void CacheModel::for_granules(std::uint32_t buffer, std::span<const std::int64_t
   if (rank > at.size()) return;
   for (std::size_t d = 0; d < rank; ++d) {
     if (extent[d] <= 0) return;
-    low[d] = at[d] = std::clamp<std::int64_t>(begin[d] / grid.step[d], 0, grid.count[d] - 1);
-    high[d] = std::clamp<std::int64_t>((begin[d] + extent[d] - 1) / grid.step[d], 0, grid.count[d] - 1);
+    low[d] = at[d] = std::clamp<std::int64_t>((begin[d] - grid.origin[d]) / grid.step[d], 0, grid.count[d] - 1);
+    high[d] = std::clamp<std::int64_t>((begin[d] - grid.origin[d] + extent[d] - 1) / grid.step[d], 0, grid.count[d] - 1);
   }
   for (;;) {
     std::int64_t number = 0, overlap = numerics::format_bytes(b.format), size = overlap;
     for (std::size_t d = 0; d < rank; ++d) {
-      const std::int64_t from = at[d] * grid.step[d], to = std::min(from + grid.step[d], b.shape[d]);
+      const std::int64_t begins = grid.origin[d] + at[d] * grid.step[d];
+      const std::int64_t from = std::max<std::int64_t>(0, begins), to = std::min(begins + grid.step[d], b.shape[d]);
       number = number * grid.count[d] + at[d];
       size *= to - from;
       overlap *= std::max<std::int64_t>(0, std::min(to, begin[d] + extent[d]) - std::max(from, begin[d]));

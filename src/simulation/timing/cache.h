@@ -41,6 +41,7 @@ class CacheModel {
     bool cut = false;
     std::uint32_t first = 0;
     std::vector<std::int64_t> step, count;
+    std::vector<std::int64_t> origin;  // of the first granule: 0 or before it, so that boxes begin where granules begin
   };
   struct Residency {
     std::int64_t present = 0, dirty = 0;
