@@ -391,6 +391,13 @@ Result<Options> parse_command_line(const std::vector<std::string>& argv) {
     std::string what = error.what();
     return usage("cli/bad-value", what.substr(0, what.find('\n')), fmt::format("`switchyard {} --help` lists its options", found->name));
   }
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& given = option->results();
+    if (option->get_expected_max() > 0 && std::find(given.begin(), given.end(), "") != given.end()) {
+      return usage("cli/bad-value", fmt::format("--{} was given an empty value", option->get_lnames().front()),
+                   "an empty shell variable, perhaps");
+    }
+  }
   bool arguments_only = false;
   for (const std::string& extra : app.remaining()) {
     if (!arguments_only && extra == "--") {

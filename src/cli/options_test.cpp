@@ -96,6 +96,14 @@ TEST(Options, KnowsVersionAndHelp) {
   EXPECT_TRUE(parsed("compile -h").help);
 }
 
+TEST(Options, RefusesEmptyValues) {
+  for (const char* option : {"--inputs", "--expect", "--seed", "-o", "--chip-path", "--override", "--set"}) {
+    const auto options = parse_command_line({"switchyard", "run", "gemm", "--chip", "c", option, ""});
+    ASSERT_FALSE(options.ok()) << option;
+    EXPECT_NE(format_failure(options.failure()).find("was given an empty value [cli/bad-value]"), std::string::npos) << option;
+  }
+}
+
 TEST(Options, RefusesWithACodeAndAHint) {
   struct Case {
     const char* line;
