@@ -89,7 +89,7 @@ TEST(Structure, RefusesDeepExpressions) {
   Diagnostic first = read.failure().diagnostics.at(0);
   first.source_line.clear();  // it is long
   EXPECT_EQ(format_diagnostic(first),
-            "ring.syp:37:226: error: this expression is nested too deeply [program/too-deep]\n  hint: name parts of it with let\n");
+            "ring.syp:43:226: error: this expression is nested too deeply [program/too-deep]\n  hint: name parts of it with let\n");
 }
 
 TEST(Structure, RefusesSidecarsThatAreBroken) {
