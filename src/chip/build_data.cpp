@@ -11,8 +11,11 @@ namespace {
 
 constexpr Word<MemoryKind> kMemoryKinds[] = {
     {"scratchpad", MemoryKind::scratchpad}, {"cache", MemoryKind::cache}, {"dram", MemoryKind::dram}, {"registers", MemoryKind::registers}};
-constexpr Word<Topology> kTopologies[] = {
-    {"mesh2d", Topology::mesh2d}, {"torus2d", Topology::torus2d}, {"ring", Topology::ring}, {"crossbar", Topology::crossbar}};
+constexpr Word<Topology> kTopologies[] = {{"mesh2d", Topology::mesh2d},
+                                          {"torus2d", Topology::torus2d},
+                                          {"ring", Topology::ring},
+                                          {"crossbar", Topology::crossbar},
+                                          {"host", Topology::host}};
 constexpr Word<SequencerKind> kSequencerKinds[] = {{"component_queues", SequencerKind::component_queues}, {"grid", SequencerKind::grid}};
 constexpr Word<bool> kRoutings[] = {{"xy", false}, {"yx", true}};
 
@@ -30,14 +33,18 @@ void Builder::read_networks(const Place& root) {
     network.link = fields_.number(at, "link");
     network.hop = fields_.number(at, "hop");
     network.routing = fields_.word<bool>(at, "routing", kRoutings, false) ? "yx" : "xy";
-    network.between_chips = fields_.flag(at, "between_chips", false);
+    const bool to_host = network.topology == Topology::host;
+    network.between_chips = fields_.flag(at, "between_chips", false) || to_host;
     networks_.push_back(name);
     if (network.over.valid() && network.over.index() < chip_.components.size()) {
       const Component& over = chip_.components[network.over.index()];
       const Place where = fields_.child(at, "topology") ? fields_.child(at, "topology") : at;
       const bool grid = network.topology == Topology::mesh2d || network.topology == Topology::torus2d;
       if (network.between_chips && network.over.index() != 0) {
-        fields_.report("chip/topology", fmt::format("'{}' is between chips, so it must be over '{}'", at.pointer, components_[0]), where);
+        fields_.report(
+            "chip/topology",
+            fmt::format("'{}' {}, so it must be over '{}'", at.pointer, to_host ? "leads to the host" : "is between chips", components_[0]),
+            where);
       } else if (!network.between_chips && grid && over.shape.size() != 2) {
         fields_.report("chip/topology",
                        fmt::format("'{}' needs an array of two dimensions, and '{}' has the shape [{}]", at.pointer, over.name,
@@ -46,7 +53,17 @@ void Builder::read_networks(const Place& root) {
       }
     }
     chip_.networks.push_back(std::move(network));
+    check_connected(chip_.networks.back(), at);
   }
+}
+
+void Builder::check_connected(const Network& network, const Place& at) {
+  if (!network.over.valid() || network.over.index() >= chip_.components.size()) return;
+  const Component& over = chip_.components[network.over.index()];
+  const bool grid = network.topology == Topology::mesh2d || network.topology == Topology::torus2d;
+  if ((grid && over.shape.size() != 2) || working_instances(over).empty() || all_connected(chip_, network)) return;
+  fields_.report("chip/topology", fmt::format("'{}' falls apart: the holes of '{}' cut it", at.pointer, over.name), at, {},
+                 Tree::Part::key);
 }
 
 void Builder::read_memories(const Place& root) {
@@ -83,10 +100,13 @@ void Builder::read_memory(const std::string& name, Place at) {
     std::vector<std::int64_t> ends;
     if (place.node->kind == Node::Kind::sequence) {
       for (const Node& item : place.node->items) {
-        if (const auto end = fields_.integer({&item, place.pointer, {}, {}})) ends.push_back(*end);
+        if (const auto end = fields_.offset({&item, place.pointer, {}, {}}, static_cast<std::int64_t>(memory.bytes.value))) {
+          ends.push_back(*end);
+        }
       }
     }
-    if (ends.size() != 2 || ends[0] > ends[1] || (!memory.bytes.text.empty() && static_cast<double>(ends[1]) > memory.bytes.value)) {
+    if (ends.size() != 2 || ends[0] > ends[1] ||
+        (!memory.bytes.text.empty() && (ends[0] < 0 || static_cast<double>(ends[1]) > memory.bytes.value))) {
       fields_.report("chip/range", fmt::format("'{}' must be [begin, end) within the memory", place.pointer), place);
     } else {
       memory.reserved.push_back({ends[0], ends[1]});
@@ -106,6 +126,14 @@ void Builder::read_memory(const std::string& name, Place at) {
     for (const Place& place : ports) {
       if (!network.over.valid() || network.over.index() >= chip_.components.size()) break;
       if (const auto port = instance(place, chip_.components[network.over.index()])) memory.ports.push_back(*port);
+    }
+    if (network.over.valid() && network.over.index() < chip_.components.size()) {
+      const std::vector<std::uint32_t>& holes = chip_.components[network.over.index()].holes;
+      const bool open = std::any_of(memory.ports.begin(), memory.ports.end(),
+                                    [&](std::uint32_t port) { return !std::binary_search(holes.begin(), holes.end(), port); });
+      if (!memory.ports.empty() && !open)
+        fields_.report("chip/coordinates", fmt::format("all ports of '{}' are holes of '{}'", at.pointer, network.name),
+                       fields_.child(at, "ports"));
     }
   }
   chip_.memories.push_back(std::move(memory));
@@ -160,6 +188,9 @@ void Builder::read_contexts(const Place& root) {
   chip_.context.switch_time = fields_.number(at, "switch");
   chip_.context.bytes = fields_.number(at, "bytes");
   if (const auto memory = refer_to<MemoryId>(at, "load_from", memories_, "memory", false); memory.valid()) chip_.context.load_from = memory;
+  const auto dram = std::find_if(chip_.memories.begin(), chip_.memories.end(), [](const Memory& m) { return m.kind == MemoryKind::dram; });
+  if (!fields_.child(at, "load_from") && dram != chip_.memories.end())
+    chip_.context.load_from = MemoryId(static_cast<std::size_t>(dram - chip_.memories.begin()));
 }
 
 void Builder::read_syncs(const Place& root) {

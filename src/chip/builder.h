@@ -33,6 +33,7 @@ class Builder {
   void read_formats(const Place& root);
   // build_data.cpp
   void read_networks(const Place& root);
+  void check_connected(const Network& network, const Place& at);
   void read_memories(const Place& root);
   void read_memory(const std::string& name, Place at);
   void read_movers(const Place& root);

@@ -15,9 +15,19 @@ constexpr double kPeakTolerance = 0.01;
 bool was_read(const Number& number) { return !number.text.empty(); }
 bool overridden(const Number& number) { return number.source == "override"; }
 
+/// The command line has given another array to the component, or to one that contains it.
+bool resized(Fields& fields, const Chip& chip, ComponentId id) {
+  for (; id.valid() && id.index() < chip.components.size(); id = chip.components[id.index()].parent) {
+    const Place array = fields.child(fields.child(fields.child(fields.root(), "components"), chip.components[id.index()].name), "array");
+    if (array && fields.from_command_line(array)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
-// A peak speaks of the chip as designed: holes are counted in, and a what-if that changes a rate or a clock does not contradict it.
+// A peak speaks of the chip as designed: holes are counted in, and a what-if that changes a rate, a clock or an array does not contradict
+// it.
 void check_peaks(const Chip& chip, Fields& fields) {
   for (const Unit& unit : chip.units) {
     const Place at = fields.child(fields.child(fields.root(), "units"), unit.name);
@@ -31,7 +41,8 @@ void check_peaks(const Chip& chip, Fields& fields) {
         continue;
       }
       const bool known = was_read(peak) && was_read(rate->per_cycle) && was_read(unit.clock_hz) && unit.in.valid();
-      if (!known || !unit.peak_note.empty() || overridden(rate->per_cycle) || overridden(unit.clock_hz)) continue;
+      if (!known || !unit.peak_note.empty() || overridden(rate->per_cycle) || overridden(unit.clock_hz) || resized(fields, chip, unit.in))
+        continue;
       const bool contracts = std::find(unit.ops.begin(), unit.ops.end(), OpClass::contract) != unit.ops.end();
       const auto instances = static_cast<double>(instance_count(chip.components[unit.in.index()]));
       const double computed = instances * rate->per_cycle.value * unit.clock_hz.value * (contracts ? 2 : 1);

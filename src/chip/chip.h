@@ -110,9 +110,10 @@ struct Mover {
   bool operator==(const Mover&) const = default;
 };
 
-enum class Topology : std::uint8_t { mesh2d, torus2d, ring, crossbar };
+enum class Topology : std::uint8_t { mesh2d, torus2d, ring, crossbar, host };
 
-/// 5. A network over the instances of one component class. Links are directed; crossbar: one link in and one out per component.
+/// 5. A network over the instances of one component class. Links are directed; crossbar: one link in and one out per component; host: the
+/// chip's link to its host.
 struct Network {
   std::string name;
   ComponentId over;

@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 7> kConfidences{"measured", "datasheet", 
 constexpr std::array<std::string_view, 3> kUnitKinds{"matrix", "vector", "transform"};
 constexpr std::array<std::string_view, 3> kOpClasses{"contract", "map", "reduce"};
 constexpr std::array<std::string_view, 4> kMemoryKinds{"scratchpad", "cache", "dram", "registers"};
-constexpr std::array<std::string_view, 4> kTopologies{"mesh2d", "torus2d", "ring", "crossbar"};
+constexpr std::array<std::string_view, 5> kTopologies{"mesh2d", "torus2d", "ring", "crossbar", "host"};
 constexpr std::array<std::string_view, 2> kSequencerKinds{"component_queues", "grid"};
 
 template <class Enum, std::size_t N>
@@ -168,9 +168,9 @@ void describe_networks(const Chip& chip, Table& table) {
   table.section("networks");
   for (const Network& network : chip.networks) {
     const bool routed = network.topology == Topology::mesh2d || network.topology == Topology::torus2d;
-    table.head(fmt::format("{}: {} {} {}{}", network.name, name_of(network.topology), network.between_chips ? "between" : "over",
-                           network.between_chips ? "chips" : chip.components[network.over.index()].name,
-                           routed ? ", routing " + network.routing : ""));
+    std::string over = network.between_chips ? "between chips" : "over " + chip.components[network.over.index()].name;
+    if (network.topology == Topology::host) over = "link of the chip";
+    table.head(fmt::format("{}: {} {}{}", network.name, name_of(network.topology), over, routed ? ", routing " + network.routing : ""));
     table.number("link", network.link);
     table.number("hop", network.hop);
   }

@@ -267,6 +267,17 @@ std::optional<std::int64_t> Fields::integer(const Place& place) {
   return std::nullopt;
 }
 
+std::optional<std::int64_t> Fields::offset(const Place& place, std::int64_t bytes) {
+  if (place.node->kind != Node::Kind::scalar) return integer(place);
+  if (place.node->text == "end") return bytes;
+  if (!place.node->text.starts_with('-')) return integer(place);
+  Node positive = *place.node;
+  positive.text.erase(0, 1);
+  const auto distance = integer({&positive, place.pointer, place.source, place.confidence});
+  if (!distance) return std::nullopt;
+  return bytes - *distance;
+}
+
 std::optional<numerics::Format> Fields::format(const Place& place, const std::string& name) {
   if (const auto format = numerics::format_named(name)) return format;
   std::vector<std::string> names;

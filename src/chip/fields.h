@@ -55,7 +55,10 @@ class Fields {
   /// The scalars of a sequence, or the one scalar that stands for a sequence of one.
   std::vector<Place> list(const Place& record, std::string_view key, bool required = false);
   std::optional<std::string> scalar(const Place& place);
+  [[nodiscard]] bool from_command_line(const Place& place) const { return tree_.origin_of(place.pointer) == Tree::kCommandLine; }
   std::optional<std::int64_t> integer(const Place& place);  ///< decimal, 0x..., or a size
+  /// An offset in a memory of `bytes`: as `integer`, with a minus sign counted from the end, or the word `end`.
+  std::optional<std::int64_t> offset(const Place& place, std::int64_t bytes);
   std::optional<numerics::Format> format(const Place& place, const std::string& name);
 
   template <class Enum, std::size_t N>

@@ -65,6 +65,44 @@ Grid grid_of(const Chip& chip, const Network& network) {
   return grid;
 }
 
+bool is_hole(const Component& component, std::uint32_t instance) {
+  return std::binary_search(component.holes.begin(), component.holes.end(), instance);
+}
+
+constexpr std::uint32_t kUnreached = static_cast<std::uint32_t>(-1);
+
+/// For every instance, the one before it on a shortest way from `from` through working instances; ties: along the columns first, upwards.
+std::vector<std::uint32_t> flood(const Grid& grid, const Component& over, std::uint32_t from) {
+  std::vector<std::uint32_t> before(static_cast<std::size_t>(instance_count(over)), kUnreached), edge{from};
+  before[from] = from;
+  for (std::size_t next = 0; next < edge.size(); ++next) {
+    const std::uint32_t here = edge[next];
+    const auto reach = [&](std::int64_t row, std::int64_t column) {
+      const std::uint32_t there = grid.at(row, column);
+      if (before[there] != kUnreached || is_hole(over, there)) return;
+      before[there] = here;
+      edge.push_back(there);
+    };
+    for (const std::int64_t way : {1, -1}) {
+      if (grid.columns.link(grid.column(here), way) >= 0) reach(grid.row(here), grid.columns.step(grid.column(here), way));
+    }
+    for (const std::int64_t way : {1, -1}) {
+      if (grid.rows.link(grid.row(here), way) >= 0) reach(grid.rows.step(grid.row(here), way), grid.column(here));
+    }
+  }
+  return before;
+}
+
+std::vector<std::uint32_t> route_around_holes(const Grid& grid, const Component& over, std::uint32_t from, std::uint32_t to) {
+  if (is_hole(over, from) || is_hole(over, to)) return {};
+  const std::vector<std::uint32_t> before = flood(grid, over, from);
+  if (before[to] == kUnreached) return {};
+  std::vector<std::uint32_t> route{to};
+  while (route.back() != from) route.push_back(before[route.back()]);
+  std::reverse(route.begin(), route.end());
+  return route;
+}
+
 std::int64_t hops(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to) {
   if (network.topology == Topology::crossbar) return from == to ? 0 : 1;
   const Grid grid = grid_of(chip, network);
@@ -183,6 +221,12 @@ UsableRange usable_range(const Memory& memory) {
   return best;
 }
 
+const Network* host_link(const Chip& chip) {
+  const auto found =
+      std::find_if(chip.networks.begin(), chip.networks.end(), [](const Network& n) { return n.topology == Topology::host; });
+  return found == chip.networks.end() ? nullptr : &*found;
+}
+
 std::optional<MoverId> mover_between(const Chip& chip, ComponentId component, MemoryId from, MemoryId to) {
   std::optional<MoverId> best;
   double best_rate = 0;
@@ -250,15 +294,29 @@ std::vector<std::uint32_t> default_route(const Chip& chip, const Network& networ
     along_columns();
     along_rows();
   }
-  return route;
+  const Component& over = chip.components[network.over.index()];
+  if (std::none_of(route.begin(), route.end(), [&](std::uint32_t i) { return is_hole(over, i); })) return route;
+  std::vector<std::uint32_t> around = route_around_holes(grid, over, from, to);
+  return around.empty() ? route : around;
+}
+
+bool all_connected(const Chip& chip, const Network& network) {
+  const Component& over = chip.components[network.over.index()];
+  if (network.topology == Topology::crossbar || network.between_chips || over.holes.empty()) return true;
+  const std::vector<std::uint32_t> working = working_instances(over);
+  const std::vector<std::uint32_t> before = flood(grid_of(chip, network), over, working.front());
+  return std::all_of(working.begin(), working.end(), [&](std::uint32_t i) { return before[i] != kUnreached; });
 }
 
 std::uint32_t nearest_port(const Chip& chip, const Memory& memory, std::uint32_t instance) {
   if (memory.ports.empty()) return instance;
   SY_CHECK(memory.network.has_value(), "ports without a network in " + memory.name);
   const Network& network = chip.networks[memory.network->index()];
-  std::uint32_t best = memory.ports[0];
+  const Component& over = chip.components[network.over.index()];
+  const auto working = std::find_if(memory.ports.begin(), memory.ports.end(), [&](std::uint32_t port) { return !is_hole(over, port); });
+  std::uint32_t best = working == memory.ports.end() ? memory.ports[0] : *working;
   for (const std::uint32_t port : memory.ports) {
+    if (is_hole(over, port)) continue;
     const std::int64_t difference = hops(chip, network, port, instance) - hops(chip, network, best, instance);
     if (difference < 0 || (difference == 0 && port < best)) best = port;
   }

@@ -39,6 +39,8 @@ struct UsableRange {
   std::int64_t begin = 0, end = 0;
 };
 UsableRange usable_range(const Memory& memory);
+/// The chip's link to its host, where the file describes one.
+const Network* host_link(const Chip& chip);
 /// The fastest mover of the component class from one memory to another.
 std::optional<MoverId> mover_between(const Chip& chip, ComponentId component, MemoryId from, MemoryId to);
 
@@ -49,9 +51,12 @@ std::int64_t link_count(const Chip& chip, const Network& network);
 /// Number of the link from one instance to a neighbour; empty when they are not neighbours. Crossbar: link out of `from` when to==from is
 /// false is 2*from, the link into `to` is 2*to+1, and a route has both.
 std::optional<std::uint32_t> link_between(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);
-/// The network's own route between two instances, both ends included; mesh: dimension order as `routing` says.
+/// Every working instance can be reached from every other through working ones.
+bool all_connected(const Chip& chip, const Network& network);
+/// The network's own route between two instances, both ends included; mesh: dimension order as `routing` says, and where a hole is in the
+/// way a shortest route around it.
 std::vector<std::uint32_t> default_route(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);
-/// The port of a memory nearest to an instance (hops, then number). For a memory without ports: the instance itself.
+/// The working port of a memory nearest to an instance (hops, then number). For a memory without ports: the instance itself.
 std::uint32_t nearest_port(const Chip& chip, const Memory& memory, std::uint32_t instance);
 
 }  // namespace switchyard::chip

@@ -74,6 +74,35 @@ TEST(Routes, FollowTheTopology) {
   }
 }
 
+TEST(Routes, LeadAroundHoles) {
+  Chip chip = array_chip({3, 4}, Topology::mesh2d);
+  chip.components[1].holes = {1, 6};
+  const Network& network = chip.networks[0];
+  EXPECT_EQ(default_route(chip, network, 8, 11), (std::vector<std::uint32_t>{8, 9, 10, 11}));  // no hole in the way
+  EXPECT_EQ(default_route(chip, network, 0, 5), (std::vector<std::uint32_t>{0, 4, 5}));
+  EXPECT_EQ(default_route(chip, network, 5, 7), (std::vector<std::uint32_t>{5, 9, 10, 11, 7}));
+  EXPECT_TRUE(all_connected(chip, network));
+  for (const std::uint32_t from : working_instances(chip.components[1])) {
+    for (const std::uint32_t to : working_instances(chip.components[1])) {
+      const std::vector<std::uint32_t> route = default_route(chip, network, from, to);
+      EXPECT_EQ(route.front(), from);
+      EXPECT_EQ(route.back(), to);
+      for (std::size_t i = 0; i < route.size(); ++i) {
+        EXPECT_TRUE(route[i] != 1 && route[i] != 6) << from << " -> " << to;
+        if (i > 0) {
+          EXPECT_TRUE(link_between(chip, network, route[i - 1], route[i]).has_value());
+        }
+      }
+    }
+  }
+  chip.components[1].holes = {1, 4};
+  EXPECT_FALSE(all_connected(chip, network)) << "0 is alone";
+  Memory memory;
+  memory.network = NetworkId(0);
+  memory.ports = {4, 8};
+  EXPECT_EQ(nearest_port(chip, memory, 5), 8U) << "4 is a hole";
+}
+
 TEST(Links, AreAllNumberedOnceAndInBothDirections) {
   struct Case {
     std::vector<std::int64_t> shape;

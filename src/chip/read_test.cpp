@@ -288,6 +288,33 @@ TEST(Describe, TellsAndCountsWhatIsAssumed) {
   EXPECT_NE(text.find("usable 0x100 .. 0xf000"), std::string::npos) << text;
 }
 
+TEST(ReadChip, CountsReservedRangesFromTheEnd) {
+  std::string text(kSmall);
+  const std::string absolute = "[60 KiB, 64 KiB]";
+  text.replace(text.find(absolute), absolute.size(), "[-4 KiB, end]");
+  Folder folder;
+  folder.write("small.yaml", text);
+  for (const auto& [bytes, end] : {std::pair{"64 KiB", 60}, std::pair{"16 KiB", 12}, std::pair{"1 MiB", 1020}}) {
+    const Chip chip = folder.load("small", {{"/memories/pad/bytes", bytes}});
+    EXPECT_EQ(usable_range(chip.memories[0]).begin, 256);
+    EXPECT_EQ(usable_range(chip.memories[0]).end, end * 1024) << bytes;
+  }
+  EXPECT_FALSE(load_chip("small", {folder.path()}, {{"/memories/pad/bytes", "2 KiB"}}).ok());
+}
+
+TEST(ReadChip, KnowsTheLinkToTheHost) {
+  std::string text(kSmall);
+  const Chip without = parsed(text);
+  EXPECT_EQ(host_link(without), nullptr);
+  EXPECT_EQ(without.context.load_from, MemoryId(1));  // the dram, unless the file says otherwise
+  text.insert(text.find("sequencer:"), "  pcie: {over: chip, topology: host, link: 3 GB/s, hop: 1 us}\n");
+  const Chip with = parsed(text);
+  ASSERT_NE(host_link(with), nullptr);
+  EXPECT_EQ(host_link(with)->link.value, 3e9);
+  EXPECT_TRUE(host_link(with)->between_chips);
+  EXPECT_NE(describe(with).find("pcie: host link of the chip"), std::string::npos) << describe(with);
+}
+
 TEST(Pointers, AreEscaped) {
   EXPECT_EQ(pointer_to("/cost", "J/B~"), "/cost/J~1B~0");
   EXPECT_EQ(pointer_names("/cost/J~1B~0"), (std::vector<std::string>{"cost", "J/B~"}));

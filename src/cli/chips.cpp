@@ -49,10 +49,10 @@ int show(const Options& options) {
   std::string text;
   std::vector<report::ChipRow> rows;
   for (std::size_t i = 1; i < options.arguments.size(); ++i) {
-    const Result<chip::Chip> chip = chip::load_chip(options.arguments[i], options.chip_paths);
+    const Result<std::shared_ptr<const chip::Chip>> chip = load_chip(options, options.arguments[i]);
     if (!chip) return report_failure(chip.failure());
-    rows.push_back(row_of(chip.value()));
-    text += chip::describe(chip.value());
+    rows.push_back(row_of(*chip.value()));
+    text += chip::describe(*chip.value());
   }
   return deliver(options, options.format == OutputFormat::json ? report::print_chips_json(rows) : text);
 }

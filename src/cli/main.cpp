@@ -35,7 +35,8 @@ int our_bug(const std::vector<std::string>& argv, const char* what) {
 
 int main(int argc, char** argv) {
   signal(SIGINT, interrupted);
-  signal(SIGPIPE, SIG_IGN);  // a reader that leaves early is a write error, not a silent end
+  signal(SIGTERM, interrupted);  // a time limit, or the end of a job
+  signal(SIGPIPE, SIG_IGN);      // a reader that leaves early is a write error, not a silent end
   const std::vector<std::string> words(argv, argv + argc);
   try {
     return cli::run_command_line(words);

@@ -345,6 +345,9 @@ Status check_complete(const Options& options) {
   if (options.verb == Verb::compile && options.output.empty()) {
     return usage("cli/missing-argument", "compile needs -o: constants are written beside the program", how);
   }
+  if (options.verb == Verb::compile && options.output.ends_with(".safetensors")) {
+    return usage("cli/bad-value", "the program cannot take the name of its constants, FILE.safetensors", "name it FILE.syp");
+  }
   return Done{};
 }
 
@@ -387,6 +390,13 @@ Result<Options> parse_command_line(const std::vector<std::string>& argv) {
   } catch (const CLI::ParseError& error) {
     std::string what = error.what();
     return usage("cli/bad-value", what.substr(0, what.find('\n')), fmt::format("`switchyard {} --help` lists its options", found->name));
+  }
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& given = option->results();
+    if (option->get_expected_max() > 0 && std::find(given.begin(), given.end(), "") != given.end()) {
+      return usage("cli/bad-value", fmt::format("--{} was given an empty value", option->get_lnames().front()),
+                   "an empty shell variable, perhaps");
+    }
   }
   bool arguments_only = false;
   for (const std::string& extra : app.remaining()) {

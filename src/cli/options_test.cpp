@@ -96,6 +96,14 @@ TEST(Options, KnowsVersionAndHelp) {
   EXPECT_TRUE(parsed("compile -h").help);
 }
 
+TEST(Options, RefusesEmptyValues) {
+  for (const char* option : {"--inputs", "--expect", "--seed", "-o", "--chip-path", "--override", "--set"}) {
+    const auto options = parse_command_line({"switchyard", "run", "gemm", "--chip", "c", option, ""});
+    ASSERT_FALSE(options.ok()) << option;
+    EXPECT_NE(format_failure(options.failure()).find("was given an empty value [cli/bad-value]"), std::string::npos) << option;
+  }
+}
+
 TEST(Options, RefusesWithACodeAndAHint) {
   struct Case {
     const char* line;
@@ -113,6 +121,7 @@ TEST(Options, RefusesWithACodeAndAHint) {
       {"run --chip c", "run needs a model [cli/missing-argument]\n  hint: usage: switchyard run MODEL --chip CHIP"},
       {"compare gemm", "compare needs --chips [cli/missing-argument]"},
       {"compile gemm --chip c", "compile needs -o"},
+      {"compile gemm --chip c -o g.safetensors", "cannot take the name of its constants"},
       {"simulate", "simulate needs a program file [cli/missing-argument]"},
       {"chips", "chips needs to be told what to do [cli/missing-argument]"},
       {"run gemm more --chip c", "'more' is one argument too many for run [cli/too-many-arguments]"},

@@ -13,7 +13,11 @@ Result<report::RunReport> simulate(Workplace& work) {
   work.progress.begin("read " + work.options.arguments.front());
   SY_TRY(const program::Program program, program::read_program(work.options.arguments.front()));
   // A program from a file is anybody's: nothing runs before it is proven well formed.
-  SY_TRY([[maybe_unused]] const Done verified, program::verify(program));
+  if (const Status verified = program::verify(program); !verified) {
+    Failure failure = verified.failure();
+    for (Diagnostic& d : failure.diagnostics) d.location.file = work.options.arguments.front();
+    return failure;
+  }
   times.import = work.progress.end();
   return run_program(work, program, nullptr, times);
 }

@@ -106,7 +106,7 @@ Picoseconds model_peak_bound(const chip::Chip& chip, const graph::Graph& g) {
     for (const auto& unit : chip.units)
       for (const auto& [f, number] : unit.peaks)
         if (f == format) peak = std::max(peak, number.value);
-    if (peak <= 0) peak = 2 * chip::best_contract_rate(chip, format);
+    peak = std::max(peak, 2 * chip::best_contract_rate(chip, format));  // stated figures are rounded
     if (peak > 0) compute += 2 * macs / peak;
   }
   const chip::Memory& off = chip.memories[chip::off_chip_memory(chip).index()];

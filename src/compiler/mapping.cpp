@@ -140,6 +140,7 @@ class Evaluator {
     m.resident.assign(n, false);
     m.depth.assign(n, 1);
     m.shared.assign(n, false);
+    m.storage = 0;
     m.instances = 1;
     sharers_.assign(n, 1);
     for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
@@ -193,11 +194,7 @@ class Evaluator {
       storage += aligned(token_bytes_[i] * m.depth[i]);
     }
     std::int64_t accumulators = 0;
-    for (const KernelLocal& l : kernel_.locals) {
-      std::int64_t count = 4;
-      for (int d : l.dims) count *= m.tile[static_cast<std::size_t>(d)];
-      accumulators += aligned(count);
-    }
+    for (const KernelLocal& l : kernel_.locals) accumulators += aligned(local_bytes(l, m));
     if (m.epilogue_unit.valid()) storage += aligned(accumulators) * m.accumulator_depth;
     if (accumulators_apart_) {
       if (accumulators > accumulator_capacity_) return false;
@@ -254,26 +251,30 @@ class Evaluator {
   }
 
   /// The terms of the demand, for a kernel that fits in no mapping.
-  Infeasible explain(const Mapping& m) const {
+  Infeasible explain(Mapping m) const {
+    evaluate(m);  // fills depths and the bytes of tokens
     Infeasible out;
     const chip::Chip& chip = *machine_.chip;
-    out.resource =
-        fmt::format("{} of one {}", chip.memories[machine_.scratchpad.index()].name, chip.components[machine_.component.index()].name);
     out.unit = "bytes";
-    out.capacity = static_cast<double>(capacity_);
-    for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-      std::int64_t count = bytes_[i];
-      for (std::int64_t e : token_shape(kernel_.operands[i], m.tile)) count *= e;
-      out.terms.push_back({fmt::format("smallest tile of {}", g_.tensor(kernel_.operands[i].tensor).name), static_cast<double>(count)});
-      out.demand += static_cast<double>(count);
+    const auto use = [&](std::string what, std::int64_t bytes) {
+      out.terms.push_back({std::move(what), static_cast<double>(bytes)});
+      out.demand += static_cast<double>(bytes);
+    };
+    std::int64_t accumulators = 0;
+    for (const KernelLocal& l : kernel_.locals) accumulators += aligned(local_bytes(l, m));
+    const bool registers = accumulators_apart_ && accumulators > accumulator_capacity_;
+    if (!registers) {
+      for (std::size_t i = 0; i < kernel_.operands.size(); ++i)
+        use(fmt::format("{} tile{} of {}", m.depth[i], m.depth[i] == 1 ? "" : "s", g_.tensor(kernel_.operands[i].tensor).name),
+            aligned(token_bytes_[i] * m.depth[i]));
+      if (m.epilogue_unit.valid()) use("accumulators on their way to the epilogue", aligned(accumulators) * m.accumulator_depth);
     }
-    for (const KernelLocal& l : kernel_.locals) {
-      std::int64_t count = 4;
-      for (int d : l.dims) count *= m.tile[static_cast<std::size_t>(d)];
-      out.terms.push_back({"accumulator " + l.name, static_cast<double>(count)});
-      out.demand += static_cast<double>(count);
-    }
-    out.levers = {"a larger scratchpad", "a narrower --precision", "a smaller model dimension"};
+    if (registers || !accumulators_apart_)
+      for (const KernelLocal& l : kernel_.locals) use("accumulator " + l.name, aligned(local_bytes(l, m)));
+    const chip::Memory& memory = chip.memories[(registers ? machine_.accumulators : machine_.scratchpad).index()];
+    out.resource = fmt::format("{} of one {}", memory.name, chip.components[machine_.component.index()].name);
+    out.capacity = static_cast<double>(registers ? accumulator_capacity_ : capacity_);
+    out.levers = {fmt::format("a larger {}", memory.name), "a narrower --precision", "a smaller model dimension"};
     return out;
   }
 
@@ -294,6 +295,11 @@ class Evaluator {
     }
   }
 
+  static std::int64_t local_bytes(const KernelLocal& l, const Mapping& m) {
+    std::int64_t bytes = 4;
+    for (int d : l.dims) bytes *= m.tile[static_cast<std::size_t>(d)];
+    return bytes;
+  }
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return ceil_div(bytes, alignment_) * alignment_; }
 
   double rate_of(const chip::Unit& unit, OpClass op) const {
@@ -478,12 +484,8 @@ class Search {
   }
   [[nodiscard]] const Mapping& best() const { return best_; }
   [[nodiscard]] std::int64_t tried() const { return tried_; }
-  [[nodiscard]] Mapping smallest() const {
-    Mapping m = current_;
-    for (int d : parallel_) m.tile[static_cast<std::size_t>(d)] = 1;
-    if (!reductions_.empty()) m.tile[static_cast<std::size_t>(reductions_[0])] = 1;
-    return m;
-  }
+  /// Where nothing fits: what came nearest.
+  [[nodiscard]] const Mapping& nearest() const { return nearest_; }
 
  private:
   void blocks(std::size_t i, std::size_t majors) {
@@ -569,6 +571,7 @@ class Search {
 
   bool offer() {
     ++tried_;
+    if (nearest_.tile.empty()) nearest_ = current_;
     std::vector<int> loops;
     for (int d : parallel_)
       if (current_.trips[static_cast<std::size_t>(d)] > 1) loops.push_back(d);
@@ -584,7 +587,10 @@ class Search {
       std::int64_t firings = 1;
       for (int d : current_.order) firings *= current_.trips[static_cast<std::size_t>(d)];
       if (firings > 65536) continue;
-      if (!evaluator_.evaluate(current_)) continue;
+      if (!evaluator_.evaluate(current_)) {
+        if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
+        continue;
+      }
       fits = true;
       if (!found_ || current_.seconds < best_.seconds * (1 - 1e-9)) best_ = current_;
       found_ = true;
@@ -598,7 +604,7 @@ class Search {
   int effort_;
   std::vector<bool> divide_;
   std::vector<int> parallel_, reductions_;
-  Mapping current_, best_;
+  Mapping current_, best_, nearest_;
   bool found_ = false;
   std::int64_t tried_ = 0;
 };
@@ -734,7 +740,7 @@ Result<Mapping> choose_mapping(const Machine& machine, const graph::Graph& g, co
     const Evaluator evaluator(machine, g, kernel, layouts, units[u], epilogue);
     Search search(machine, kernel, evaluator, effort);
     if (!search.run()) {
-      if (!found) infeasible = evaluator.explain(search.smallest());
+      if (!found) infeasible = evaluator.explain(search.nearest());
       continue;
     }
     Mapping m = search.best();
@@ -743,8 +749,12 @@ Result<Mapping> choose_mapping(const Machine& machine, const graph::Graph& g, co
     found = true;
   }
   if (!found) {
+    // Too many firings, or writes that leave holes: nothing a larger memory would mend.
+    if (infeasible.demand <= infeasible.capacity)
+      return fail(FailureKind::unsupported, "compile/does-not-fit",
+                  fmt::format("no way to cut '{}' for {} was found", kernel.name, chip.name), "a smaller model dimension");
     Failure failure =
-        fail(FailureKind::unsupported, "compile/does-not-fit", fmt::format("no tile of '{}' fits the scratchpad", kernel.name));
+        fail(FailureKind::unsupported, "compile/does-not-fit", fmt::format("no tile of '{}' fits {}", kernel.name, infeasible.resource));
     failure.infeasible.push_back(std::move(infeasible));
     return failure;
   }

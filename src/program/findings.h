@@ -46,11 +46,6 @@ inline std::string at(const Context& context, const Channel& channel) { return c
 
 /// The port of a mover that carries its data, not synchronisation; null when that end is a box.
 const Port* data_port(const Actor& mover, bool input);
-inline bool carries_data(const Token& token) {
-  for (const std::int64_t extent : token.shape)
-    if (extent == 0) return false;
-  return true;
-}
 
 // The laws, in the order in which they may rely on each other. Structure alone must hold for the others to be asked.
 void verify_structure(const Program& program, Findings& findings);
@@ -60,5 +55,6 @@ void verify_memory(const Program& program, Findings& findings);
 void verify_routes(const Program& program, Findings& findings);
 void verify_coverage(const Program& program, Findings& findings);
 void verify_liveness(const Program& program, Findings& findings);
+void verify_order(const Program& program, Findings& findings);
 
 }  // namespace switchyard::program

@@ -7,9 +7,9 @@
 
 namespace switchyard::program {
 
-Play::Play(const Context& context) : context_(context), layout_(lay_out(context)) { choose(); }
+Play::Play(const Context& context, bool all) : context_(context), layout_(lay_out(context)) { choose(all); }
 
-void Play::choose() {
+void Play::choose(bool all) {
   // Actor instances joined by rings make one network; networks that look alike behave alike.
   std::vector<std::uint32_t> parent(layout_.actors.size());
   std::iota(parent.begin(), parent.end(), 0u);
@@ -30,7 +30,7 @@ void Play::choose() {
   for (const auto& [first, members] : networks) {
     // A network with one instance of each of its actors is described by them and by the channels that exist in it.
     std::vector<std::uint32_t> key;
-    bool single = true;
+    bool single = !all;
     for (std::size_t m = 0; m < members.size(); ++m) {
       const ActorInstance& instance = layout_.actors[members[m]];
       single = single && (m == 0 || layout_.actors[members[m - 1]].actor != instance.actor);
@@ -173,6 +173,7 @@ void Play::advance(std::size_t n) {
   const Instance& instance = played_[n];
   const auto& loops = context_.actors[layout_.actors[instance.actor].actor.index()].loops;
   Walk& walk = walks_[n];
+  ++walk.fired;
   for (std::size_t i = instance.loops; i-- > 0;) {
     const std::uint64_t bit = std::uint64_t{1} << i;
     std::int64_t& at = index_[instance.index + i];
@@ -188,7 +189,7 @@ void Play::advance(std::size_t n) {
   walk.done = true;
 }
 
-std::vector<Wait> Play::run(const std::vector<std::int64_t>& depths) {
+void Play::start(const std::vector<std::int64_t>& depths) {
   depths_ = depths;
   rings_.assign(layout_.rings.size(), {});
   for (std::size_t r = 0; r < rings_.size(); ++r)
@@ -207,12 +208,36 @@ std::vector<Wait> Play::run(const std::vector<std::int64_t>& depths) {
     }
   }
   for (std::size_t n = played_.size(); n-- > 0;) wake(played_[n].actor);
+}
+
+void Play::drain(std::uint32_t held) {
+  const std::uint32_t waits = held == kNoIndex ? kNoIndex : place_[held];
   while (!queue_.empty()) {
     const std::uint32_t n = queue_.back();
     queue_.pop_back();
-    while (!walks_[n].done && !blocked(n)) fire(n);
+    while (n != waits && !walks_[n].done && !blocked(n)) fire(n);
     queued_[n] = false;
   }
+}
+
+bool Play::step(std::uint32_t actor) {
+  const std::uint32_t n = place_[actor];
+  if (n == kNoIndex || walks_[n].done || blocked(n)) return false;
+  fire(n);
+  return true;
+}
+
+std::int64_t Play::inner_firings(std::uint32_t actor) const {
+  std::int64_t count = 1;
+  if (place_[actor] == kNoIndex) return count;
+  const auto& loops = context_.actors[layout_.actors[actor].actor.index()].loops;
+  for (std::size_t i = played_[place_[actor]].loops; i < loops.size(); ++i) count *= loops[i].trip;
+  return count;
+}
+
+std::vector<Wait> Play::run(const std::vector<std::int64_t>& depths) {
+  start(depths);
+  drain();
   std::vector<Wait> waits;
   for (std::size_t n = 0; n < played_.size(); ++n)
     if (!walks_[n].done) waits.push_back(*blocked(n));

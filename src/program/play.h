@@ -18,12 +18,23 @@ struct Wait {
 
 class Play {
  public:
-  explicit Play(const Context& context);
+  /// `all`: also instances that behave like others.
+  explicit Play(const Context& context, bool all = false);
   /// Firings that will be played: instances that behave alike are played once, loops that move no token are skipped.
   [[nodiscard]] std::int64_t firings() const { return firings_; }
   [[nodiscard]] const Layout& layout() const { return layout_; }
   /// Empty: every firing came. `depths` by channel.
   std::vector<Wait> run(const std::vector<std::int64_t>& depths);
+
+  // Step by step, to see what can come without what. An actor instance is meant by its number in the layout.
+  void start(const std::vector<std::int64_t>& depths);
+  /// Plays all that can be played while one instance is held.
+  void drain(std::uint32_t held = kNoIndex);
+  /// One firing of an instance; false when it is through or cannot fire.
+  bool step(std::uint32_t actor);
+  /// Firings that came so far. Loops inside those that move tokens are one firing: `inner_firings` of the nest.
+  [[nodiscard]] std::int64_t fired(std::uint32_t actor) const { return place_[actor] == kNoIndex ? 0 : walks_[place_[actor]].fired; }
+  [[nodiscard]] std::int64_t inner_firings(std::uint32_t actor) const;
 
  private:
   struct Instance {
@@ -40,10 +51,11 @@ class Play {
   };
   struct Walk {
     std::uint64_t z = 0, l = 0;
+    std::int64_t fired = 0;
     bool done = false;
   };
 
-  void choose();
+  void choose(bool all);
   std::span<const std::int64_t> index(const Instance& instance) const;
   std::optional<Wait> blocked(std::size_t n) const;
   void fire(std::size_t n);

@@ -86,6 +86,12 @@ struct Token {
   [[nodiscard]] std::int64_t bytes() const;                 ///< padded: what a slot occupies
   [[nodiscard]] std::vector<std::int64_t> strides() const;  ///< elements, per logical dimension
 };
+/// False: no element, the token of a mover's port that only synchronises.
+inline bool carries_data(const Token& token) {
+  for (const std::int64_t extent : token.shape)
+    if (extent == 0) return false;
+  return true;
+}
 
 /// A port that peeks `peek` successive tokens and pops `pop` per step of `loop`. Over one sweep of the loop (trip n) the sequence has
 /// pop*(n-1)+peek positions; the first `pad_before` and last `pad_after` are not tokens but the pad value where `pad_always`, or where
@@ -142,6 +148,11 @@ struct Statement {
   numerics::Combiner combiner = numerics::Combiner::none;
   numerics::Access write;
   [[nodiscard]] bool is_contraction() const { return combiner == numerics::Combiner::add && expression.is_product_of_inputs(); }
+  /// The reads that a contraction multiplies, in the order of the product.
+  [[nodiscard]] std::array<const numerics::Access*, 2> factors() const {
+    const auto read = [this](int node) { return &reads[static_cast<std::size_t>(expression.nodes[static_cast<std::size_t>(node)].a)]; };
+    return {read(expression.nodes[2].a), read(expression.nodes[2].b)};
+  }
 };
 
 /// A box of a buffer: dimension d starts at start[d] (variables: coordinates, loops) and has the token's extent. Elements outside

@@ -43,6 +43,7 @@ Status verify(const Program& program) {
     for (const auto law : {verify_channels, verify_work, verify_memory, verify_routes, verify_coverage}) law(program, findings);
     // Tokens are played only when their counts agree: else every play ends in a wait.
     if (findings.none()) verify_liveness(program, findings);
+    if (findings.none()) verify_order(program, findings);
   }
   if (findings.none()) return Done{};
   return Failure{FailureKind::malformed, std::move(findings.diagnostics()), {}};

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "chip/query.h"
 #include "program/boxes.h"
@@ -53,6 +54,7 @@ class WorkLaw {
       const Statement& statement = actor_.statements[s];
       inside(statement);
       firings(statement);
+      earlier(s);
       unit(statement);
     }
     for (std::size_t p = 0; p < actor_.ports.size(); ++p)
@@ -100,6 +102,47 @@ class WorkLaw {
           "guard the statement with the last index of each kept loop");
   }
 
+  /// What a statement reads of an output port, earlier statements of the same firing wrote.
+  void earlier(std::size_t number) {
+    const Statement& statement = actor_.statements[number];
+    for (const numerics::Access& read : statement.reads) {
+      const Port* port = slot_port(actor_, read.slot);
+      if (port == nullptr || port->input) continue;
+      Box here = guard_box(actor_, statement.guard);
+      if (is_empty(here)) continue;
+      bool nothing = false;
+      for (std::size_t d = 0; d < read.index.size(); ++d) {
+        const auto range = safe_range(read.index[d], tiles_);
+        const std::int64_t begin = std::max<std::int64_t>(0, range ? range->least : 0);
+        const std::int64_t end = std::min(port->token.shape[d], range ? range->greatest + 1 : port->token.shape[d]);
+        nothing = nothing || begin >= end;
+        here.push_back({begin, end});
+      }
+      if (nothing) continue;  // the fill value only
+      std::vector<Box> before;
+      for (std::size_t s = 0; s < number; ++s)
+        if (actor_.statements[s].write.slot == read.slot) before.push_back(written_box(actor_.statements[s]));
+      bool exact = true;
+      if (uncovered_point({here}, before, exact) || !exact)
+        add("program/token-not-written",
+            fmt::format("the statement reads of '{}' what no earlier statement of the firing wrote", port->name));
+    }
+  }
+
+  /// Firings, then elements that a statement certainly writes.
+  Box written_box(const Statement& statement) const {
+    Box box = guard_box(actor_, statement.guard);
+    std::set<int> used;  // indices that move together reach a diagonal, not a box
+    for (const Affine& f : statement.write.index) {
+      const auto range = safe_range(f, tiles_);
+      bool box_like = range && dense(f, tiles_);
+      for (const auto& term : f.terms)
+        box_like = box_like && (tiles_[static_cast<std::size_t>(term.variable)] == 1 || used.insert(term.variable).second);
+      box.push_back(box_like ? Interval{range->least, range->greatest + 1} : Interval{0, 0});
+    }
+    return box;
+  }
+
   Box emission(const Port& port) const {
     Box box = guard_box(actor_, port.guard);
     for (std::size_t i = 0; i < box.size(); ++i)
@@ -113,13 +156,7 @@ class WorkLaw {
     pointer_ = at(context_, actor_, port);
     std::vector<Box> boxes;  // of firings, then elements
     for (const Statement& statement : actor_.statements) {
-      if (statement.write.slot != slot) continue;
-      Box box = guard_box(actor_, statement.guard);
-      for (const Affine& f : statement.write.index) {
-        const auto range = safe_range(f, tiles_);
-        box.push_back(range && dense(f, tiles_) ? Interval{range->least, range->greatest + 1} : Interval{0, 0});
-      }
-      boxes.push_back(std::move(box));
+      if (statement.write.slot == slot) boxes.push_back(written_box(statement));
     }
     Box all = emission(port);
     if (is_empty(all)) return;
@@ -141,7 +178,8 @@ class WorkLaw {
       if (!known(format_of(*access)))
         return add("program/unit-format", fmt::format("'{}' works with no {}", unit_.name, numerics::format_name(format_of(*access))));
     if (statement.is_contraction()) {
-      const numerics::Format a = format_of(statement.reads[0]), b = format_of(statement.reads[1]);
+      const auto [first, second] = statement.factors();
+      const numerics::Format a = format_of(*first), b = format_of(*second);
       if (a != b || chip::find_rate(unit_, chip::OpClass::contract, a) == nullptr)
         add("program/unit-class",
             fmt::format("'{}' cannot contract {} with {}", unit_.name, numerics::format_name(a), numerics::format_name(b)));

@@ -14,6 +14,13 @@ bool same_value(double a, double b) { return a == b || (std::isnan(a) && std::is
 
 }  // namespace
 
+double share_of_allowed(double got, double expected, double allowed) {
+  const double error = std::abs(got - expected);
+  if (!(std::isfinite(error) && std::isfinite(allowed))) return std::numeric_limits<double>::infinity();
+  if (error == 0) return 0;
+  return allowed > 0 ? error / allowed : std::numeric_limits<double>::infinity();
+}
+
 std::vector<std::int64_t> unflatten(std::int64_t flat, const numerics::Shape& shape) {
   std::vector<std::int64_t> index(shape.size(), 0);
   for (std::size_t d = shape.size(); d-- > 0;) {
@@ -108,6 +115,7 @@ CheckReport compare_outputs(const std::vector<numerics::Tensor>& outputs, const 
       errors.add(got, want);
       if (same_value(got, want)) continue;
       const double allowed = tolerance.atol + tolerance.rtol * std::abs(want);
+      report.worst_share = std::max(report.worst_share, share_of_allowed(got, want, allowed));
       // Infinity would allow anything, and NaN compares false.
       if (!std::isfinite(want) || !(std::abs(got - want) <= allowed)) diverges(i, got, want, allowed);
     }

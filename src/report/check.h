@@ -44,6 +44,9 @@ class ErrorSummary {
   double max_abs_ = 0, max_rel_ = 0, dot_ = 0, got_squared_ = 0, expected_squared_ = 0;
 };
 
+/// |got - expected| / allowed, infinite where that is no number: of two values that are not the same.
+double share_of_allowed(double got, double expected, double allowed);
+
 /// Row-major position -> index.
 std::vector<std::int64_t> unflatten(std::int64_t flat, const numerics::Shape& shape);
 
@@ -63,6 +66,7 @@ struct CheckReport {
   std::int64_t outputs = 0;      ///< tensors compared
   std::int64_t points = 0;       ///< values compared
   double max_abs_error = 0, max_rel_error = 0, cosine = 1;
+  double worst_share = 0;  ///< greatest error over what is allowed where it is; above 1 where the check fails
   bool passed = true;
   std::vector<Tolerance> tolerances;  ///< expect: one per output
   std::string rule;                   ///< the tolerance in words

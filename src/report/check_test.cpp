@@ -64,6 +64,14 @@ TEST(Check, NamesTheFirstDivergence) {
   EXPECT_EQ(report.max_rel_error, 3.5);
 }
 
+TEST(Check, SaysHowNearTheLimitTheWorstPointCame) {
+  EXPECT_DOUBLE_EQ(compare({1, 2.125}, {1, 2}, {0.0625, 0.0625}).worst_share, 0.125 / 0.1875);
+  EXPECT_EQ(compare({1, 2}, {1, 2}, {0, 0}).worst_share, 0);
+  EXPECT_EQ(compare({1, 2.5}, {1, 2}, {0, 0}).worst_share, kInf);
+  EXPECT_EQ(compare({kNan, 1}, {kNan, 1}, {0, 0}).worst_share, 0);
+  EXPECT_EQ(compare({kNan}, {1}, {1, 1}).worst_share, kInf);
+}
+
 TEST(Check, SummarisesErrors) {
   ErrorSummary none;
   EXPECT_EQ(none.cosine(), 1);

@@ -144,7 +144,7 @@ Json run_json(const RunReport& r) {
   }
   j["check"] = check_json(r.check);
   j["launch_us"] = time_us(r.launch);
-  j["load_us"] = time_us(r.load);
+  j["load_us"] = r.load ? time_us(*r.load) : Json(nullptr);
   j["timings_s"] = {{"import", seconds(r.timings.import)},
                     {"compile", seconds(r.timings.compile)},
                     {"execute", seconds(r.timings.execute)},

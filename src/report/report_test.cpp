@@ -228,17 +228,54 @@ TEST(ReportTable, NamesTheDivergingOperator) {
             "first diverging operator: Conv_7 (context context7), t7[0, 3, 1] is 1.5, expected 1.25, allowed error 0.01");
 }
 
+/// Runs of spaces as one.
+std::string squeezed(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c != ' ' || out.empty() || out.back() != ' ') out += c;
+  }
+  return out;
+}
+
 TEST(ReportTable, ComparesSideBySide) {
   RunReport failed;
   failed.chip.name = "p100";
   failed.error = Diagnostic{"compile/unsupported-format", "p100 does not compute in bf16", {}, {}, {}, {}};
   RunReport long_name = sample_run();
   long_name.chip.name = "a-chip-with-a-rather-long-name";
-  const std::string text = print_comparison({sample_run(), failed, long_name}, {});
-  EXPECT_LE(widest(text), 100) << text;
-  for (const char* wanted : {"tx81", "p100", "does not compute in bf16 [compile/unsupported-format]", "where the time goes", "ok"}) {
+  RunReport faster = sample_run();
+  faster.chip.name = "h100-sxm";
+  faster.latency = Picoseconds(250'000'000);
+  faster.launch = Picoseconds(50'000'000);
+  const std::string text = squeezed(print_comparison({sample_run(), failed, faster}, {}));
+  for (const char* wanted : {
+           " tx81 h100-sxm\n",  // a column each
+           " times as fast 1.00 4.00\n",
+           "where the time goes\n",
+           " compute 600.000 us 60.0 % 600.000 us 240.0 %\n",
+           "launch, in it",
+           "p100: p100 does not compute in bf16 [compile/unsupported-format]",
+           " check ok ok\n",
+       }) {
     EXPECT_NE(text.find(wanted), std::string::npos) << wanted << "\n" << text;
   }
+  for (std::size_t chips = 1; chips < 7; ++chips) {
+    const std::string many = print_comparison(std::vector<RunReport>(chips, long_name), {});
+    EXPECT_LE(widest(many), 100) << many;
+  }
+  // An operator that another chip fused with others stands in one row; one that it does not have is a dash.
+  RunReport fused = sample_run();
+  fused.chip.name = "fused";
+  fused.contexts.resize(1);
+  fused.contexts[0].ops = {"Other", "Conv_1"};
+  RunReport plain = sample_run();
+  plain.contexts.resize(2);
+  plain.contexts[0].ops = {"Conv_1"};
+  plain.contexts[1].ops = {"Conv_2"};
+  const std::string rows = print_comparison({plain, fused}, {});
+  EXPECT_NE(rows.find("Conv_2 "), std::string::npos);
+  EXPECT_NE(rows.find(" -\n"), std::string::npos) << rows;
+  EXPECT_EQ(rows.find("Other"), std::string::npos) << rows;
 }
 
 /// A program of `n` contexts; buffer b is loaded in contexts uses[b].

@@ -1,11 +1,11 @@
 #include "report/run.h"
 
-#include <algorithm>
-#include <set>
-#include <string_view>
+#include <fmt/format.h>
 
-#include "chip/describe.h"
+#include <algorithm>
+
 #include "chip/query.h"
+#include "report/text.h"
 #include "support/sha256.h"
 
 namespace switchyard::report {
@@ -48,25 +48,16 @@ void for_each_use(const program::Context& context, const Use& use) {
   }
 }
 
-/// Formats in which anything of the program is stored or passed on.
-std::set<numerics::Format> formats_of(const program::Program& program) {
-  std::set<numerics::Format> formats;
-  for (const program::Buffer& buffer : program.buffers) formats.insert(buffer.format);
-  for (const program::Context& context : program.contexts) {
-    for (const program::Actor& actor : context.actors) {
-      for (const program::Port& port : actor.ports) formats.insert(port.token.format);
-      for (const program::State& state : actor.states) formats.insert(state.token.format);
-    }
+/// Constants over the link to the host, once.
+std::optional<Picoseconds> load_time(const program::Program& program) {
+  const chip::Network* host = chip::host_link(*program.chip);
+  if (host == nullptr) return std::nullopt;
+  std::int64_t bytes = 0;
+  for (const program::Buffer& buffer : program.buffers) {
+    if (buffer.role == program::BufferRole::constant) bytes += buffer.bytes;
   }
-  return formats;
-}
-
-/// The rate of a unit in a format that the program does not use is nothing its time rests on.
-bool is_idle_rate(std::string_view pointer, const std::set<numerics::Format>& formats) {
-  const std::size_t slash = pointer.rfind('/');
-  if (slash == std::string_view::npos || !pointer.substr(0, slash).ends_with("/rate")) return false;
-  const auto format = numerics::format_named(pointer.substr(slash + 1));
-  return format && formats.count(*format) == 0;
+  if (bytes == 0) return Picoseconds(0);
+  return time_to_move(Bytes(bytes), BytesPerSecond(host->link.value)) + from_seconds(host->hop.value);
 }
 
 }  // namespace
@@ -130,6 +121,8 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   RunReport r;
   const program::Labels& labels = program.labels;
   r.model = {labels.model, labels.model_sha256, labels.ops, labels.macs, labels.parameters};
+  if (labels.model.empty()) r.model.name = "a program without labels";
+  if (labels.macs == 0) r.model.macs = timing.macs;  // what it executes
   r.chip = {program.chip->name, sha256_hex(program.chip->text), program.chip->title};
   r.precision = labels.precision;
   r.batch = std::max<std::int64_t>(1, labels.batch);
@@ -152,12 +145,14 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   }
   r.memory_offchip = peak_offchip_bytes(program);
   r.memory_scratchpad = peak_scratchpad_bytes(program);
-  const std::set<numerics::Format> formats = formats_of(program);
-  for (const chip::AssumedNumber& number : chip::assumptions(*program.chip)) {
-    if (is_idle_rate(number.pointer, formats)) continue;
-    r.assumptions.push_back({number.pointer, number.text, std::string(chip::name_of(number.confidence))});
-  }
+  r.assumptions = assumptions_of(program, timing.attribution);
+  r.load = load_time(program);
   r.notes = labels.notes;
+  for (std::string& sentence : idle_overrides(program)) r.notes.push_back(std::move(sentence));
+  if (timing.cache_dirty > 0) {
+    r.notes.push_back(fmt::format("{} of results stay in the cache at the end: writing them back is not part of the time",
+                                  readable_bytes(timing.cache_dirty)));
+  }
   return r;
 }
 

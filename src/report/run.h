@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "program/program.h"
+#include "report/assumptions.h"
 #include "report/check.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
@@ -26,10 +27,6 @@ struct OutputReport {
   numerics::Shape shape;
   std::string format;
   std::string sha256;  ///< of the raw little-endian bytes, in `format`
-};
-
-struct AssumptionReport {
-  std::string field, value, confidence;
 };
 
 /// Shares of what was there to be used, 0..1.
@@ -52,7 +49,8 @@ struct RunReport {
   } chip;
   std::string precision;
   std::int64_t batch = 1;
-  Picoseconds latency, lower_bound, peak_bound, launch, load, host;
+  Picoseconds latency, lower_bound, peak_bound, launch, host;
+  std::optional<Picoseconds> load;  ///< of constants from the host, once; nothing where the chip file describes no link to a host
   std::int64_t host_ops = 0;
   simulation::Attribution attribution{};
   Utilization utilization;

@@ -3,40 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
-#include "report/text.h"
+#include "report/table_parts.h"
 
 namespace switchyard::report {
 namespace {
 
-constexpr int kWidth = 100;
 constexpr int kLabel = 34;  ///< columns of an operator's name
-
-/// Colours by meaning; empty without a terminal.
-struct Paint {
-  explicit Paint(bool on) : on_(on) {}
-  [[nodiscard]] std::string strong(const std::string& text) const { return on_ ? "\x1b[1m" + text + "\x1b[0m" : text; }
-  [[nodiscard]] std::string good(const std::string& text) const { return on_ ? "\x1b[32m" + text + "\x1b[0m" : text; }
-  [[nodiscard]] std::string bad(const std::string& text) const { return on_ ? "\x1b[31m" + text + "\x1b[0m" : text; }
-  [[nodiscard]] std::string cause(std::size_t c, const std::string& text) const {
-    static constexpr std::array<int, 6> kCodes{32, 34, 36, 35, 33, 31};
-    return on_ ? fmt::format("\x1b[{}m{}\x1b[0m", kCodes[c], text) : text;
-  }
-
- private:
-  bool on_;
-};
-
-std::string counted(std::int64_t count, std::string_view what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); }
-
-double share_of(Picoseconds part, Picoseconds whole) {
-  return whole.value > 0 ? static_cast<double>(part.value) / static_cast<double>(whole.value) : 0;
-}
-
-std::size_t main_cause(const simulation::Attribution& attribution) {
-  return static_cast<std::size_t>(std::max_element(attribution.begin(), attribution.end()) - attribution.begin());
-}
 
 /// Contexts by their part of the critical path, the greatest first, at most `count`.
 std::vector<const ContextReport*> top_contexts(const RunReport& r, std::size_t count) {
@@ -47,14 +22,9 @@ std::vector<const ContextReport*> top_contexts(const RunReport& r, std::size_t c
   return contexts;
 }
 
-std::string context_label(const ContextReport& c, int columns) {
-  if (c.ops.empty()) return clip_front(c.name, columns);
-  const std::string more = c.ops.size() > 1 ? fmt::format(" +{}", c.ops.size() - 1) : "";
-  return clip_front(c.ops[0], columns - columns_of(more)) + more;
-}
-
 std::string headline(const RunReport& r, const Paint& paint) {
-  const std::string text = fmt::format("{} on {}: {}, batch {}", r.model.name, r.chip.name, r.precision, r.batch);
+  const std::string text =
+      fmt::format("{} on {}: {}batch {}", r.model.name, r.chip.name, r.precision.empty() ? "" : r.precision + ", ", r.batch);
   std::string out = paint.strong(clip(text, kWidth)) + "\n";
   out += fmt::format("  {}, {} MACs, {} parameters; seed {}, switchyard {}\n\n", counted(r.model.ops, "operator"),
                      readable_count(static_cast<double>(r.model.macs)), readable_count(static_cast<double>(r.model.parameters)), r.seed,
@@ -64,10 +34,13 @@ std::string headline(const RunReport& r, const Paint& paint) {
 
 std::string times(const RunReport& r, const Paint& paint) {
   std::string out;
-  out += fmt::format("  {} {}   gap {:.2f} to the lower bound {}\n", pad_right("time", 12),
-                     paint.strong(pad_left(readable_time(r.latency), 13)), r.gap(), readable_time(r.lower_bound));
-  out += fmt::format("  {} {}   launch {}, datasheet-peak bound {}\n\n", pad_right("throughput", 12),
-                     pad_left(readable_count(r.throughput_per_s()) + " /s", 13), readable_time(r.launch), readable_time(r.peak_bound));
+  const std::string bound = r.lower_bound.value > 0
+                                ? fmt::format("gap {} to the lower bound {}", readable_ratio(r.gap()), readable_time(r.lower_bound))
+                                : "the program names no lower bound";
+  out += fmt::format("  {} {}   {}\n", pad_right("time", 12), paint.strong(pad_left(readable_time(r.latency), 13)), bound);
+  out += fmt::format("  {} {}   launch {}{}{}\n\n", pad_right("throughput", 12), pad_left(readable_count(r.throughput_per_s()) + " /s", 13),
+                     readable_time(r.launch), r.peak_bound.value > 0 ? ", datasheet-peak bound " + readable_time(r.peak_bound) : "",
+                     r.load && r.load->value > 0 ? ", load once " + readable_time(*r.load) : "");
   for (std::size_t c = 0; c < r.attribution.size(); ++c) {
     const double share = share_of(r.attribution[c], r.latency);
     out += fmt::format("  {} {} {}{}\n", pad_right(simulation::kCauseNames[c], 15), pad_left(readable_time(r.attribution[c]), 13),
@@ -101,7 +74,7 @@ std::string where(const RunReport& r, const Paint& paint, int top) {
     const double gap = share_of(c->span, c->lower_bound);
     out += fmt::format("  {} {} {} {} {}  {}\n", pad_right(context_label(*c, kLabel), kLabel), pad_left(readable_time(c->share), 13),
                        pad_left(readable_share(share_of(c->share, r.latency)), 7), pad_left(readable_time(c->span), 13),
-                       pad_left(gap > 0 ? fmt::format("{:.2f}", gap) : "-", 6), paint.cause(cause, simulation::kCauseNames[cause]));
+                       pad_left(gap > 0 ? readable_ratio(gap) : "-", 6), paint.cause(cause, simulation::kCauseNames[cause]));
   }
   if (r.contexts.size() > contexts.size()) {
     Picoseconds rest{0};
@@ -132,7 +105,9 @@ std::string check_line(const RunReport& r, const Paint& paint) {
   std::string out =
       fmt::format("  check        {} against {}: {} values of {}\n", c.passed ? paint.good("passed") : paint.bad("FAILED"),
                   c.against == "expect" ? "expected outputs" : "the reference evaluator", c.points, counted(c.outputs, "tensor"));
-  out += wrap(fmt::format("greatest error {:.3g}, cosine {:.9f}; tolerance: {}", c.max_abs_error, c.cosine, c.rule), kWidth, 15);
+  const std::string allowed =
+      std::isfinite(c.worst_share) ? fmt::format(", at most {:.0f} % of what is allowed", std::ceil(c.worst_share * 100)) : "";
+  out += wrap(fmt::format("greatest error {:.3g}{}; cosine {:.9f}; tolerance: {}", c.max_abs_error, allowed, c.cosine, c.rule), kWidth, 15);
   const std::string divergence = describe_divergence(c);
   if (!divergence.empty()) out += paint.bad(wrap(divergence, kWidth, 15));
   return out;
@@ -164,6 +139,11 @@ std::string footing(const RunReport& r) {
 
 }  // namespace
 
+std::string readable_ratio(double ratio) {
+  if (ratio < 1000) return fmt::format("{:.2f}", ratio);
+  return ratio < 100000 ? fmt::format("{:.0f}", ratio) : "> 1e5";
+}
+
 std::string describe_divergence(const CheckReport& check) {
   if (check.passed || !check.first) return {};
   const Divergence& d = *check.first;
@@ -184,63 +164,6 @@ std::string print_table(const RunReport& report, const TableStyle& style) {
   const Paint paint(style.color);
   return headline(report, paint) + times(report, paint) + usage(report) + where(report, paint, style.top) + outputs(report) +
          check_line(report, paint) + footing(report);
-}
-
-std::string print_comparison(const std::vector<RunReport>& runs, const TableStyle& style) {
-  const Paint paint(style.color);
-  if (runs.empty()) return {};
-  const RunReport& first = runs.front();
-  std::string out = paint.strong(clip(fmt::format("{}: {}, batch {}", first.model.name, first.precision, first.batch), kWidth)) + "\n\n";
-  int name_width = 4;
-  for (const RunReport& r : runs) name_width = std::max(name_width, std::min(12, columns_of(r.chip.name)));
-  out += fmt::format("  {} {} {} {}  {}  {} {} {}\n", pad_right("chip", name_width), pad_left("time", 10), pad_left("bound", 10),
-                     pad_left("gap", 5), "comp mem  net reconf ctl imbal", pad_left("matrix", 7), pad_left("offchip", 7), "check");
-  for (const RunReport& r : runs) {
-    const std::string name = paint.strong(pad_right(clip(r.chip.name, name_width), name_width));
-    if (r.error) {
-      std::string text = wrap(r.error->message + " [" + r.error->code + "]", kWidth, name_width + 3);
-      text.replace(0, static_cast<std::size_t>(name_width + 3), "  " + name + " ");
-      out += text;
-      continue;
-    }
-    const auto percent = [&](std::size_t c) { return fmt::format("{:.0f}%", share_of(r.attribution[c], r.latency) * 100); };
-    const std::string check = !r.check.executed           ? "-"
-                              : r.check.against == "none" ? "none"
-                              : r.check.passed            ? paint.good("ok")
-                                                          : paint.bad("FAILED");
-    out += fmt::format("  {} {} {} {}  {} {} {} {} {} {}  {} {} {}\n", name, pad_left(readable_time(r.latency), 10),
-                       pad_left(readable_time(r.lower_bound), 10), pad_left(fmt::format("{:.2f}", r.gap()), 5),
-                       paint.cause(0, pad_left(percent(0), 4)), paint.cause(1, pad_left(percent(1), 4)),
-                       paint.cause(2, pad_left(percent(2), 4)), paint.cause(3, pad_left(percent(3), 6)),
-                       paint.cause(4, pad_left(percent(4), 4)), paint.cause(5, pad_left(percent(5), 5)),
-                       pad_left(readable_share(r.utilization.matrix), 7), pad_left(readable_share(r.utilization.offchip), 7), check);
-  }
-  if (std::any_of(runs.begin(), runs.end(), [](const RunReport& r) { return !r.error; })) out += "\n  where the time goes\n";
-  for (const RunReport& r : runs) {
-    if (r.error) continue;
-    std::string line;
-    for (const ContextReport* c : top_contexts(r, 3)) {
-      line += fmt::format("{}{} {} ({})", line.empty() ? "" : ", ", context_label(*c, 28), readable_share(share_of(c->share, r.latency)),
-                          simulation::kCauseNames[main_cause(c->attribution)]);
-    }
-    std::string text = wrap(line, kWidth, name_width + 3);
-    if (text.empty()) continue;
-    text.replace(0, static_cast<std::size_t>(name_width + 3),
-                 "  " + paint.strong(pad_right(clip(r.chip.name, name_width), name_width)) + " ");
-    out += text;
-  }
-  for (const RunReport& r : runs) {
-    const std::string divergence = describe_divergence(r.check);
-    if (!divergence.empty()) out += paint.bad(wrap(r.chip.name + ": " + divergence, kWidth, 2));
-  }
-  std::string rests;
-  for (const RunReport& r : runs) {
-    if (r.error) continue;
-    const auto assumed = std::count_if(r.assumptions.begin(), r.assumptions.end(), [](const auto& a) { return a.confidence == "assumed"; });
-    rests += fmt::format("{}{} {}", rests.empty() ? "" : ", ", r.chip.name, assumed);
-  }
-  if (!rests.empty()) out += "\n" + wrap("assumed numbers under each: " + rests, kWidth, 2);
-  return out;
 }
 
 }  // namespace switchyard::report

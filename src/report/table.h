@@ -14,7 +14,7 @@ struct TableStyle {
 };
 
 std::string print_table(const RunReport& report, const TableStyle& style);
-/// Runs of one model on several chips, one row each, and below where each one's time goes.
+/// Runs of one model on several chips, side by side: times, causes, use, operators. What could not be run is told below.
 std::string print_comparison(const std::vector<RunReport>& runs, const TableStyle& style);
 /// Several lines on a failed check: operator, index, both values. Empty for a passed one.
 std::string describe_divergence(const CheckReport& check);

@@ -1,5 +1,7 @@
 #include "simulation/execute.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <optional>
@@ -56,6 +58,11 @@ Status run_context(const ContextPlan& plan, BufferStore& buffers, std::vector<Wo
 }  // namespace
 
 Result<Execution> execute(const program::Program& program, const std::vector<numerics::Tensor>& inputs, const ExecuteOptions& options) {
+  if (!program.chip->formats.subnormals) {
+    return fail(FailureKind::unsupported, "simulation/unsupported",
+                fmt::format("{} flushes subnormal numbers to zero, which the functional engine does not model", program.chip->name),
+                "--no-values times it");
+  }
   SY_TRY(BufferStore buffers, BufferStore::open(program, inputs));
   std::vector<Worker> workers(static_cast<std::size_t>(options.threads > 0 ? options.threads : hardware_threads()));
   const BufferReader reader = [&](program::BufferId buffer) { return buffers.read(buffer); };

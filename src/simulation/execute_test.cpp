@@ -555,6 +555,19 @@ TEST(Execute, RefusesNarrowAccumulation) {
   EXPECT_EQ(result.failure().diagnostics.at(0).message, "actor add computes fp32 in fp16, which the functional engine does not model");
 }
 
+TEST(Execute, RefusesFlushingToZero) {
+  Program program = ring(2, 3, 2);
+  chip::Chip chip = *program.chip;
+  chip.name = "flusher";
+  chip.formats.subnormals = false;
+  program.chip = std::make_shared<chip::Chip>(chip);
+  const auto result = execute(program, {numerics::make_tensor(Format::fp32, {2, 3})}, {});
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(format_failure(result.failure()),
+            "error: flusher flushes subnormal numbers to zero, which the functional engine does not model [simulation/unsupported]\n"
+            "  hint: --no-values times it\n");
+}
+
 TEST(Execute, LetsTheCallerReadBuffersAfterAContext) {
   const GemmCase t{6, 5, 4, 4, 4, 4, Format::bf16, Format::bf16, {1, 0}};
   const Tensor a = numerics::seeded_uniform(1, Format::fp32, {t.m, t.k}, 3), w = numerics::seeded_uniform(2, Format::fp32, {t.k, t.n}, 1);

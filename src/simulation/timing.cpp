@@ -103,6 +103,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
   timing.offchip_read = totals.offchip_read;
   timing.offchip_written = totals.offchip_written;
   timing.offchip_constants = totals.offchip_constants;
+  timing.cache_dirty = engine.cache_dirty();
   timing.network_bytes = totals.network_bytes;
   timing.link_bytes = totals.link_bytes;
   timing.macs = totals.macs;

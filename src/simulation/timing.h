@@ -40,6 +40,7 @@ struct Timing {
   Attribution attribution{};
   std::vector<ContextTiming> contexts;
   std::int64_t offchip_read = 0, offchip_written = 0, offchip_constants = 0;  ///< bytes
+  std::int64_t cache_dirty = 0;                                               ///< bytes written that are only in the cache at the end
   std::int64_t network_bytes = 0;                                             ///< payload entering the on-chip network once
   std::int64_t link_bytes = 0;                                                ///< bytes times hops
   double link_busy_share = 0;                                                 ///< mean busy share of links

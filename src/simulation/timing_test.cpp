@@ -311,9 +311,39 @@ TEST(Timing, ACacheServesWhatItHolds) {
   }
 }
 
+TEST(Timing, AFirstPassFindsNothingInACache) {
+  // More tokens than the cache keeps apart: neighbours share a granule, but none of them has been read before.
+  SampleChip chip;
+  chip.cache = 1 << 20;
+  for (const std::int64_t count : {10'000, 20'000, 70'000}) {
+    SampleProgram p(chip);
+    constexpr std::int64_t kSmall = 64;
+    const auto tile = p.array(1);
+    const auto load = p.load(tile, {count}, p.buffer(count * kSmall), affine_variable(1, kSmall / 4));
+    p.channel(load, p.compute(tile, {count}, 1), kSmall, 2);
+    EXPECT_EQ(time_of(p).offchip_read, count * kSmall);
+  }
+}
+
+TEST(Timing, ACacheReadsBoxesBesideTheirStepsOnce) {
+  // Boxes that begin beside the multiples of their step: a slice of a tensor, a window with padding. Three tiles read each element once:
+  // the first to come brings it, the others find it.
+  for (const std::int64_t first : {-kToken / 8, std::int64_t{6}, kToken / 8}) {
+    SampleChip chip;
+    chip.cache = 1 << 22;
+    chip.columns = 3;
+    SampleProgram p(chip);
+    const auto data = p.buffer(8 * kToken);
+    const auto tile = p.array(3);
+    const auto load = p.load(tile, {8}, data, affine_variable(1, kToken / 4) + affine_constant(first));
+    p.channel(load, p.compute(tile, {8}, 1), kToken, 2);
+    EXPECT_EQ(time_of(p).offchip_read, 8 * kToken - 4 * std::abs(first)) << first;
+  }
+}
+
 TEST(Timing, ChunksThatACacheHoldsStayInOrder) {
-  // Tokens of three chunks, all but the first of them hits: the memory stage then takes no time, and the next chunk enters at the instant at
-  // which the last one goes on. Two streams per tile keep numbers of chunks in all orders.
+  // Tokens of three chunks, all but the first of them hits: the memory stage then takes no time, and the next chunk enters at the instant
+  // at which the last one goes on. Two streams per tile keep numbers of chunks in all orders.
   SampleChip chip;
   chip.cache = 1 << 22;
   chip.columns = 8;

@@ -74,7 +74,9 @@ std::string format_diagnostic(const Diagnostic& diagnostic) {
     if (at.column > 0) text += fmt::format(":{}", at.column);
   }
   if (!text.empty()) text += ": ";
-  text += fmt::format("error: {} [{}]\n", diagnostic.message, diagnostic.code);
+  // Where no line can be named, the thing's own name says where, unless the message does.
+  const bool named = at.line > 0 || diagnostic.message.find(diagnostic.pointer) != std::string::npos;
+  text += fmt::format("error: {}{} [{}]\n", named ? "" : diagnostic.pointer + ": ", diagnostic.message, diagnostic.code);
   if (!diagnostic.source_line.empty()) text += excerpt(diagnostic.source_line, at.column);
   if (!diagnostic.hint.empty()) text += fmt::format("  hint: {}\n", diagnostic.hint);
   return text;
@@ -115,6 +117,13 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
       best = distance;
       nearest = &candidate;
     }
+  }
+  if (nearest != nullptr) return *nearest;
+  // A name cut short: "h100" for "h100-sxm", when it says which.
+  for (const std::string& candidate : candidates) {
+    if (word.size() < 2 || !lower_case(candidate).starts_with(wanted)) continue;
+    if (nearest != nullptr) return {};
+    nearest = &candidate;
   }
   return nearest == nullptr ? std::string() : *nearest;
 }

@@ -16,6 +16,9 @@ TEST(Diagnostic, PrintsWhatItKnows) {
   for (const Case& c : std::vector<Case>{
            {{"cli/usage", "no verb", {}, "", "", ""}, "error: no verb [cli/usage]\n"},
            {{"a/b", "bad", {"f.onnx", 0, 0}, "", "", ""}, "f.onnx: error: bad [a/b]\n"},
+           {{"a/b", "bad", {"f.syp", 0, 0}, "main/load", "", ""}, "f.syp: error: main/load: bad [a/b]\n"},
+           {{"a/b", "node n is bad", {}, "n", "", ""}, "error: node n is bad [a/b]\n"},
+           {{"a/b", "bad", {"f", 3, 2}, "main/load", "", ""}, "f:3:2: error: bad [a/b]\n"},
            {{"a/b", "bad", {"", 3, 2}, "", "", ""}, "line 3:2: error: bad [a/b]\n"},
            {{"a/b", "bad", {"f", 3, 0}, "", "", "text"}, "f:3: error: bad [a/b]\n  text\n"},
            {{"a/b", "bad", {"f", 3, 2}, "", "mend it", "text"}, "f:3:2: error: bad [a/b]\n  text\n   ^\n  hint: mend it\n"},
@@ -75,6 +78,8 @@ TEST(NearestName, FindsWhatWasMeant) {
   }
   EXPECT_EQ(nearest_name("ab", {"xb", "ax"}), "xb") << "the first of equals";
   EXPECT_EQ(nearest_name(std::string(100000, 'a'), names), "");
+  EXPECT_EQ(nearest_name("H100", {"tx81", "h100-sxm"}), "h100-sxm") << "a name cut short";
+  EXPECT_EQ(nearest_name("h100", {"h100-sxm", "h100-pcie"}), "") << "it could be either";
 }
 
 TEST(Check, ThrowsWithThePlace) {

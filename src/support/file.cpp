@@ -32,6 +32,15 @@ class Descriptor {
   int fd_;
 };
 
+bool write_all(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(file, bytes.data(), bytes.size());
+    if (put < 0 && errno != EINTR) return false;
+    if (put > 0) bytes.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return true;
+}
+
 Failure unreadable(const std::string& path, const std::string& why, std::string hint = {}) {
   return fail(FailureKind::malformed, "file/unreadable", fmt::format("cannot read '{}': {}", path, why), std::move(hint), {path, 0, 0});
 }
@@ -77,15 +86,24 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
 
 Status write_file(const std::string& path, std::string_view bytes) {
   if (path.empty()) return unwritable(path, "the name is empty");
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) return unwritable(path, std::strerror(errno));
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(file.get(), bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return unwritable(path, std::strerror(errno));
-    bytes.remove_prefix(static_cast<std::size_t>(put));
+  struct stat old {};
+  const bool exists = ::lstat(path.c_str(), &old) == 0;
+  // A device, a pipe, a link to elsewhere, a file with a second name: only what is there can be written.
+  if (!exists || (S_ISREG(old.st_mode) && old.st_nlink == 1)) {
+    const std::string part = path + ".part";
+    Descriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666));
+    if (file.get() >= 0) {
+      bool written = write_all(file.get(), bytes);
+      if (written && exists) written = ::access(path.c_str(), W_OK) == 0 && ::fchmod(file.get(), old.st_mode & 07777) == 0;
+      written = file.close() && written && ::rename(part.c_str(), path.c_str()) == 0;
+      if (written) return Done{};
+      const int why = errno;
+      ::unlink(part.c_str());
+      return unwritable(path, std::strerror(why));
+    }
   }
-  if (!file.close()) return unwritable(path, std::strerror(errno));
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0 || !write_all(file.get(), bytes) || !file.close()) return unwritable(path, std::strerror(errno));
   return Done{};
 }
 

@@ -15,7 +15,7 @@ inline constexpr std::size_t kFileLimit = std::size_t{4} << 30;
 /// reading), file/too-large (more than `limit` bytes).
 Result<std::string> read_file(const std::string& path, std::size_t limit = kFileLimit);
 
-/// Creates or replaces a file. Failure (usage): file/unwritable.
+/// Creates or replaces a file, whole or not at all: it is written beside as PATH.part and renamed. Failure (usage): file/unwritable.
 Status write_file(const std::string& path, std::string_view bytes);
 
 }  // namespace switchyard

@@ -1,6 +1,8 @@
 #include "support/file.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cstdio>
@@ -62,6 +64,36 @@ TEST(File, ReadsAPipeUpToTheLimit) {
   const Result<std::string> cut = with_writer(49999);
   ASSERT_FALSE(cut.ok());
   EXPECT_EQ(code(cut.failure()), "file/too-large");
+  std::remove(path.c_str());
+}
+
+TEST(File, IsReplacedWholeOrNotAtAll) {
+  const std::string path = testing::TempDir() + "switchyard_replaced", link = path + "_link";
+  std::remove(link.c_str());
+  ASSERT_TRUE(write_file(path, "old").ok());
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+
+  struct rlimit limit {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  const struct rlimit small { 1000, limit.rlim_max };
+  signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);  // a disk that is full after 1000 bytes
+  const Status failed = write_file(path, std::string(5000, 'n'));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(code(failed.failure()), "file/unwritable");
+  EXPECT_EQ(read_file(path).value(), "old");
+  EXPECT_FALSE(read_file(path + ".part").ok());
+
+  ASSERT_EQ(::symlink(path.c_str(), link.c_str()), 0);
+  ASSERT_TRUE(write_file(link, "new").ok());
+  EXPECT_EQ(read_file(path).value(), "new") << "a link stays one";
+  ASSERT_TRUE(write_file(path, "newer").ok());
+  EXPECT_EQ(read_file(link).value(), "newer");
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0640U);
+  std::remove(link.c_str());
   std::remove(path.c_str());
 }
 

@@ -296,9 +296,24 @@ t.yaml:21:32: error: '/networks/mesh' needs an array of two dimensions, and 'cor
     ram: {in: chip, kind: dram, network: mesh, ports: [[2, 0]], bytes: 1 GB, bandwidth: 100 GB/s}
                                                        ^
 )"},
+    {"topology: mesh2d", "topology: host",
+     R"(t.yaml:21:32: error: '/networks/mesh' leads to the host, so it must be over 'chip' [chip/topology]
+    mesh: {over: core, topology: host, link: 10 GB/s, hop: 2 ns}
+                                 ^
+)"},
+    {"array: [2, 3]", "array: [2, 3], holes: [1, 3]",
+     R"(t.yaml:21:3: error: '/networks/mesh' falls apart: the holes of 'core' cut it [chip/topology]
+    mesh: {over: core, topology: mesh2d, link: 10 GB/s, hop: 2 ns}
+    ^
+)"},
     {"bytes: 64 KiB", "bytes: 64 KiB, reserved: [[0, 128 KiB]]",
      R"(t.yaml:16:63: error: '/memories/pad/reserved/0' must be [begin, end) within the memory [chip/range]
     pad: {in: core, kind: scratchpad, bytes: 64 KiB, reserved: [[0, 128 KiB]], bandwidth: 64 GB/s}
+                                                                ^
+)"},
+    {"bytes: 64 KiB", "bytes: 64 KiB, reserved: [[-128 KiB, end]]",
+     R"(t.yaml:16:63: error: '/memories/pad/reserved/0' must be [begin, end) within the memory [chip/range]
+    pad: {in: core, kind: scratchpad, bytes: 64 KiB, reserved: [[-128 KiB, end]], bandwidth: 64 GB/s}
                                                                 ^
 )"},
     {"bytes: 64 KiB", "bytes: 64 KiB, reserved: [[0, 0x10000]]",

@@ -155,6 +155,81 @@ TEST_F(Cli, RunsAProgramWithoutItsModel) {
   }
 }
 
+TEST_F(Cli, RefusesInputsOfAnotherShapeOrFormat) {
+  const std::string gemm = " --set m=64 --set n=64 --set k=64 --chip tx81 --quiet";
+  std::filesystem::create_directories(folder_ / "wrong");
+  const auto npy = [&](const std::string& type, const std::string& shape, std::size_t bytes) {
+    std::string header = "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+    header.resize(117, ' ');
+    header += '\n';
+    write("wrong/input_0.npy", std::string("\x93NUMPY\x01\x00", 8) + std::string("\x76\x00", 2) + header + std::string(bytes, '\0'));
+  };
+  npy("<f4", "32, 64", 32 * 64 * 4);
+  Outcome outcome = run("run gemm" + gemm + " --inputs wrong");
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_EQ(outcome.err, "wrong/input_0.npy: error: input 0 ('A') has shape [32, 64], the model wants [64, 64] [inputs/shape]\n");
+  npy("<i4", "64, 64", 64 * 64 * 4);
+  outcome = run("run gemm" + gemm + " --inputs wrong");
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_EQ(outcome.err, "wrong/input_0.npy: error: input 0 ('A') holds int32, the model wants fp32 [inputs/format]\n");
+  npy("<f4", "64, 64", 64 * 64 * 4 - 4);
+  outcome = run("run gemm" + gemm + " --inputs wrong");
+  EXPECT_EQ(outcome.code, 3);
+  EXPECT_NE(outcome.err.find("[tensor/malformed]"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Cli, SaysWhatDoesNotFit) {
+  // Weights of 8.6 GB on a chip with 8 GB, and tiles with 128 bytes of scratchpad.
+  const Outcome large =
+      run("run gemm --set m=64 --set n=65536 --set k=65536 --chip tx81 --no-values --quiet --override "
+          "/memories/ddr/bytes=8GB");
+  EXPECT_EQ(large.code, 4);
+  EXPECT_EQ(large.err,
+            "error: the model's tensors do not fit 'ddr' of tx81 [compile/does-not-fit]\n"
+            "error: ddr does not suffice: 8606711808 bytes needed, 8000000000 bytes there\n"
+            "  weights and constants: 8589934592 bytes\n"
+            "  inputs, outputs and intermediate tensors, with reuse: 16777216 bytes\n"
+            "  hint: a narrower --precision\n"
+            "  hint: a smaller --batch\n"
+            "  hint: a chip with more off-chip memory\n");
+  EXPECT_EQ(large.out, "");
+  const Outcome small = run("run gemm --set m=64 --set n=64 --set k=64 --chip tx81 --quiet --override /memories/spm/bytes=131200B");
+  EXPECT_EQ(small.code, 4);
+  EXPECT_EQ(small.err,
+            "error: no tile of 'gemm' fits spm of one tile [compile/does-not-fit]\n"
+            "error: spm of one tile does not suffice: 1024 bytes needed, 128 bytes there\n"
+            "  2 tiles of A: 256 bytes\n"
+            "  2 tiles of B: 256 bytes\n"
+            "  2 tiles of C: 256 bytes\n"
+            "  accumulator acc: 256 bytes\n"
+            "  hint: a larger spm\n"
+            "  hint: a narrower --precision\n"
+            "  hint: a smaller model dimension\n");
+}
+
+TEST_F(Cli, SaysWhenTheResultCannotBeWritten) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "this system has no /dev/full";
+  const std::string command = "SWITCHYARD_CHIPS='" SWITCHYARD_SOURCE_DIR "/chips' '" SWITCHYARD_BINARY "' chips list >/dev/full 2>'" +
+                              (folder_ / ".err").string() + "'";
+  const int status = std::system(command.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 2);
+  EXPECT_EQ(text_of(folder_ / ".err"), "error: standard output cannot be written: No space left on device [cli/output]\n");
+}
+
+#if !defined(__SANITIZE_ADDRESS__)  // it reserves more address space than any limit
+TEST_F(Cli, SaysWhenTheHostHasTooLittleMemory) {
+  const std::string command = "ulimit -v 600000; SWITCHYARD_CHIPS='" SWITCHYARD_SOURCE_DIR "/chips' '" SWITCHYARD_BINARY
+                              "' run gemm --set m=64 --set n=16384 --set k=16384 --chip tx81 --quiet 2>'" +
+                              (folder_ / ".err").string() + "' >/dev/null";
+  const int status = std::system(command.c_str());
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 4);
+  EXPECT_EQ(text_of(folder_ / ".err"),
+            "error: the host has too little memory for this [cli/out-of-memory]\n  hint: --no-values needs far less\n");
+}
+#endif
+
 TEST_F(Cli, ExitsWith130WhenInterrupted) {
   const std::string err = (folder_ / "err").string();
   const pid_t child = fork();

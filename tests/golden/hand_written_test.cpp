@@ -174,5 +174,36 @@ TEST(HandWritten, GridGemmNeedsMoreThanOneWaveAndReusesTheCache) {
   EXPECT_LT(timed.value().offchip_read, 2 * 2 * (2048 * 128 + 128 * 1536));
 }
 
+TEST(HandWritten, LabelsSayWhatIsExecuted) {
+  for (const char* name : {"ring-gemm-tx81", "conv-pipeline-tx81", "grid-gemm-h100"}) {
+    const program::Program program = load(name);
+    const auto timed = simulation::time_program(program);
+    ASSERT_TRUE(timed.ok());
+    EXPECT_FALSE(program.labels.model.empty());
+    EXPECT_EQ(program.labels.macs, timed.value().macs) << name;
+    EXPECT_GT(program.contexts[0].bound.value, 0) << name;
+    EXPECT_EQ(program.labels.lower_bound, program.contexts[0].bound + timed.value().launch) << name;
+    EXPECT_LE(program.contexts[0].bound, timed.value().contexts[0].span) << name;
+    EXPECT_LE(program.labels.peak_bound, program.labels.lower_bound) << name;
+  }
+}
+
+TEST(HandWritten, AReadThatTheProductDoesNotUseCostsNothing) {
+  program::Program program = load("ring-gemm-tx81");
+  const auto before = simulation::time_program(program);
+  ASSERT_TRUE(before.ok());
+  for (program::Actor& actor : program.contexts[0].actors) {
+    if (actor.kind != program::ActorKind::compute) continue;
+    program::Statement& s = actor.statements[0];
+    s.reads.insert(s.reads.begin(), s.reads[0]);
+    for (auto& node : s.expression.nodes)
+      if (node.op == numerics::ScalarOp::input) ++node.a;
+  }
+  ASSERT_TRUE(program::verify(program).ok());
+  const auto after = simulation::time_program(program);
+  ASSERT_TRUE(after.ok());
+  EXPECT_EQ(after.value().latency, before.value().latency);
+}
+
 }  // namespace
 }  // namespace switchyard

@@ -177,7 +177,8 @@ void cast(NodeBuilder& b) {
   if (b.failed()) return;
   if (!format) {
     if (to == kUndefined) return b.malformed("onnx/attribute", "attribute to is missing");
-    return b.unsupported("onnx/unsupported-type", fmt::format("cast to {}", data_type_name(static_cast<std::int32_t>(to))));
+    return b.unsupported("onnx/unsupported-type",
+                         fmt::format("a cast to {} is not supported", data_type_name(static_cast<std::int32_t>(to))));
   }
   Expression e = x0();
   if (*format == Format::boolean && b.format(0) != Format::boolean) {

@@ -33,7 +33,8 @@ void layer_normalization(NodeBuilder& b) {
   const Shape& x = b.shape(0);
   const int axis = b.axis(b.int_attribute("axis", -1), x.size());
   const double epsilon = b.float_attribute("epsilon", 1e-5F);
-  if (b.int_attribute("stash_type", kFloat) != kFloat) return b.unsupported("onnx/unsupported-feature", "a stash_type that is not FLOAT");
+  if (b.int_attribute("stash_type", kFloat) != kFloat)
+    return b.unsupported("onnx/unsupported-feature", "a stash_type other than FLOAT is not supported");
   for (std::size_t i = 1; i < 3 && b.has(i); ++i) {
     const std::array both{x, b.shape(i)};
     const auto result = broadcast(both);
@@ -53,10 +54,10 @@ void layer_normalization(NodeBuilder& b) {
 
 void batch_normalization(NodeBuilder& b) {
   if (!b.require_floating(0)) return;
-  if (b.int_attribute("training_mode", 0) != 0) return b.unsupported("onnx/unsupported-feature", "training_mode");
-  if (b.opset() < 9 && b.int_attribute("spatial", 1) != 1) return b.unsupported("onnx/unsupported-feature", "spatial=0");
+  if (b.int_attribute("training_mode", 0) != 0) return b.unsupported("onnx/unsupported-feature", "training_mode is not supported");
+  if (b.opset() < 9 && b.int_attribute("spatial", 1) != 1) return b.unsupported("onnx/unsupported-feature", "spatial=0 is not supported");
   for (std::size_t i = 1; i < b.node().outputs.size(); ++i) {
-    if (b.wants(i)) return b.unsupported("onnx/unsupported-output", "the statistics of training");
+    if (b.wants(i)) return b.unsupported("onnx/unsupported-output", "the statistics of training are not computed");
   }
   const Shape& x = b.shape(0);
   if (x.size() < 2) return b.malformed("onnx/shape", fmt::format("input {} has no channels", print_shape(x)));

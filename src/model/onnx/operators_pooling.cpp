@@ -43,7 +43,7 @@ TensorId scale(NodeBuilder& b, TensorId x, double factor) {
 }
 
 void max_pool(NodeBuilder& b) {
-  if (b.wants(1)) return b.unsupported("onnx/unsupported-output", "the indices of the maxima");
+  if (b.wants(1)) return b.unsupported("onnx/unsupported-output", "the indices of the maxima are not computed");
   const auto padded = pool_window(b);
   if (!padded) return;
   b.set_result(0, emit_pool(b.scratch(), b.label(), b.operand(0), padded->window, Combiner::max, -kInfinity));
@@ -79,7 +79,7 @@ void average_pool(NodeBuilder& b) {
     points *= std::min<std::int64_t>(window.output[d], std::int64_t{1} << 20);
   }
   if (work > (std::int64_t{1} << 26) || points > (std::int64_t{1} << 26)) {
-    return b.unsupported("onnx/unsupported-feature", "an average over so many windows");
+    return b.unsupported("onnx/unsupported-feature", "an average over so many windows is not supported");
   }
   std::vector<std::vector<std::int64_t>> counts(rank);
   bool uniform = true;

@@ -50,7 +50,7 @@ void constant(NodeBuilder& b) {
     for (std::size_t i = 0; i < a.floats.size(); ++i) tensor.set(static_cast<std::int64_t>(i), a.floats[i]);
     set_tensor(b, std::move(tensor));
   } else {
-    b.unsupported("onnx/unsupported-attribute", fmt::format("a constant given as {}", a.name));
+    b.unsupported("onnx/unsupported-attribute", fmt::format("a constant given as {} is not supported", a.name));
   }
 }
 
@@ -189,10 +189,10 @@ void identity(NodeBuilder& b) {
 }
 
 void dropout(NodeBuilder& b) {
-  if (b.wants(1)) return b.unsupported("onnx/unsupported-output", "the mask");
+  if (b.wants(1)) return b.unsupported("onnx/unsupported-output", "the mask is not computed");
   if (b.opset() >= 12 && b.has(2)) {
     const auto training = b.scalar(2);
-    if (!training || *training != 0) return b.unsupported("onnx/unsupported-feature", "training_mode");
+    if (!training || *training != 0) return b.unsupported("onnx/unsupported-feature", "training_mode is not supported");
   }
   identity(b);
 }
@@ -268,7 +268,8 @@ void gather(NodeBuilder& b) {
   if (!b.input(1).constant) {
     return b.unsupported("onnx/dynamic-index", fmt::format("the indices ({}) are not known before the model runs", b.input(1).name));
   }
-  if (b.known(1) == nullptr) return b.unsupported("onnx/unsupported-feature", fmt::format("more than {} indices", kMaxKnown));
+  if (b.known(1) == nullptr)
+    return b.unsupported("onnx/unsupported-feature", fmt::format("more than {} indices are not supported", kMaxKnown));
   const std::int64_t extent = from[static_cast<std::size_t>(axis)];
   Integers indices = b.integers(1, "the indices");
   if (b.failed()) return;
@@ -394,12 +395,12 @@ void pad(NodeBuilder& b) {
     if (b.has(3)) axes = b.integers(3, "axes");
     if (b.has(2)) {
       const auto value = b.scalar(2);
-      if (!value) return b.unsupported("onnx/unsupported-feature", "a padding value that is not a known number");
+      if (!value) return b.unsupported("onnx/unsupported-feature", "a padding value must be known before the model runs");
       fill = *value;
     }
   }
   if (b.failed()) return;
-  if (mode != "constant") return b.unsupported("onnx/unsupported-feature", fmt::format("mode {}", mode));
+  if (mode != "constant") return b.unsupported("onnx/unsupported-feature", fmt::format("mode {} is not supported", mode));
   if (!axes) {
     axes.emplace();
     for (std::size_t d = 0; d < rank; ++d) axes->push_back(static_cast<std::int64_t>(d));

@@ -248,7 +248,7 @@ class Importer {
     for (std::size_t i = 0; i < b.outputs().size(); ++i) {
       const auto& output = b.outputs()[i];
       if (b.wants(i) && !output.scratch.valid() && !output.value) {
-        b.unsupported("onnx/unsupported-output", fmt::format("output {} ({})", i, b.node().outputs[i]));
+        b.unsupported("onnx/unsupported-output", fmt::format("output {} ({}) is not computed", i, b.node().outputs[i]));
       }
     }
     for (const graph::Tensor& t : b.scratch().tensors) {

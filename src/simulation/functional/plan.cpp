@@ -89,6 +89,8 @@ Result<ActorPlan> plan_actor(const program::Program& program, const Actor& actor
   plan.actor = &actor;
   for (std::size_t p = 0; p < actor.ports.size(); ++p) {
     plan.ports.push_back(plan_port(actor, actor.ports[p]));
+    // A mover's ports of empty tokens only synchronise.
+    if (actor.kind == program::ActorKind::move && !program::carries_data(actor.ports[p].token)) continue;
     (actor.ports[p].input ? plan.input : plan.output) = static_cast<int>(p);
   }
   for (const program::State& state : actor.states) {
@@ -106,7 +108,7 @@ Result<ActorPlan> plan_actor(const program::Program& program, const Actor& actor
   if (actor.destination) plan.destination.push_back(plan_box(program, *actor.destination));
   if (actor.kind == program::ActorKind::move) {
     SY_CHECK(actor.source.has_value() != (plan.input >= 0) && actor.destination.has_value() != (plan.output >= 0) &&
-                 (plan.input >= 0 || plan.output >= 0) && actor.ports.size() <= 2,
+                 (plan.input >= 0 || plan.output >= 0),
              "a mover without its two ends");
     for (const PortPlan& port : plan.ports) plan.cost += static_cast<double>(port.bytes) / 8;
   }

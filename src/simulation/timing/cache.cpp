@@ -7,6 +7,7 @@ namespace switchyard::simulation::timing {
 
 namespace {
 
+constexpr std::int64_t kFinerForPhases = 8;         // accesses that begin beside each other's steps cut a step into as many parts
 constexpr std::int64_t kGranulesPerBox = 16;        // along one dimension: finer steps are merged
 constexpr std::int64_t kGranulesPerBuffer = 16384;  // beyond this, neighbouring granules are merged
 
@@ -20,16 +21,22 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
   Grid& grid = grids_[buffer];
   const std::size_t rank = b.shape.size();
   grid.step.assign(rank, 0);
-  std::vector<std::int64_t> largest(rank, 1);
+  grid.origin.assign(rank, 0);
+  std::vector<std::int64_t> largest(rank, 1), first(rank, 0), apart(rank, 0);  // apart: what the starts of accesses differ by
+  bool met = false;
   for (const program::Actor& actor : context.actors) {
     for (const auto* access : {&actor.source, &actor.destination}) {
       if (!*access || (*access)->buffer.index() != buffer) continue;
       for (std::size_t d = 0; d < rank; ++d) {
-        for (const auto& term : (*access)->start[d].terms) grid.step[d] = std::gcd(grid.step[d], term.coefficient);
-        if (!actor.ports.empty() && actor.ports[0].token.shape.size() == rank) {
-          largest[d] = std::max(largest[d], actor.ports[0].token.shape[d]);
+        const numerics::Affine& start = (*access)->start[d];
+        for (const auto& term : start.terms) grid.step[d] = std::gcd(grid.step[d], term.coefficient);
+        if (!met) first[d] = start.constant;
+        apart[d] = std::gcd(apart[d], start.constant - first[d]);
+        for (const program::Port& port : actor.ports) {
+          if (port.token.shape.size() == rank) largest[d] = std::max(largest[d], port.token.shape[d]);
         }
       }
+      met = true;
     }
   }
   std::int64_t total = 1;
@@ -37,15 +44,18 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
   for (std::size_t d = 0; d < rank; ++d) {
     std::int64_t& step = grid.step[d];
     if (step <= 0) step = std::max<std::int64_t>(1, b.shape[d]);
+    if (const std::int64_t fine = std::gcd(step, apart[d]); fine * kFinerForPhases >= step) step = fine;
+    const std::int64_t phase = ((first[d] % step) + step) % step;
+    grid.origin[d] = phase > 0 ? phase - step : 0;
     while (step * kGranulesPerBox < std::min(largest[d], b.shape[d])) step *= 2;
-    grid.count[d] = (b.shape[d] + step - 1) / step;
+    grid.count[d] = (b.shape[d] - grid.origin[d] + step - 1) / step;
     total *= grid.count[d];
   }
   while (total > kGranulesPerBuffer) {
     const auto most = static_cast<std::size_t>(std::max_element(grid.count.begin(), grid.count.end()) - grid.count.begin());
     total /= grid.count[most];
     grid.step[most] *= 2;
-    grid.count[most] = (b.shape[most] + grid.step[most] - 1) / grid.step[most];
+    grid.count[most] = (b.shape[most] - grid.origin[most] + grid.step[most] - 1) / grid.step[most];
     total *= grid.count[most];
   }
   grid.cut = true;
@@ -81,6 +91,7 @@ void CacheModel::begin_context(const program::Context& context) {
       const auto g = grid.first + static_cast<std::uint32_t>(i);
       granules_[g].present = share(residency_[b].present);
       granules_[g].dirty = std::min(share(residency_[b].dirty), granules_[g].present);
+      granules_[g].old = granules_[g].present;
       granules_[g].buffer = b;
       used_ += granules_[g].present;
       if (granules_[g].present > 0) link_newest(g);
@@ -97,6 +108,12 @@ void CacheModel::end_context(std::span<const program::BufferId> dead) {
     r.used_at = ++clock_;
   }
   for (const program::BufferId b : dead) residency_[b.index()] = {};
+}
+
+std::int64_t CacheModel::dirty() const {
+  std::int64_t bytes = 0;
+  for (const Residency& r : residency_) bytes += r.dirty;
+  return bytes;
 }
 
 void CacheModel::link_newest(std::uint32_t g) {
@@ -117,6 +134,22 @@ void CacheModel::touch(std::uint32_t g) {
   link_newest(g);
 }
 
+/// `bytes` of a granule of `size` bytes become present and newest; returns how many were. A transfer may cover a part of a granule only,
+/// and which part is not kept: what the context has not seen yet counts as new until it has seen all, so that the first pass over a buffer
+/// never finds its own neighbours.
+std::int64_t CacheModel::take(std::uint32_t g, std::int64_t bytes, std::int64_t size) {
+  touch(g);
+  Granule& granule = granules_[g];
+  const std::int64_t fresh = std::min(bytes, size - granule.seen);
+  const std::int64_t left = std::min(fresh, granule.old);
+  const std::int64_t again = std::min(bytes - fresh, granule.present - granule.old);
+  granule.seen += fresh;
+  granule.old -= left;
+  granule.present += bytes - left - again;
+  used_ += bytes - left - again;
+  return left + again;
+}
+
 std::int64_t CacheModel::evict() {
   std::int64_t written = 0;
   while (used_ > capacity_) {
@@ -127,6 +160,7 @@ std::int64_t CacheModel::evict() {
     const std::int64_t dirty = std::max<std::int64_t>(0, out - clean);  // clean bytes go first: they cost nothing
     written += dirty;
     oldest.present -= out;
+    oldest.old = std::max<std::int64_t>(0, oldest.old - out);
     oldest.dirty -= dirty;
     used_ -= out;
     if (oldest.present == 0) unlink(g);
@@ -144,13 +178,14 @@ void CacheModel::for_granules(std::uint32_t buffer, std::span<const std::int64_t
   if (rank > at.size()) return;
   for (std::size_t d = 0; d < rank; ++d) {
     if (extent[d] <= 0) return;
-    low[d] = at[d] = std::clamp<std::int64_t>(begin[d] / grid.step[d], 0, grid.count[d] - 1);
-    high[d] = std::clamp<std::int64_t>((begin[d] + extent[d] - 1) / grid.step[d], 0, grid.count[d] - 1);
+    low[d] = at[d] = std::clamp<std::int64_t>((begin[d] - grid.origin[d]) / grid.step[d], 0, grid.count[d] - 1);
+    high[d] = std::clamp<std::int64_t>((begin[d] - grid.origin[d] + extent[d] - 1) / grid.step[d], 0, grid.count[d] - 1);
   }
   for (;;) {
     std::int64_t number = 0, overlap = numerics::format_bytes(b.format), size = overlap;
     for (std::size_t d = 0; d < rank; ++d) {
-      const std::int64_t from = at[d] * grid.step[d], to = std::min(from + grid.step[d], b.shape[d]);
+      const std::int64_t begins = grid.origin[d] + at[d] * grid.step[d];
+      const std::int64_t from = std::max<std::int64_t>(0, begins), to = std::min(begins + grid.step[d], b.shape[d]);
       number = number * grid.count[d] + at[d];
       size *= to - from;
       overlap *= std::max<std::int64_t>(0, std::min(to, begin[d] + extent[d]) - std::max(from, begin[d]));
@@ -167,12 +202,9 @@ void CacheModel::for_granules(std::uint32_t buffer, std::span<const std::int64_t
 
 CacheModel::Outcome CacheModel::read(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent) {
   Outcome out;
-  for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t) {
-    const std::int64_t hit = std::min(bytes, granules_[g].present);
-    touch(g);
+  for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t size) {
+    const std::int64_t hit = take(g, bytes, size);
     granules_[g].buffer = buffer.value;
-    granules_[g].present += bytes - hit;
-    used_ += bytes - hit;
     out.hit += hit;
     out.miss += bytes - hit;
     out.evicted += evict();
@@ -183,13 +215,10 @@ CacheModel::Outcome CacheModel::read(program::BufferId buffer, std::span<const s
 CacheModel::Outcome CacheModel::write(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent) {
   Outcome out;
   for_granules(buffer.value, begin, extent, [&](std::uint32_t g, std::int64_t bytes, std::int64_t size) {
-    touch(g);
+    take(g, bytes, size);
     Granule& granule = granules_[g];
     granule.buffer = buffer.value;
-    const std::int64_t present = std::min(size, granule.present + bytes);
-    used_ += present - granule.present;
-    granule.present = present;
-    granule.dirty = std::min(present, granule.dirty + bytes);
+    granule.dirty = std::min(granule.present, granule.dirty + bytes);
     out.hit += bytes;
     out.evicted += evict();
   });

@@ -26,10 +26,14 @@ class CacheModel {
   Outcome read(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent);
   Outcome write(program::BufferId buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent);
   [[nodiscard]] std::int64_t used() const { return used_; }
+  /// Bytes of buffers still wanted that are in no other memory; between contexts.
+  [[nodiscard]] std::int64_t dirty() const;
 
  private:
   struct Granule {
     std::int64_t present = 0, dirty = 0;
+    std::int64_t seen = 0;  // bytes this context has read or written: what it has not, it can only find if an earlier one left it
+    std::int64_t old = 0;   // of `present`: left by earlier contexts and not seen yet
     std::uint32_t newer = 0, older = 0;  // neighbours in the order of use
     std::uint32_t buffer = 0;
   };
@@ -37,6 +41,7 @@ class CacheModel {
     bool cut = false;
     std::uint32_t first = 0;
     std::vector<std::int64_t> step, count;
+    std::vector<std::int64_t> origin;  // of the first granule: 0 or before it, so that boxes begin where granules begin
   };
   struct Residency {
     std::int64_t present = 0, dirty = 0;
@@ -45,6 +50,7 @@ class CacheModel {
   template <class Visit>
   void for_granules(std::uint32_t buffer, std::span<const std::int64_t> begin, std::span<const std::int64_t> extent, Visit visit);
   void touch(std::uint32_t g);
+  std::int64_t take(std::uint32_t g, std::int64_t bytes, std::int64_t size);
   void link_newest(std::uint32_t g);
   void unlink(std::uint32_t g);
   std::int64_t evict();

@@ -86,7 +86,7 @@ Result<ComputeCosts> ComputeCosts::make(const chip::Chip& chip, const program::C
           FailureKind::unsupported, "simulation/no-rate",
           fmt::format("unit '{}' has no {} rate for a statement of actor '{}' in context '{}'", unit.name, op, actor.name, context.name));
     };
-    if (s.is_contraction() && s.reads.size() >= 2) {
+    if (s.is_contraction()) {
       if (const auto* rate = rate_for(unit, chip::OpClass::contract, actor, s)) {
         w.contraction = true;
         w.rate = rate->per_cycle.value;
@@ -94,7 +94,7 @@ Result<ComputeCosts> ComputeCosts::make(const chip::Chip& chip, const program::C
     }
     for (std::size_t d = 0; d < s.dims.size(); ++d) {
       if (!w.contraction) break;
-      const bool a = depends(s.reads[0], s.dims[d]), b = depends(s.reads[1], s.dims[d]);
+      const bool a = depends(*s.factors()[0], s.dims[d]), b = depends(*s.factors()[1], s.dims[d]);
       w.role.push_back(s.kinds[d] == numerics::LoopKind::reduction ? 2 : a && !b ? 0 : b && !a ? 1 : 3);
     }
     if (!w.contraction) {
@@ -198,9 +198,10 @@ std::int64_t charged_bytes(const program::Buffer& buffer, std::span<const std::i
 Result<MoveCosts> MoveCosts::make(const program::Program& program, const program::Actor& actor, std::span<const std::int64_t> extents) {
   MoveCosts costs;
   for (const program::Port& port : actor.ports) {
-    if (!costs.token_.empty() || costs.token_bytes_ != 0) break;
+    if (!program::carries_data(port.token)) continue;  // only synchronises
     costs.token_ = port.token.shape;
     costs.token_bytes_ = numerics::element_count(port.token.shape) * numerics::format_bytes(port.token.format);
+    break;
   }
   const auto take = [&](const std::optional<program::BufferAccess>& access, Box& box) {
     if (!access) return true;

@@ -47,6 +47,8 @@ class ContextEngine {
   Result<ContextRun> run(const program::Context& context, std::span<const program::BufferId> dead);
 
   Totals totals;
+  /// Bytes that were written and are only in the cache; between contexts.
+  [[nodiscard]] std::int64_t cache_dirty() const { return cache_ ? cache_->dirty() : 0; }
   Fabric fabric;
 
  private:
@@ -56,6 +58,7 @@ class ContextEngine {
     std::uint32_t kept = 0;
     GuardPlan guard;
     bool guarded = false;
+    bool data = true;  ///< its tokens have elements
   };
   struct ActorPlan {
     const program::Actor* actor = nullptr;
@@ -70,7 +73,6 @@ class ContextEngine {
     std::vector<PortPlan> ports;
     std::optional<ComputeCosts> compute;
     std::optional<MoveCosts> move;
-    bool into_port = false, from_port = false;
   };
 
   // ---- what each instance needs
@@ -146,7 +148,7 @@ class ContextEngine {
     std::int64_t memory_whole = 0, memory_last = 0, memory_bytes = 0;  ///< service of the reading memory stage per chunk; bytes in all
     std::int64_t write_whole = 0, write_last = 0, write_bytes = 0;
     std::int64_t done_at = 0, done_memory = 0;
-    std::int64_t ordered = 0;  ///< no chunk arrives behind the reading memory stage before this
+    std::int64_t ordered = 0;                  ///< no chunk arrives behind the reading memory stage before this
     std::int64_t entry = 0, entry_memory = 0;  ///< when the next chunk may enter the first stage, as far as that stage goes
   };
   struct Leaving {  // of one chunk in the window of a flight

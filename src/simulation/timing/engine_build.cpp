@@ -142,7 +142,7 @@ Status ContextEngine::build_actor(std::uint32_t a) {
     p.kept = static_cast<std::uint32_t>(p.rule.kept);
     p.guard = plan_guard(p.rule.guard, plan.trips);
     p.guarded = !p.guard.always();
-    (port.input ? plan.from_port : plan.into_port) = true;
+    p.data = program::carries_data(port.token);
   }
   if (plan.moves) {
     const chip::Mover& mover = chip_.movers[actor.mover.index()];
@@ -326,7 +326,7 @@ void ContextEngine::bind_path(std::uint32_t a, const std::vector<std::uint32_t>&
   if (actor.destination) request.destination = program_.buffers[actor.destination->buffer.index()].memory;
   std::vector<std::uint32_t> instances;
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
-    if (actor.ports[p].input) continue;
+    if (actor.ports[p].input || !plan.ports[p].data) continue;
     const PortLinks& links = ports_[s.ports + p];
     for (std::uint32_t o = links.begin; o < links.end; ++o) {
       const std::uint32_t target = ring_component[outlets_[o].ring];

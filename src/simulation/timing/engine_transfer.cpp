@@ -11,7 +11,7 @@ bool ContextEngine::both_ends(const ActorState& s, const ActorPlan& plan, Odomet
   bool from = plan.actor->source.has_value(), to = plan.actor->destination.has_value();
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     const PortPlan& port = plan.ports[p];
-    if (port.guarded && !port.guard.holds(at, index)) continue;
+    if (!port.data || (port.guarded && !port.guard.holds(at, index))) continue;
     const PortLinks& links = ports_[s.ports + p];
     if (port.rule.input) {
       from |= links.begin != links.end;

@@ -1,0 +1,108 @@
+#include "report/assumptions.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "chip/read.h"
+#include "compiler/compiler.h"
+#include "model/model.h"
+#include "report/run.h"
+#include "simulation/timing.h"
+
+namespace switchyard::report {
+namespace {
+
+struct Made {
+  program::Program program;
+  simulation::Timing timing;
+};
+
+/// A small matrix product on a chip of the library.
+Made make(const std::string& chip_name, const std::vector<chip::Override>& overrides = {}) {
+  Result<chip::Chip> chip = chip::load_chip(chip_name, {}, overrides);
+  model::LoadOptions how;
+  how.set = {{"m", 64}, {"n", 64}, {"k", 64}};
+  Result<model::LoadedModel> model = model::load_model("gemm", how);
+  if (!chip || !model) throw std::runtime_error("the library's chips and models are read elsewhere");
+  auto compiled = compiler::compile(model.value().graph, std::make_shared<chip::Chip>(std::move(chip).value()), {numerics::Format::bf16});
+  if (!compiled) throw std::runtime_error(format_failure(compiled.failure()));
+  auto timing = simulation::time_program(compiled.value().program);
+  if (!timing) throw std::runtime_error(format_failure(timing.failure()));
+  return {std::move(compiled.value().program), timing.value()};
+}
+
+TEST(Assumptions, LeaveOutWhatTheProgramDoesNotUse) {
+  const Made tx81 = make("tx81");
+  const UsedResources used(tx81.program);
+  for (const char* pointer :
+       {"/units/ne/startup", "/units/ne/geometry/m", "/units/ne/rate/bf16", "/clocks/core/hz", "/memories/ddr/latency",
+        "/memories/spm/bytes", "/movers/rdma/outstanding", "/networks/noc/hop", "/sequencer/issue", "/sequencer/launch"})
+    EXPECT_TRUE(used.time_rests_on(pointer)) << pointer;
+  for (const char* pointer :
+       {"/units/ne/rate/int8", "/units/ct/special", "/memories/spm/bandwidth", "/memories/spm/latency", "/movers/dte/startup",
+        "/networks/c2c/hop", "/networks/pcie/hop", "/sequencer/slots", "/sync/barrier/alpha", "/clocks/noc/hz", "/cost/die_area"})
+    EXPECT_FALSE(used.time_rests_on(pointer)) << pointer;
+  const UsedResources grid(make("h100-sxm").program);
+  EXPECT_TRUE(grid.time_rests_on("/sequencer/slots"));
+  EXPECT_TRUE(grid.time_rests_on("/memories/l2/latency"));
+  EXPECT_TRUE(grid.time_rests_on("/memories/rf/bytes"));
+  EXPECT_FALSE(grid.time_rests_on("/memories/rf/bandwidth"));
+  EXPECT_FALSE(grid.time_rests_on("/sequencer/issue"));
+}
+
+TEST(Assumptions, BeginWithTheGreatestCause) {
+  const Made tx81 = make("tx81");  // small: all but a little is launch and start-up
+  const auto assumed = assumptions_of(tx81.program, tx81.timing.attribution);
+  ASSERT_FALSE(assumed.empty());
+  EXPECT_EQ(UsedResources::cause_of(*tx81.program.chip, assumed.front().field), simulation::Cause::control);
+  const auto position = [&](std::string_view field) {
+    return std::find_if(assumed.begin(), assumed.end(), [&](const AssumptionReport& a) { return a.field == field; }) - assumed.begin();
+  };
+  EXPECT_LT(position("/sequencer/launch"), position("/units/ne/startup"));
+  simulation::Attribution computing{};
+  computing[static_cast<std::size_t>(simulation::Cause::compute)] = Picoseconds(1);
+  EXPECT_EQ(UsedResources::cause_of(*tx81.program.chip, assumptions_of(tx81.program, computing).front().field), simulation::Cause::compute);
+}
+
+/// The claim behind the list: changing a number that is left out changes no time, changing one that is listed does.
+TEST(Assumptions, AgreeWithWhatOverridesDo) {
+  struct Case {
+    const char *chip, *pointer, *value;
+  };
+  for (const Case& c : {Case{"tx81", "/memories/spm/bandwidth", "20 GB/s"}, Case{"tx81", "/memories/spm/latency", "1 us"},
+                        Case{"tx81", "/networks/noc/hop", "100 ns"}, Case{"tx81", "/sequencer/issue", "3 us"},
+                        Case{"tx81", "/movers/dte/startup", "1 ms"}, Case{"tx81", "/contexts/bytes", "1 MB"},
+                        Case{"tx81", "/sync/barrier/alpha", "1 ms"}, Case{"h100-sxm", "/memories/rf/bandwidth", "1 GB/s"},
+                        Case{"h100-sxm", "/sequencer/issue", "5 us"}, Case{"h100-sxm", "/memories/l2/latency", "2 us"},
+                        Case{"h100-sxm", "/networks/xbar/link", "10 GB/s"}, Case{"h100-sxm", "/clocks/tensor/hz", "100 MHz"}}) {
+    const Made plain = make(c.chip), changed = make(c.chip, {{c.pointer, c.value}});
+    EXPECT_EQ(UsedResources(plain.program).time_rests_on(c.pointer), plain.timing.latency != changed.timing.latency) << c.pointer;
+    EXPECT_EQ(idle_overrides(changed.program).size(), plain.timing.latency == changed.timing.latency ? 1U : 0U) << c.pointer;
+  }
+}
+
+TEST(Assumptions, ConstantsAreLoadedOverTheHostsLink) {
+  const Made tx81 = make("tx81", {{"/networks/pcie/link", "1 GB/s"}, {"/networks/pcie/hop", "2 us"}});
+  const RunReport report = describe_run(tx81.program, tx81.timing);
+  ASSERT_TRUE(report.load.has_value());
+  EXPECT_EQ(*report.load, Picoseconds(2'000'000 + 64 * 64 * 2 * 1000));  // 8 KiB at a byte a nanosecond
+  program::Program no_host = tx81.program;
+  auto chip = std::make_shared<chip::Chip>(*tx81.program.chip);
+  std::erase_if(chip->networks, [](const chip::Network& n) { return n.topology == chip::Topology::host; });
+  no_host.chip = chip;
+  EXPECT_FALSE(describe_run(no_host, tx81.timing).load.has_value());
+}
+
+TEST(Assumptions, SayWhatStaysInTheCache) {
+  const Made h100 = make("h100-sxm");
+  EXPECT_EQ(h100.timing.cache_dirty, 64 * 64 * 2);
+  EXPECT_EQ(h100.timing.offchip_written, 0);
+  const RunReport report = describe_run(h100.program, h100.timing);
+  EXPECT_TRUE(
+      std::any_of(report.notes.begin(), report.notes.end(), [](const std::string& n) { return n.starts_with("8.19 kB of results stay"); }));
+  EXPECT_EQ(make("tx81").timing.cache_dirty, 0);
+}
+
+}  // namespace
+}  // namespace switchyard::report
