@@ -206,7 +206,11 @@ class Emitter {
     return ActorId(context_.actors.size() - 1);
   }
 
-  [[nodiscard]] std::string load_name(std::size_t i) const { return fmt::format("load{}", i); }
+  [[nodiscard]] std::string mover_name(std::size_t i) const {
+    if (!kernel_.operands[i].write) return fmt::format("load{}", i);
+    const auto writes = std::count_if(kernel_.operands.begin(), kernel_.operands.end(), [](const KernelOperand& o) { return o.write; });
+    return writes == 1 ? "store" : fmt::format("store{}", i);
+  }
 
   /// Nothing is computed and both boxes have one form: the mover's token goes straight back.
   [[nodiscard]] bool is_plain_move() const {
@@ -315,7 +319,7 @@ class Emitter {
       const ActorId user = port_of_[i].first == 1 ? epilogue_id : main_id;
       const std::vector<int>& user_loops = port_of_[i].first == 1 ? outer : loops;
       const auto kept = kept_loops(o, user_loops, mapping_.resident[i]);
-      const ActorId mover = add(move_actor(o.write ? "store" : load_name(i), o, without(user_loops, kept)));
+      const ActorId mover = add(move_actor(mover_name(i), o, without(user_loops, kept)));
       if (o.write)
         connect(fmt::format("out{}", i), user, port_of_[i].second, mover, 0, mapping_.depth[i]);
       else
