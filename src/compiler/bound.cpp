@@ -1,8 +1,8 @@
 #include "compiler/bound.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
-#include <set>
 
 #include "chip/query.h"
 
@@ -11,26 +11,47 @@ namespace {
 
 using graph::TensorId;
 
-/// Distinct indices that an affine function takes over a box of loops, clipped to [0, size).
+constexpr std::int64_t kCounted = 1 << 20;  // points of an index that are counted one by one
+
+/// Distinct indices that an affine function takes over a box of loops, clipped to [0, size); where counting them would take long, fewer.
 std::int64_t distinct_indices(const numerics::Affine& f, const std::vector<std::int64_t>& extents, std::int64_t size) {
-  if (f.terms.empty()) return f.constant >= 0 && f.constant < size ? 1 : 0;
-  if (f.terms.size() == 1 && f.terms[0].coefficient > 0) {  // first, last and step are known
-    const std::int64_t step = f.terms[0].coefficient, n = extents[static_cast<std::size_t>(f.terms[0].variable)];
-    const std::int64_t first = f.constant >= 0 ? 0 : (-f.constant + step - 1) / step;
-    const std::int64_t end = f.constant >= size ? 0 : std::min(n, (size - 1 - f.constant) / step + 1);
-    return std::max<std::int64_t>(0, end - first);
-  }
-  // Grow the set one loop at a time: from the constant, add 0..extent-1 steps of each coefficient.
-  std::set<std::int64_t> seen{f.constant};
+  struct Term {
+    std::int64_t step, extent;
+  };
+  std::vector<Term> terms;  // steps upwards from the least value
+  std::int64_t least = f.constant, points = 1;
   for (const auto& t : f.terms) {
-    std::set<std::int64_t> next;
-    for (std::int64_t v : seen)
-      for (std::int64_t i = 0; i < extents[static_cast<std::size_t>(t.variable)]; ++i) next.insert(v + i * t.coefficient);
-    seen = std::move(next);
+    const std::int64_t extent = extents[static_cast<std::size_t>(t.variable)];
+    if (extent <= 1) continue;
+    if (t.coefficient < 0) least += t.coefficient * (extent - 1);
+    terms.push_back({std::abs(t.coefficient), extent});
+    points = std::min<std::int64_t>(kCounted + 1, points) * std::min<std::int64_t>(kCounted + 1, extent);
   }
-  std::int64_t count = 0;
-  for (std::int64_t v : seen) count += v >= 0 && v < size ? 1 : 0;
-  return count;
+  std::sort(terms.begin(), terms.end(), [](const Term& a, const Term& b) { return a.step < b.step; });
+  // As long as no step leaps over what the smaller ones reach, the values are evenly spaced.
+  const std::int64_t spacing = terms.empty() ? 1 : terms[0].step;
+  std::int64_t reach = 0;
+  bool even = true;
+  for (const Term& t : terms) {
+    if (t.step % spacing != 0 || t.step > reach + spacing) {
+      even = false;
+      break;
+    }
+    reach += t.step * (t.extent - 1);
+  }
+  if (even || points > kCounted) {
+    const std::int64_t first = least >= 0 ? 0 : (-least + spacing - 1) / spacing, last = std::min(reach, size - 1 - least) / spacing;
+    return size - 1 < least ? 0 : std::max<std::int64_t>(0, last - first + 1);
+  }
+  std::vector<std::int64_t> values{least};
+  for (const Term& t : terms) {
+    const std::size_t before = values.size();
+    for (std::int64_t i = 1; i < t.extent; ++i)
+      for (std::size_t v = 0; v < before; ++v) values.push_back(values[v] + i * t.step);
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+  }
+  return std::count_if(values.begin(), values.end(), [&](std::int64_t v) { return v >= 0 && v < size; });
 }
 
 double touched_bytes(const graph::Graph& g, TensorId tensor, const std::vector<numerics::Affine>& index,

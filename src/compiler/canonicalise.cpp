@@ -540,21 +540,9 @@ void copy_unwritten_outputs(Graph& g) {
   }
 }
 
-void set_precision(Graph& g, numerics::Format precision) {
-  for (graph::Tensor& t : g.tensors) {
-    if (!numerics::format_info(t.format).floating) continue;
-    if (t.constant) {
-      auto made = std::make_shared<numerics::Constant>();
-      made->make = [original = t.constant, precision] { return numerics::convert_tensor(original->make(), precision); };
-      t.constant = made;
-    }
-    t.format = precision;
-  }
-}
-
 }  // namespace
 
-graph::Graph canonicalise(const graph::Graph& model, numerics::Format precision, std::vector<Decision>& decisions) {
+graph::Graph canonicalise(const graph::Graph& model, std::vector<Decision>& decisions) {
   Graph g = model;
   const std::size_t before = g.ops.size();
   copy_unwritten_outputs(g);
@@ -568,7 +556,6 @@ graph::Graph canonicalise(const graph::Graph& model, numerics::Format precision,
     again = inline_maps(g) || again;
   }
   remove_dead(g);
-  set_precision(g, precision);
   decisions.push_back({"canonicalise", fmt::format("{} operators become {}", before, g.ops.size())});
   return g;
 }

@@ -8,8 +8,8 @@
 
 namespace switchyard::compiler {
 
-/// The graph that the chip will execute: same inputs and outputs, every floating tensor in `precision`. After it, a tensor may be written
-/// by several operators (parts of a concatenation), each element by exactly one.
-graph::Graph canonicalise(const graph::Graph& model, numerics::Format precision, std::vector<Decision>& decisions);
+/// The graph that the chip will execute: same inputs and outputs. After it, a tensor may be written by several operators (parts of a
+/// concatenation), each element by exactly one.
+graph::Graph canonicalise(const graph::Graph& model, std::vector<Decision>& decisions);
 
 }  // namespace switchyard::compiler

@@ -9,7 +9,9 @@
 #include "chip/query.h"
 #include "compiler/bound.h"
 #include "compiler/canonicalise.h"
+#include "compiler/decompose.h"
 #include "compiler/emit.h"
+#include "compiler/formats.h"
 #include "compiler/kernel.h"
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
@@ -149,6 +151,37 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
   labels.notes.assign(said.begin(), said.end());
 }
 
+/// One mapping per kernel. Composite operators for which there is none are listed in `too_large`; where others have none, all reasons are
+/// given.
+Result<std::vector<Mapping>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
+                                         const std::vector<std::vector<int>>& layouts, int effort, std::vector<graph::OpId>& too_large) {
+  std::vector<Mapping> mappings;
+  std::map<std::string, Mapping> known;  // kernels of one form are mapped once
+  Failure failure{FailureKind::unsupported, {}, {}};
+  for (const Kernel& k : kernels) {
+    const std::string form = form_of(k, g, layouts);
+    if (const auto same = known.find(form); same != known.end()) {
+      mappings.push_back(same->second);
+      continue;
+    }
+    Result<Mapping> mapping = choose_mapping(machine, g, k, layouts, effort);
+    if (mapping) {
+      known.emplace(form, mapping.value());
+      mappings.push_back(std::move(mapping).value());
+      continue;
+    }
+    const Failure& f = mapping.failure();
+    if (!f.infeasible.empty() && is_composite(g.ops[k.ops.front().index()])) {
+      too_large.push_back(k.ops.front());
+      continue;
+    }
+    failure.diagnostics.insert(failure.diagnostics.end(), f.diagnostics.begin(), f.diagnostics.end());
+    failure.infeasible.insert(failure.infeasible.end(), f.infeasible.begin(), f.infeasible.end());
+  }
+  if (!failure.diagnostics.empty()) return failure;
+  return mappings;
+}
+
 }  // namespace
 
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options) {
@@ -164,35 +197,27 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   for (TensorId t : model.outputs) labels.output_formats.emplace_back(numerics::format_name(model.tensor(t).format));
 
   // The passes, in order.
-  out.graph = canonicalise(model, options.precision, out.decisions);
+  out.graph = canonicalise(model, out.decisions);
+  choose_formats(out.graph, *chip, options.precision, out.decisions);
   const graph::Graph& g = out.graph;
-  const std::vector<Kernel> kernels = make_kernels(g);
-  out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});
-  SY_TRY([[maybe_unused]] Done formats, check_formats(g, kernels, *chip));
-  const auto layouts = choose_layouts(g, kernels);
-
+  std::vector<Kernel> kernels;
+  std::vector<std::vector<int>> layouts;
   std::vector<Mapping> mappings;
-  std::map<std::string, Mapping> known;  // kernels of one form are mapped once
-  Failure failure{FailureKind::unsupported, {}, {}};
-  for (const Kernel& k : kernels) {
-    const std::string form = form_of(k, g, layouts);
-    if (const auto same = known.find(form); same != known.end()) {
-      out.decisions.push_back({k.name, describe(k, same->second, *chip)});
-      mappings.push_back(same->second);
-      continue;
+  for (;;) {
+    kernels = make_kernels(g);
+    SY_TRY([[maybe_unused]] Done formats, check_formats(g, kernels, *chip));
+    layouts = choose_layouts(g, kernels);
+    std::vector<graph::OpId> too_large;
+    SY_TRY(mappings, map_kernels(machine, g, kernels, layouts, options.effort, too_large));
+    if (too_large.empty()) break;
+    for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
+      out.decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
+                                                        g.ops[too_large[i].index()].name)});
+      decompose(out.graph, too_large[i]);
     }
-    Result<Mapping> mapping = choose_mapping(machine, g, k, layouts, options.effort);
-    if (!mapping) {  // all reasons, not only the first
-      const Failure& f = mapping.failure();
-      failure.diagnostics.insert(failure.diagnostics.end(), f.diagnostics.begin(), f.diagnostics.end());
-      failure.infeasible.insert(failure.infeasible.end(), f.infeasible.begin(), f.infeasible.end());
-      continue;
-    }
-    out.decisions.push_back({k.name, describe(k, mapping.value(), *chip)});
-    known.emplace(form, mapping.value());
-    mappings.push_back(std::move(mapping).value());
   }
-  if (!failure.diagnostics.empty()) return failure;
+  out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});
+  for (std::size_t k = 0; k < kernels.size(); ++k) out.decisions.push_back({kernels[k].name, describe(kernels[k], mappings[k], *chip)});
 
   program::Program& program = out.program;
   program.chip = chip;

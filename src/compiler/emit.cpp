@@ -298,7 +298,11 @@ class Emitter {
     return ActorId(context_.actors.size() - 1);
   }
 
-  [[nodiscard]] std::string load_name(std::size_t i) const { return fmt::format("load{}", i); }
+  [[nodiscard]] std::string mover_name(std::size_t i) const {
+    if (!kernel_.operands[i].write) return fmt::format("load{}", i);
+    const auto writes = std::count_if(kernel_.operands.begin(), kernel_.operands.end(), [](const KernelOperand& o) { return o.write; });
+    return writes == 1 ? "store" : fmt::format("store{}", i);
+  }
 
   /// Nothing is computed and both boxes have one form: the mover's token goes straight back.
   [[nodiscard]] bool is_plain_move() const {
@@ -409,14 +413,14 @@ class Emitter {
       const auto kept = kept_loops(o, user_loops, mapping_.resident[i]);
       if (mapping_.shared[i]) {
         const std::size_t readers = make_readers(i);
-        Actor load = move_actor(load_name(i), o, without(user_loops, kept), readers);
+        Actor load = move_actor(mover_name(i), o, without(user_loops, kept), readers);
         Actor cast = cast_actor(fmt::format("cast{}", i), load, readers);
         const ActorId load_id = add(std::move(load)), cast_id = add(std::move(cast));
         connect(fmt::format("read{}", i), load_id, 0, cast_id, 0, 2);
         connect(fmt::format("in{}", i), cast_id, 1, user, port_of_[i].second, mapping_.depth[i]);
         continue;
       }
-      const ActorId mover = add(move_actor(o.write ? "store" : load_name(i), o, without(user_loops, kept)));
+      const ActorId mover = add(move_actor(mover_name(i), o, without(user_loops, kept)));
       if (o.write)
         connect(fmt::format("out{}", i), user, port_of_[i].second, mover, 0, mapping_.depth[i]);
       else

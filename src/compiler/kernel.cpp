@@ -1,5 +1,7 @@
 #include "compiler/kernel.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
@@ -130,6 +132,15 @@ Kernel kernel_of_nest(const Graph& g, OpId id, const Epilogue& epilogue) {
   return kernel;
 }
 
+std::string unused_name(const Kernel& kernel, const std::string& wanted) {
+  std::string name = wanted;
+  const auto taken = [&] {
+    return std::any_of(kernel.dims.begin(), kernel.dims.end(), [&](const KernelDim& d) { return d.name == name; });
+  };
+  for (int i = 2; taken(); ++i) name = fmt::format("{}_{}", wanted, i);
+  return name;
+}
+
 /// Loops of different nests that run along the same dimension of one tensor (or local) are one dim of the kernel: dims[nest][loop].
 std::vector<std::vector<int>> join_loops(const Op& op, Kernel& kernel) {
   std::map<std::pair<int, std::size_t>, std::pair<int, std::int64_t>> dim_along;  // (slot, dimension) -> (dim, extent)
@@ -155,7 +166,7 @@ std::vector<std::vector<int>> join_loops(const Op& op, Kernel& kernel) {
     for (std::size_t l = 0; l < of.size(); ++l) {
       if (of[l] >= 0) continue;
       of[l] = static_cast<int>(kernel.dims.size());
-      kernel.dims.push_back({nest.loops[l].name, nest.loops[l].extent, true, false});
+      kernel.dims.push_back({unused_name(kernel, nest.loops[l].name), nest.loops[l].extent, true, false});
     }
     for (const Access& r : nest.reads) along(r, true);
     along(nest.write, true);

@@ -437,10 +437,11 @@ std::vector<std::int64_t> divisors(std::int64_t extent, std::int64_t most) {
   return out;
 }
 
-std::vector<std::int64_t> block_sizes(std::int64_t extent) {
+/// Matrix units gain nothing from blocks beyond 256; what only streams wants few and long ones.
+std::vector<std::int64_t> block_sizes(std::int64_t extent, bool contraction) {
   std::vector<std::int64_t> out;
-  for (std::int64_t b : {256, 128, 96, 64, 48, 32, 16, 4, 1})
-    if (b < extent) out.push_back(b);
+  for (std::int64_t b : {16384, 4096, 1024, 256, 128, 96, 64, 48, 32, 16, 4, 1})
+    if (b < extent && (b <= 256 || !contraction)) out.push_back(b);
   if (extent <= 256) out.insert(out.begin(), extent);
   return out;
 }
@@ -468,18 +469,15 @@ class Search {
   }
 
   bool run() {
-    const std::size_t majors = std::min<std::size_t>(parallel_.size(), 3);
-    for (int rest = 0; rest < 2 && !found_; ++rest) {
-      for (std::size_t i = majors; i < parallel_.size(); ++i) {
-        const auto d = static_cast<std::size_t>(parallel_[i]);
-        current_.tile[d] = rest == 0 ? kernel_.dims[d].extent : 1;
-        current_.trips[d] = machine_.grid ? 1 : ceil_div(kernel_.dims[d].extent, current_.tile[d]);
-      }
-      if (machine_.grid)
-        blocks(0, majors);
-      else
-        spread(0, majors, static_cast<std::int64_t>(machine_.components.size()));
+    // First the other dims whole and most components busy; where nothing of the kind fits, dims cut into single indices, idle components,
+    // and tiles however small.
+    attempt(0);
+    if (!found_) {
+      attempt(1);
+      thorough_ = true;
+      attempt(0);
     }
+    if (!found_) attempt(1);
     return found_;
   }
   [[nodiscard]] const Mapping& best() const { return best_; }
@@ -488,12 +486,26 @@ class Search {
   [[nodiscard]] const Mapping& nearest() const { return nearest_; }
 
  private:
+  /// Three dims are cut in every way; the others stay whole (rest 0) or are cut into single indices (rest 1).
+  void attempt(int rest) {
+    const std::size_t majors = std::min<std::size_t>(parallel_.size(), 3);
+    for (std::size_t i = majors; i < parallel_.size(); ++i) {
+      const auto d = static_cast<std::size_t>(parallel_[i]);
+      current_.tile[d] = rest == 0 ? kernel_.dims[d].extent : 1;
+      current_.trips[d] = machine_.grid ? 1 : ceil_div(kernel_.dims[d].extent, current_.tile[d]);
+    }
+    if (machine_.grid)
+      blocks(0, majors);
+    else
+      spread(0, majors, static_cast<std::int64_t>(machine_.components.size()));
+  }
+
   void blocks(std::size_t i, std::size_t majors) {
     if (i == majors) return reduce();
     const auto d = static_cast<std::size_t>(parallel_[i]);
-    auto sizes = block_sizes(kernel_.dims[d].extent);
+    auto sizes = block_sizes(kernel_.dims[d].extent, kernel_.contraction);
     if (i >= 2) sizes = {kernel_.dims[d].extent <= 256 ? kernel_.dims[d].extent : 256, 16, 4, 1};
-    if (divide_[d]) sizes = divisors(kernel_.dims[d].extent, 256);
+    if (divide_[d]) sizes = divisors(kernel_.dims[d].extent, 4096);
     for (std::int64_t t : sizes) {
       if (t > kernel_.dims[d].extent) continue;
       current_.tile[d] = t;
@@ -503,7 +515,7 @@ class Search {
 
   void spread(std::size_t i, std::size_t majors, std::int64_t left) {
     if (i == majors) {
-      if (left > 1 && worse_than_half(left)) return;
+      if (!thorough_ && worse_than_half(left)) return;
       return tiles(0, majors);
     }
     const auto d = static_cast<std::size_t>(parallel_[i]);
@@ -528,7 +540,7 @@ class Search {
     if (i == majors) return reduce();
     const auto d = static_cast<std::size_t>(parallel_[i]);
     const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
-    const int most = (i < 2 ? 4 : 2) + effort_;
+    const int most = (i < 2 ? thorough_ ? 40 : 4 : 2) + effort_;
     for (std::int64_t t : divide_[d] ? divisors(kernel_.dims[d].extent, local) : halvings(local, most)) {
       current_.tile[d] = t;
       current_.trips[d] = ceil_div(local, t);
@@ -543,27 +555,43 @@ class Search {
     current_.trips[d] = 1;
   }
 
+  /// The longest reduction is cut, the others stay whole; a thorough search cuts more and more of them into single indices.
   void reduce() {
+    cut_longest_reduction();
+    if (!thorough_) return;
+    for (std::size_t i = 1; i < reductions_.size(); ++i) {
+      const auto d = static_cast<std::size_t>(reductions_[i]);
+      current_.tile[d] = 1;
+      current_.trips[d] = kernel_.dims[d].extent;
+      cut_longest_reduction();
+    }
+    for (std::size_t i = 1; i < reductions_.size(); ++i) {
+      const auto d = static_cast<std::size_t>(reductions_[i]);
+      current_.tile[d] = kernel_.dims[d].extent;
+      current_.trips[d] = 1;
+    }
+  }
+
+  void cut_longest_reduction() {
     if (reductions_.empty()) {
       offer();
       return;
     }
     const auto d = static_cast<std::size_t>(reductions_[0]);
     const std::int64_t extent = kernel_.dims[d].extent;
-    int fitted = 0;
+    const auto cut = [&](std::int64_t t) {
+      current_.tile[d] = t;
+      current_.trips[d] = ceil_div(extent, t);
+      return offer();
+    };
     if (machine_.grid) {
-      for (std::int64_t t : {extent, std::int64_t{256}, std::int64_t{128}, std::int64_t{64}, std::int64_t{32}}) {
-        if (t > extent || (t == extent && extent > 512)) continue;
-        current_.tile[d] = t;
-        current_.trips[d] = ceil_div(extent, t);
-        offer();
-      }
+      if (extent <= 512 || !kernel_.contraction) cut(extent);
+      for (std::int64_t t : {16384, 4096, 1024, 256, 128, 64, 32, 16, 4, 1})
+        if (t < extent && (t <= 256 || !kernel_.contraction || extent > 65536) && (t >= 32 || thorough_)) cut(t);
     } else {
-      for (std::int64_t t : halvings(extent, 12)) {
-        current_.tile[d] = t;
-        current_.trips[d] = ceil_div(extent, t);
-        if (offer() && ++fitted > effort_) break;
-      }
+      int fitted = 0;
+      for (std::int64_t t : halvings(extent, thorough_ ? 40 : 12))
+        if (cut(t) && ++fitted > effort_) break;
     }
     current_.tile[d] = extent;
     current_.trips[d] = 1;
@@ -586,7 +614,7 @@ class Search {
       current_.order.insert(current_.order.end(), inner.begin(), inner.end());
       std::int64_t firings = 1;
       for (int d : current_.order) firings *= current_.trips[static_cast<std::size_t>(d)];
-      if (firings > 65536) continue;
+      if (firings > (thorough_ ? kMostFirings * 64 : kMostFirings)) continue;
       if (!evaluator_.evaluate(current_)) {
         if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
         continue;
@@ -598,6 +626,8 @@ class Search {
     return fits;
   }
 
+  static constexpr std::int64_t kMostFirings = 65536;  ///< of one instance: finer tiles are not worth timing
+
   const Machine& machine_;
   const Kernel& kernel_;
   const Evaluator& evaluator_;
@@ -605,7 +635,7 @@ class Search {
   std::vector<bool> divide_;
   std::vector<int> parallel_, reductions_;
   Mapping current_, best_, nearest_;
-  bool found_ = false;
+  bool found_ = false, thorough_ = false;
   std::int64_t tried_ = 0;
 };
 

@@ -129,17 +129,19 @@ Cause UsedResources::cause_of(const chip::Chip& chip, std::string_view pointer) 
 
 std::vector<AssumptionReport> assumptions_of(const program::Program& program, const simulation::Attribution& attribution) {
   const UsedResources used(program);
-  std::vector<chip::AssumedNumber> numbers;
-  for (chip::AssumedNumber& number : chip::assumptions(*program.chip)) {
-    if (used.time_rests_on(number.pointer)) numbers.push_back(std::move(number));
+  std::vector<const chip::Number*> numbers;
+  for (const chip::Number* number : chip::numbers(*program.chip)) {
+    const bool unknown = number->confidence == chip::Confidence::assumed || number->confidence == chip::Confidence::calibrated;
+    if (unknown && used.time_rests_on(number->pointer)) numbers.push_back(number);
   }
-  const auto weight = [&](const chip::AssumedNumber& number) {
-    return attribution[static_cast<std::size_t>(UsedResources::cause_of(*program.chip, number.pointer))];
+  const auto rank = [&](const chip::Number* number) {
+    const auto cause = static_cast<std::size_t>(UsedResources::cause_of(*program.chip, number->pointer));
+    return std::pair(number->range.has_value(), attribution[cause].value);
   };
-  std::stable_sort(numbers.begin(), numbers.end(), [&](const auto& a, const auto& b) { return weight(a) > weight(b); });
+  std::stable_sort(numbers.begin(), numbers.end(), [&](const auto* a, const auto* b) { return rank(a) > rank(b); });
   std::vector<AssumptionReport> result;
-  for (const chip::AssumedNumber& number : numbers) {
-    result.push_back({number.pointer, number.text, std::string(chip::name_of(number.confidence))});
+  for (const chip::Number* number : numbers) {
+    result.push_back({number->pointer, number->text, std::string(chip::name_of(number->confidence))});
   }
   return result;
 }

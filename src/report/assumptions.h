@@ -30,7 +30,8 @@ class UsedResources {
   const program::Program& program_;
 };
 
-/// Assumed and calibrated numbers that the time rests on: those that belong to the greatest cause first.
+/// Assumed and calibrated numbers that the time rests on. First those for which the chip file gives a range, as they may be far off; within
+/// these and the others, those that belong to the greatest cause.
 std::vector<AssumptionReport> assumptions_of(const program::Program& program, const simulation::Attribution& attribution);
 
 /// Sentences about overridden numbers on which the time does not depend: "what if" must not be answered by silence.

@@ -1,14 +1,17 @@
 // Laws of the whole line on random small models: any legal mapping gives the reference's values, time is above the bound, causes sum.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 
 #include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
+#include "model/emit.h"
 #include "program/text.h"
 #include "program/verify.h"
 #include "property/random_graph.h"
@@ -95,9 +98,66 @@ TEST_P(CompileLaws, HoldOnRandomModels) {
   std::filesystem::remove_all(folder);
 }
 
+/// Tensors that are too large to execute here, or of extents that divide badly: they must be mapped, and be above their bound.
+TEST_P(CompileLaws, HoldOnLargeAndPrimeExtents) {
+  const auto chip = load(GetParam());
+  ASSERT_TRUE(chip);
+  using graph::TensorId;
+  const std::pair<numerics::Shape, std::function<TensorId(graph::Graph&, TensorId)>> cases[] = {
+      {{128, 1024, 1024},
+       [](auto& g, TensorId x) {
+         return model::emit_reshape(g, {"flat", "Reshape", "y", {}}, x, {134'217'728});
+       }},
+      {{16'777'216},
+       [](auto& g, TensorId x) {
+         return model::emit_reduction(g, {"sum", "Sum", "y", {}}, x, {true}, true, numerics::Combiner::add);
+       }},
+      {{64, 64, 64, 64},
+       [](auto& g, TensorId x) {
+         return model::emit_reduction(g, {"max", "Max", "y", {}}, x, {true, true, true, true}, true, numerics::Combiner::max);
+       }},
+      {{1009, 1013},
+       [](auto& g, TensorId x) {
+         return model::emit_reshape(g, {"flat", "Reshape", "y", {}}, x, {1'022'117});
+       }},
+      {{3, 17},
+       [](auto& g, TensorId x) {
+         return model::emit_reshape(g, {"flat", "Reshape", "y", {}}, x, {51});
+       }},
+      {{2, 80'021},
+       [](auto& g, TensorId x) {
+         return model::emit_softmax(g, {"softmax", "Softmax", "y", {}}, x, {false, true}, false);
+       }},
+      {{32, 8192, 2048},
+       [](auto& g, TensorId x) {
+         return model::emit_softmax(g, {"softmax", "Softmax", "y", {}}, x, {false, false, true}, false);
+       }},
+  };
+  for (const auto& [shape, make] : cases) {
+    SCOPED_TRACE(fmt::format("[{}]", fmt::join(shape, ", ")));
+    graph::Graph g;
+    g.name = "large";
+    const TensorId x = model::add_input(g, "x", numerics::Format::fp32, shape);
+    g.outputs = {make(g, x)};
+    const auto compiled = compiler::compile(g, chip, {numerics::Format::bf16, 0, 1});
+    ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+    const program::Program& p = compiled.value().program;
+    const auto verified = program::verify(p);
+    ASSERT_TRUE(verified.ok()) << format_failure(verified.failure());
+    const auto timed = simulation::time_program(p);
+    ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
+    EXPECT_GE(timed.value().latency, p.labels.lower_bound);
+    for (std::size_t c = 0; c < p.contexts.size(); ++c)
+      EXPECT_GE(timed.value().contexts[c].span, p.contexts[c].bound) << p.contexts[c].name;
+    // Tiles are long: a firing costs far more than an element does.
+    EXPECT_LT(timed.value().firings, 1'000'000);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Chips, CompileLaws,
                          ::testing::Values(Case{"tx81", "tx81", {}}, Case{"h100", "h100-sxm", {}},
-                                           Case{"small_scratchpad", "h100-sxm", {{"/memories/smem/bytes", "24 KiB"}}}),
+                                           Case{"small_scratchpad", "h100-sxm", {{"/memories/smem/bytes", "24 KiB"}}},
+                                           Case{"small_tiles", "tx81", {{"/memories/spm/bytes", "160 KiB"}}}),
                          [](const auto& each) { return each.param.name; });
 
 }  // namespace

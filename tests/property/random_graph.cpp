@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <numeric>
+
 #include "model/emit.h"
 
 namespace switchyard::testing {
@@ -23,10 +27,12 @@ class Builder {
 
   RandomModel run() {
     g_.name = "random";
-    if (pick(0, 3) == 0)
-      matrices();
-    else
-      images();
+    switch (pick(0, 5)) {
+      case 0: matrices(); break;
+      case 1:
+      case 2: odd_shapes(); break;
+      default: images();
+    }
     return {std::move(g_), std::move(inputs_)};
   }
 
@@ -151,6 +157,166 @@ class Builder {
     if (pick(0, 1)) y = add(y, y);
     g_.outputs.push_back(y);
     if (pick(0, 2) == 0) g_.outputs.push_back(relu(x));
+  }
+
+  // ------------------------------------------------------------------------- any rank, any axis: what only moves, masks and reduces
+  std::int64_t extent() {
+    constexpr std::array<std::int64_t, 14> kExtents{1, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 17, 24, 31};
+    return kExtents[static_cast<std::size_t>(pick(0, static_cast<std::int64_t>(kExtents.size()) - 1))];
+  }
+  std::size_t axis_of(TensorId x) { return static_cast<std::size_t>(pick(0, static_cast<std::int64_t>(shape(x).size()) - 1)); }
+  std::vector<numerics::Affine> identity(TensorId x) {
+    std::vector<numerics::Affine> index;
+    for (std::size_t d = 0; d < shape(x).size(); ++d) index.push_back(affine_variable(static_cast<int>(d)));
+    return index;
+  }
+  TensorId transpose(TensorId x) {
+    std::vector<std::size_t> order(shape(x).size());
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), random_);
+    Shape s;
+    std::vector<numerics::Affine> index(order.size());
+    for (std::size_t d = 0; d < order.size(); ++d) {
+      s.push_back(shape(x)[order[d]]);
+      index[order[d]] = affine_variable(static_cast<int>(d));
+    }
+    return model::emit_copy(g_, label("Transpose"), x, s, std::move(index));
+  }
+  /// Every second element, backwards.
+  TensorId reverse(TensorId x) {
+    const std::size_t axis = axis_of(x);
+    Shape s = shape(x);
+    auto index = identity(x);
+    index[axis] = affine_variable(static_cast<int>(axis), -2) + affine_constant(s[axis] - 1);
+    s[axis] = (s[axis] + 1) / 2;
+    return model::emit_copy(g_, label("Reverse"), x, s, std::move(index));
+  }
+  TensorId border(TensorId x) {
+    const std::size_t axis = axis_of(x);
+    Shape s = shape(x);
+    auto index = identity(x);
+    const std::int64_t before = pick(0, 2);
+    index[axis] = index[axis] + affine_constant(-before);
+    s[axis] += before + pick(0, 2);
+    return model::emit_copy(g_, label("Pad"), x, s, std::move(index), static_cast<double>(pick(-2, 2)));
+  }
+  TensorId reshape(TensorId x) {
+    std::int64_t left = numerics::element_count(shape(x));
+    Shape s;
+    for (std::int64_t d = pick(0, 3); d > 0; --d) {
+      std::int64_t part = pick(1, std::min<std::int64_t>(left, 64));
+      while (left % part != 0) --part;
+      s.push_back(part);
+      left /= part;
+    }
+    s.push_back(left);
+    std::shuffle(s.begin(), s.end(), random_);
+    return model::emit_reshape(g_, label("Reshape"), x, s);
+  }
+  TensorId masked(TensorId x) {  // x < bound ? x : w, with the truth values as a tensor of their own
+    Shape some = shape(x);
+    for (std::int64_t& e : some)
+      if (pick(0, 1)) e = 1;
+    const model::MapInput compared[] = {model::MapInput::of(x), model::MapInput::of(weights(some, 2))};
+    const TensorId mask =
+        model::emit_map(g_, label("Less"), compared, numerics::apply(ScalarOp::less, numerics::expr_input(0), numerics::expr_input(1)),
+                        Format::boolean, shape(x));
+    const model::MapInput chosen[] = {model::MapInput::of(mask), model::MapInput::of(x), model::MapInput::of(weights(some, 2))};
+    return model::emit_map(g_, label("Where"), chosen,
+                           numerics::apply(ScalarOp::select, numerics::expr_input(0), numerics::expr_input(1), numerics::expr_input(2)),
+                           Format::fp32, shape(x));
+  }
+  std::vector<bool> some_dims(TensorId x) {
+    std::vector<bool> reduced(shape(x).size());
+    for (std::size_t d = 0; d < reduced.size(); ++d) reduced[d] = pick(0, 1) == 1;
+    reduced[axis_of(x)] = true;
+    return reduced;
+  }
+  TensorId reduce(TensorId x) {
+    const std::vector<bool> reduced = some_dims(x);
+    const bool all = std::all_of(reduced.begin(), reduced.end(), [](bool r) { return r; });
+    return model::emit_reduction(g_, label("Max"), x, reduced, all || pick(0, 1) == 1, Combiner::max);
+  }
+  /// x - max(x) over some dimensions: a composite as softmax is one, but exact. At times the maxima are a second result.
+  TensorId below_maximum(TensorId x) {
+    const std::vector<bool> reduced = some_dims(x);
+    const Shape s = shape(x);
+    Shape rows, ones = s;
+    numerics::Nest find, apply;
+    std::vector<numerics::Affine> kept;
+    for (std::size_t d = 0; d < s.size(); ++d) {
+      find.loops.push_back({fmt::format("d{}", d), s[d], reduced[d] ? numerics::LoopKind::reduction : numerics::LoopKind::parallel});
+      apply.loops.push_back({fmt::format("d{}", d), s[d], numerics::LoopKind::parallel});
+      if (reduced[d]) {
+        ones[d] = 1;
+        continue;
+      }
+      rows.push_back(s[d]);
+      kept.push_back(affine_variable(static_cast<int>(d)));
+    }
+    const model::Label name = label("BelowMax");
+    graph::Op op{name.op, name.kind, name.nodes, {x}, {model::add_tensor(g_, name.result, Format::fp32, s)}, {{"max", Format::fp32, rows}},
+                 {}};
+    const bool both = pick(0, 1) == 1;
+    if (both) op.results.push_back(model::add_tensor(g_, name.result + "_max", Format::fp32, ones));
+    const int max = op.local_slot(0);
+    find.reads = {{0, identity(x), {}}};
+    find.expression = numerics::expr_input(0);
+    find.combiner = Combiner::max;
+    find.write = {max, kept, {}};
+    apply.reads = {{0, identity(x), {}}, {max, kept, {}}};
+    apply.expression = numerics::apply(ScalarOp::sub, numerics::expr_input(0), numerics::expr_input(1));
+    apply.write = {op.result_slot(0), identity(x), {}};
+    op.nests = {find, apply};
+    if (both) {
+      numerics::Nest copy;
+      numerics::Access from{max, {}, {}}, to{op.result_slot(1), {}, {}};
+      for (std::size_t d = 0; d < s.size(); ++d) {
+        copy.loops.push_back({fmt::format("d{}", d), ones[d], numerics::LoopKind::parallel});
+        to.index.push_back(affine_variable(static_cast<int>(d)));
+        if (!reduced[d]) from.index.push_back(affine_variable(static_cast<int>(d)));
+      }
+      copy.reads = {from};
+      copy.expression = numerics::expr_input(0);
+      copy.write = to;
+      op.nests.push_back(copy);
+      g_.outputs.push_back(op.results[1]);
+    }
+    const TensorId y = op.results[0];
+    g_.ops.push_back(std::move(op));
+    return y;
+  }
+  TensorId concat_any(TensorId x) {
+    const std::size_t axis = axis_of(x);
+    Shape s = shape(x);
+    s[axis] = pick(1, 4);
+    const TensorId parts[] = {x, weights(s, 2), x};
+    return model::emit_concat(g_, label("Concat"), parts, static_cast<int>(axis));
+  }
+
+  void odd_shapes() {
+    Shape s(static_cast<std::size_t>(pick(1, 5)));
+    do {
+      for (std::int64_t& e : s) e = extent();
+    } while (numerics::element_count(s) > 20000);
+    TensorId x = input(s);
+    const std::int64_t steps = pick(1, 7);
+    for (std::int64_t i = 0; i < steps && numerics::element_count(shape(x)) < 100000; ++i) {
+      switch (pick(0, 10)) {
+        case 0: x = relu(x); break;
+        case 1: x = reverse(x); break;
+        case 2: x = border(x); break;
+        case 3:
+        case 4: x = reshape(x); break;
+        case 5:
+        case 6: x = transpose(x); break;
+        case 7: x = masked(x); break;
+        case 8: x = pick(0, 2) == 0 ? reduce(x) : below_maximum(x); break;
+        case 9: x = concat_any(x); break;
+        default: x = add(x, x);
+      }
+    }
+    g_.outputs.push_back(x);
   }
 
   std::mt19937_64 random_;

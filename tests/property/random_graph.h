@@ -14,7 +14,8 @@ struct RandomModel {
   std::vector<numerics::Tensor> inputs;
 };
 
-/// A few layers of convolutions, poolings, products, additions, concatenations, slices and reshapes, drawn from `seed`.
+/// A few layers of convolutions, poolings, products, additions, concatenations, slices and reshapes; or tensors of any rank, moved, padded,
+/// masked, reduced and normalised along any axis. Drawn from `seed`.
 RandomModel random_model(std::uint64_t seed);
 
 }  // namespace switchyard::testing
