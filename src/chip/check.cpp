@@ -33,7 +33,8 @@ void check_peaks(const Chip& chip, Fields& fields) {
     const Place at = fields.child(fields.child(fields.root(), "units"), unit.name);
     const Place peaks = fields.child(at, "peak");
     for (const auto& [format, peak] : unit.peaks) {
-      const auto rate = std::find_if(unit.rates.begin(), unit.rates.end(), [&](const Unit::Rate& r) { return r.in == format; });
+      const auto rate =
+          std::find_if(unit.rates.begin(), unit.rates.end(), [wanted = format](const Unit::Rate& r) { return r.in == wanted; });
       const Place place = fields.child(peaks, numerics::format_name(format));
       if (rate == unit.rates.end()) {
         fields.report("chip/dangling-name", fmt::format("'{}' is the peak of a format without a rate", place.pointer), place, {},

@@ -94,8 +94,9 @@ bool UsedResources::time_rests_on(std::string_view pointer) const {
   if (section == "units") return unit_field(name, field, detail);
   if (section == "memories") return memory_field(name, field);
   if (section == "clocks") {
-    return any_actor(program_,
-                     [&](const Actor& actor) { return actor.kind == ActorKind::compute && chip.units[actor.unit.index()].clock == name; });
+    return any_actor(program_, [&, clock = name](const Actor& actor) {
+      return actor.kind == ActorKind::compute && chip.units[actor.unit.index()].clock == clock;
+    });
   }
   if (section == "movers") {
     const auto id = chip::find_mover(chip, name);

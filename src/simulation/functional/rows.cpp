@@ -81,8 +81,8 @@ void apply_row(ScalarOp op, const T* a, const T* b, const T* c, T* __restrict ou
       case ScalarOp::sub: return each(out, n, [&](std::int64_t i) { return a[i] - b[i]; });
       case ScalarOp::mul: return each(out, n, [&](std::int64_t i) { return a[i] * b[i]; });
       case ScalarOp::div: return each(out, n, [&](std::int64_t i) { return a[i] / b[i]; });
-      case ScalarOp::max: return each(out, n, [&](std::int64_t i) { return (a[i] > b[i]) | (a[i] != a[i]) ? a[i] : b[i]; });
-      case ScalarOp::min: return each(out, n, [&](std::int64_t i) { return (a[i] < b[i]) | (a[i] != a[i]) ? a[i] : b[i]; });
+      case ScalarOp::max: return each(out, n, [&](std::int64_t i) { return ((a[i] > b[i]) | (a[i] != a[i])) ? a[i] : b[i]; });
+      case ScalarOp::min: return each(out, n, [&](std::int64_t i) { return ((a[i] < b[i]) | (a[i] != a[i])) ? a[i] : b[i]; });
       case ScalarOp::less: return each(out, n, [&](std::int64_t i) { return a[i] < b[i] ? kOne : kZero; });
       case ScalarOp::equal: return each(out, n, [&](std::int64_t i) { return a[i] == b[i] ? kOne : kZero; });
       case ScalarOp::select: return each(out, n, [&](std::int64_t i) { return a[i] != kZero ? b[i] : c[i]; });
