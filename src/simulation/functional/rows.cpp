@@ -107,8 +107,8 @@ T combine_step(Combiner combiner, T acc, T value, const Limits& limits) {
       case Combiner::none: return value;
       case Combiner::add: return acc + value;
       case Combiner::mul: return acc * value;
-      case Combiner::max: return (acc > value) | (acc != acc) ? acc : value;
-      case Combiner::min: return (acc < value) | (acc != acc) ? acc : value;
+      case Combiner::max: return ((acc > value) | (acc != acc)) ? acc : value;
+      case Combiner::min: return ((acc < value) | (acc != acc)) ? acc : value;
     }
   }
   SY_CHECK(false, "unknown combiner");
