@@ -222,6 +222,28 @@ class WorkLaw {
   std::vector<std::int64_t> tiles_;
 };
 
+/// The most other components to which one instance of the channel's producer sends each token.
+std::int64_t widest_cast(const Context& context, const Channel& channel) {
+  const Array& from = context.arrays[context.actors[channel.from.actor.index()].array.index()];
+  const Array& to = context.arrays[context.actors[channel.to.front().end.actor.index()].array.index()];
+  if (from.dynamic || to.dynamic) return 0;
+  std::vector<std::int64_t> others(from.components.size(), 0), at(to.shape.size());
+  for (std::size_t i = 0; i < to.components.size(); ++i) {
+    std::int64_t rest = static_cast<std::int64_t>(i), producer = 0;
+    for (std::size_t d = to.shape.size(); d-- > 0; rest /= to.shape[d]) at[d] = rest % to.shape[d];
+    bool inside = true;
+    for (std::size_t d = 0; d < from.shape.size(); ++d) {
+      const Relation::Coordinate& c = channel.relation.coordinates[d];
+      std::int64_t source = c.source.at(at);
+      if (c.modulus > 0) source = (source % c.modulus + c.modulus) % c.modulus;
+      inside = inside && source >= 0 && source < from.shape[d];
+      producer = producer * from.shape[d] + source;
+    }
+    if (inside && from.components[static_cast<std::size_t>(producer)] != to.components[i]) ++others[static_cast<std::size_t>(producer)];
+  }
+  return others.empty() ? 0 : *std::max_element(others.begin(), others.end());
+}
+
 /// The mover must be able to read where its data lies and write where it goes.
 void check_mover(const Program& program, const Context& context, std::size_t number, Findings& findings) {
   const Actor& actor = context.actors[number];
@@ -245,7 +267,12 @@ void check_mover(const Program& program, const Context& context, std::size_t num
       return end.actor.index() == number &&
              &actor.ports[static_cast<std::size_t>(end.port)] == data_port(actor, actor.ports[static_cast<std::size_t>(end.port)].input);
     };
-    if (carries(channel.from)) check(false, channel.memory);
+    if (carries(channel.from)) {
+      check(false, channel.memory);
+      if (const std::int64_t most = widest_cast(context, channel); most > mover.multicast)
+        findings.add("program/mover", at(context, actor),
+                     fmt::format("'{}' sends to {} components at once, not to {}", mover.name, mover.multicast, most));
+    }
     for (const Channel::Consumer& to : channel.to)
       if (carries(to.end)) check(true, channel.memory);
   }

@@ -55,6 +55,7 @@ std::shared_ptr<const chip::Chip> make_chip(std::int64_t tiles) {
   mover.name = "dma";
   mover.in = chip::ComponentId(1);
   mover.from = mover.to = {chip::MemoryId(0), chip::MemoryId(1)};
+  mover.multicast = 16;
   chip->movers = {mover};
   chip->sequencer.kind = chip::SequencerKind::grid;
   return chip;

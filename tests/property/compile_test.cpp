@@ -12,6 +12,7 @@
 #include "graph/evaluate.h"
 #include "graph/verify.h"
 #include "model/emit.h"
+#include "model/model.h"
 #include "program/text.h"
 #include "program/verify.h"
 #include "property/random_graph.h"
@@ -31,6 +32,28 @@ std::shared_ptr<const chip::Chip> load(const Case& c) {
   auto chip = chip::load_chip(c.chip, {SWITCHYARD_SOURCE_DIR "/chips"}, c.overrides);
   EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
   return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
+}
+
+TEST(Multicast, GoesNoFurtherThanTheMover) {
+  const auto chip = load({"tx81", "tx81", {}});
+  ASSERT_TRUE(chip);
+  model::LoadOptions options;
+  options.set = {{"m", 512}, {"n", 512}, {"k", 512}};
+  const auto gemm = model::build_zoo_model("gemm", options);
+  ASSERT_TRUE(gemm.ok());
+  auto compiled = compiler::compile(gemm.value(), chip, {numerics::Format::bf16, 0, 1});
+  ASSERT_TRUE(compiled.ok());
+  program::Program program = compiled.value().program;
+  ASSERT_NE(program::print(program).find("cast"), std::string::npos) << "no operand is shared";
+  EXPECT_TRUE(program::verify(program).ok());
+  auto weaker = std::make_shared<chip::Chip>(*chip);
+  for (chip::Mover& mover : weaker->movers) mover.multicast = 1;
+  program.chip = weaker;
+  const auto refused = program::verify(program);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.failure().diagnostics[0].code, "program/mover");
+  EXPECT_NE(refused.failure().diagnostics[0].message.find("sends to 1 components at once, not to"), std::string::npos)
+      << refused.failure().diagnostics[0].message;
 }
 
 class CompileLaws : public ::testing::TestWithParam<Case> {};
