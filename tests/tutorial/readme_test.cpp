@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -33,6 +34,33 @@ std::string text_of(const std::filesystem::path& path) {
   return text.str();
 }
 
+/// Of the first line "  time   1.306 ms   gap ...".
+double milliseconds_of(const std::string& screen) {
+  std::smatch found;
+  return std::regex_search(screen, found, std::regex(R"(\n  time +([0-9.]+) ms )")) ? std::stod(found[1].str()) : 0;
+}
+
+TEST(Readme, LinksLead) {
+  for (const char* page : {"README.md", "CONTRIBUTING.md"}) {
+    const std::string text = text_of(std::string(SWITCHYARD_SOURCE_DIR "/") + page);
+    const std::regex link(R"(\]\(([^):]+)\))");
+    for (std::sregex_iterator it(text.begin(), text.end(), link), end; it != end; ++it) {
+      EXPECT_TRUE(std::filesystem::exists(std::string(SWITCHYARD_SOURCE_DIR "/") + (*it)[1].str())) << page << ": " << (*it)[1].str();
+    }
+  }
+}
+
+TEST(Docs, LinksLead) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(SWITCHYARD_SOURCE_DIR "/docs")) {
+    if (entry.path().extension() != ".md") continue;
+    const std::string text = text_of(entry.path());
+    const std::regex link(R"(\]\(([^):#]+)(?:#[^)]*)?\))");
+    for (std::sregex_iterator it(text.begin(), text.end(), link), end; it != end; ++it) {
+      EXPECT_TRUE(std::filesystem::exists(entry.path().parent_path() / (*it)[1].str())) << entry.path() << ": " << (*it)[1].str();
+    }
+  }
+}
+
 TEST(Readme, CommandsWork) {
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("switchyard_readme_" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);
@@ -50,6 +78,8 @@ TEST(Readme, CommandsWork) {
                                    "operators (", "check        passed against the reference evaluator", "rests on"}) {
         EXPECT_NE(screen.find(promised), std::string::npos) << promised << "\n" << screen;
       }
+      const double written = milliseconds_of(text_of(SWITCHYARD_SOURCE_DIR "/README.md")), now = milliseconds_of(screen);
+      EXPECT_NEAR(written, now, 0.05 * now) << "the README's first screen is out of date";
     }
   }
   std::filesystem::remove_all(folder);
