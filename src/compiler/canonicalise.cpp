@@ -21,7 +21,7 @@ using numerics::Expression;
 using numerics::Nest;
 using numerics::ScalarOp;
 
-/// Who reads and who writes each tensor, by operator number. Rebuilt between rewrites: graphs are small, rewrites few.
+/// Who reads and who writes each tensor, by operator number. A rewrite keeps it up to date: rebuilding it for each would be quadratic.
 struct Uses {
   std::vector<std::vector<std::size_t>> readers, writers;
   std::vector<bool> is_output;
@@ -34,8 +34,10 @@ struct Uses {
     for (TensorId t : g.outputs) is_output[t.index()] = true;
   }
   static void add(std::vector<std::size_t>& list, std::size_t o) {
-    if (list.empty() || list.back() != o) list.push_back(o);
+    if (std::find(list.rbegin(), list.rend(), o) == list.rend()) list.push_back(o);
   }
+  void remove_reader(TensorId t, std::size_t o) { std::erase(readers[t.index()], o); }
+  void remove_writer(TensorId t, std::size_t o) { std::erase(writers[t.index()], o); }
 };
 
 /// Every index a different loop, all loops used, each over its whole dimension: the access is the identity up to the order of loops.
@@ -101,6 +103,16 @@ void drop_unread_operands(Op& op) {
       if (nest.write.slot > slot) --nest.write.slot;
     }
   }
+}
+
+/// Empties an operator that a rewrite has made superfluous; the numbers of the others stay until all of these are removed.
+void retire(Op& op) {
+  op.operands.clear();
+  op.results.clear();
+  op.nests.clear();
+}
+void remove_retired(Graph& g) {
+  std::erase_if(g.ops, [](const Op& op) { return op.nests.empty(); });
 }
 
 /// A concatenation or split is several independent copies: one operator each, so that each can be composed away on its own.
@@ -369,9 +381,10 @@ bool compose_reads(Graph& g) {
           r.slot = source_slot;
         }
       drop_unread_operands(user);
+      uses.remove_reader(target, reader);
+      Uses::add(uses.readers[source.index()], reader);
       changed = true;
     }
-    if (changed) uses = Uses(g);
   }
   return changed;
 }
@@ -379,11 +392,11 @@ bool compose_reads(Graph& g) {
 /// The producers of a copy's source write its target instead. The copy's read must be the identity and the only reader.
 bool compose_writes(Graph& g) {
   bool changed = false;
+  Uses uses(g);
   for (std::size_t o = 0; o < g.ops.size(); ++o) {
     if (!is_single_result(g.ops[o]) || !g.ops[o].nests[0].is_copy() || g.ops[o].nests[0].reads[0].fill) continue;
     const Nest nest = g.ops[o].nests[0];
     const TensorId target = g.ops[o].results[0], source = g.ops[o].operands[static_cast<std::size_t>(nest.reads[0].slot)];
-    const Uses uses(g);
     if (g.tensor(source).role != Role::intermediate || uses.is_output[source.index()] || uses.readers[source.index()].size() != 1) continue;
     if (g.tensor(target).format != g.tensor(source).format) continue;
     if (!is_whole_identity(nest.reads[0], nest, g.tensor(source).shape)) continue;
@@ -420,18 +433,57 @@ bool compose_writes(Graph& g) {
       for (const std::string& node : g.ops[o].nodes)
         if (std::find(producer.nodes.begin(), producer.nodes.end(), node) == producer.nodes.end()) producer.nodes.push_back(node);
     }
-    g.ops.erase(g.ops.begin() + static_cast<std::ptrdiff_t>(o));
-    --o;
+    for (const std::size_t w : uses.writers[source.index()]) Uses::add(uses.writers[target.index()], w);
+    uses.writers[source.index()].clear();
+    uses.readers[source.index()].clear();
+    uses.remove_writer(target, o);
+    retire(g.ops[o]);
     changed = true;
   }
+  remove_retired(g);
   return changed;
+}
+
+/// An expression written out in full, as programs are saved: shared nodes count each time they are used.
+struct Written {
+  double nodes = 1;
+  int levels = 1;
+};
+
+Written written_out(const Expression& e, const std::vector<Written>& inputs) {
+  std::vector<Written> size(e.nodes.size());
+  for (std::size_t i = 0; i < e.nodes.size(); ++i) {
+    const auto& n = e.nodes[i];
+    if (n.op == ScalarOp::input) {
+      if (static_cast<std::size_t>(n.a) < inputs.size()) size[i] = inputs[static_cast<std::size_t>(n.a)];
+      continue;
+    }
+    for (const int operand : {n.a, n.b, n.c}) {
+      if (operand < 0) continue;
+      size[i].nodes += size[static_cast<std::size_t>(operand)].nodes;
+      size[i].levels = std::max(size[i].levels, size[static_cast<std::size_t>(operand)].levels + 1);
+    }
+  }
+  return size.back();
+}
+
+/// Would the user's expression stay readable with the producer's in place of every read of `slot`? Each x * sigmoid(x) doubles it.
+bool stays_short(const Nest& user, int slot, const Nest& producer) {
+  constexpr double kNodes = 400;
+  constexpr int kLevels = 60;
+  std::vector<Written> inputs(user.reads.size());
+  const Written inner = written_out(producer.expression, {});
+  for (std::size_t r = 0; r < user.reads.size(); ++r)
+    if (user.reads[r].slot == slot) inputs[r] = inner;
+  const Written all = written_out(user.expression, inputs);
+  return all.nodes <= kNodes && all.levels <= kLevels;
 }
 
 /// An element-wise operator read once, over as many points, by a map or reduction is computed there.
 bool inline_maps(Graph& g) {
   bool changed = false;
+  Uses uses(g);
   for (std::size_t o = 0; o < g.ops.size(); ++o) {
-    Uses uses(g);
     for (bool again = true; again;) {
       again = false;
       Op& user = g.ops[o];
@@ -449,7 +501,7 @@ bool inline_maps(Graph& g) {
         bool filled = false;
         for (const Access& r : inner.reads) filled = filled || r.fill.has_value();
         for (const Access& r : nest.reads) filled = filled || (r.slot == static_cast<int>(i) && r.fill.has_value());
-        if (filled) continue;
+        if (filled || !stays_short(nest, static_cast<int>(i), inner)) continue;
         // New list of reads: the user's others, then the producer's with composed indices; equal reads share a number.
         std::vector<Access> reads;
         std::vector<Expression> with(nest.reads.size());
@@ -484,16 +536,19 @@ bool inline_maps(Graph& g) {
         n.reads = reads;
         drop_unread_operands(user);
         user.nodes.insert(user.nodes.begin(), producer_nodes.begin(), producer_nodes.end());
-        g.ops[p].results.clear();  // dead: swept below
-        g.ops[p].operands.clear();
-        g.ops[p].nests.clear();
-        uses = Uses(g);
+        for (const TensorId read : producer_operands) {
+          uses.remove_reader(read, p);
+          Uses::add(uses.readers[read.index()], o);
+        }
+        uses.readers[replaced.index()].clear();
+        uses.writers[replaced.index()].clear();
+        retire(g.ops[p]);
         changed = again = true;
         break;
       }
     }
   }
-  std::erase_if(g.ops, [](const Op& op) { return op.nests.empty(); });
+  remove_retired(g);
   return changed;
 }
 

@@ -177,6 +177,30 @@ TEST_P(CompileLaws, HoldOnLargeAndPrimeExtents) {
   }
 }
 
+/// Merged into one expression, x * sigmoid(x) doubles what is written at every step: a chain of them must be cut, and stay readable.
+TEST(CompileScale, LongChainsOfMapsStayShortPrograms) {
+  const auto chip = load({"tx81", "tx81", {}});
+  ASSERT_TRUE(chip);
+  graph::Graph g;
+  g.name = "chain";
+  graph::TensorId x = model::add_input(g, "x", numerics::Format::fp32, {8, 8});
+  for (int i = 0; i < 500; ++i) {
+    const auto silu = numerics::apply(numerics::ScalarOp::mul, numerics::expr_input(0),
+                                      numerics::apply(numerics::ScalarOp::sigmoid, numerics::expr_input(0)));
+    const model::MapInput in = model::MapInput::of(x);
+    x = model::emit_map(g, {fmt::format("silu{}", i), "Silu", fmt::format("y{}", i), {}}, std::span(&in, 1), silu, numerics::Format::fp32,
+                        {8, 8});
+  }
+  g.outputs = {x};
+  const auto compiled = compiler::compile(g, chip, {numerics::Format::fp32, 0, 1});
+  ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+  const std::string text = program::print(compiled.value().program);
+  EXPECT_LT(text.size(), 1'000'000u);
+  EXPECT_LT(compiled.value().program.contexts.size(), 250u);
+  const auto back = program::parse(text, "chain.syp");
+  EXPECT_TRUE(back.ok()) << format_failure(back.failure());
+}
+
 INSTANTIATE_TEST_SUITE_P(Chips, CompileLaws,
                          ::testing::Values(Case{"tx81", "tx81", {}}, Case{"h100", "h100-sxm", {}},
                                            Case{"small_scratchpad", "h100-sxm", {{"/memories/smem/bytes", "24 KiB"}}},
