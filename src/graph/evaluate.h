@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "graph/graph.h"
@@ -31,7 +32,8 @@ class PointEvaluator {
     std::int64_t reduction = 1;  ///< longest chain of accumulations behind the value
     double unrounded = 0;        ///< before that rounding: the better centre for a tolerance
   };
-  Value at(TensorId tensor, const std::vector<std::int64_t>& index);
+  /// Where many operators write parts of the tensor, `producer` says which one writes this element: else each is asked.
+  Value at(TensorId tensor, const std::vector<std::int64_t>& index, std::optional<OpId> producer = {});
 
  private:
   struct Impl;

@@ -191,8 +191,12 @@ struct PointEvaluator::Impl {
     return *slot;
   }
 
-  Value tensor_element(TensorId id, std::int64_t flat) {
+  Value tensor_element(TensorId id, std::int64_t flat, std::optional<OpId> asked_first = {}) {
     if (const numerics::Tensor* t = resolve(id)) return leaf(t->at(flat));
+    if (asked_first)
+      for (const Producer& producer : producers[id.index()])
+        if (producer.op == asked_first->index())
+          if (const auto value = try_element(producer.op, producer.slot, flat)) return *value;
     for (const Producer& producer : producers[id.index()])
       if (const auto value = try_element(producer.op, producer.slot, flat)) return *value;
     SY_CHECK(false, "an element of tensor " + graph.tensor(id).name + " is neither known nor made by an operator");
@@ -375,7 +379,7 @@ struct PointEvaluator::Impl {
 PointEvaluator::PointEvaluator(const Graph& graph, Known known) : impl_(std::make_unique<Impl>(graph, std::move(known))) {}
 PointEvaluator::~PointEvaluator() = default;
 
-PointEvaluator::Value PointEvaluator::at(TensorId tensor, const std::vector<std::int64_t>& index) {
+PointEvaluator::Value PointEvaluator::at(TensorId tensor, const std::vector<std::int64_t>& index, std::optional<OpId> producer) {
   if (impl_->memo.size() > kMemoLimit) impl_->memo.clear();
   ++impl_->calls;
   const numerics::Shape& shape = impl_->graph.tensor(tensor).shape;
@@ -385,7 +389,7 @@ PointEvaluator::Value PointEvaluator::at(TensorId tensor, const std::vector<std:
     SY_CHECK(index[d] >= 0 && index[d] < shape[d], "an index outside of its tensor");
     flat = flat * shape[d] + index[d];
   }
-  Value value = impl_->tensor_element(tensor, flat);
+  Value value = impl_->tensor_element(tensor, flat, producer);
   value.reduction = std::max<std::int64_t>(value.reduction, 1);
   return value;
 }

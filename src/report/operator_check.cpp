@@ -174,6 +174,7 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
     const numerics::Tensor& got = *known.find(tensor);
     const graph::Tensor& declared = compiled_.graph.tensor(tensor);
     const std::vector<std::vector<std::int64_t>> points = points_written(*recipe.op, tensor, declared.name);
+    const graph::OpId producer(static_cast<std::size_t>(recipe.op - compiled_.graph.ops.data()));
     std::vector<graph::PointEvaluator::Value> references(points.size());
     // The evaluator keeps what it computed, so each thread has its own and a contiguous share of the points.
     const std::size_t threads = std::clamp<std::size_t>(points.size() / 16, 1, static_cast<std::size_t>(std::max(1, options_.threads)));
@@ -182,7 +183,7 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
           compiled_.graph, [&](TensorId id) { return id == tensor ? nullptr : static_cast<const numerics::Tensor*>(known.find(id)); });
       const std::size_t last = points.size() * (t + 1) / threads;
       for (std::size_t p = points.size() * t / threads; p < last; ++p) {
-        references[p] = evaluator.at(tensor, points[p]);
+        references[p] = evaluator.at(tensor, points[p], producer);
       }
     });
     const FormatInfo& out = numerics::format_info(got.format);
