@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "support/check.h"
+
 namespace switchyard::compiler {
 namespace {
 
@@ -166,6 +168,35 @@ bool is_affine_in(const Expression& e, int x) {
   return degree.back() == one;
 }
 
+/// The factor a of an expression that is a*x + b in input `x`, the other inputs given. Not a difference of two values: b may be infinite.
+double factor_of(const Expression& e, int x, const std::vector<double>& inputs) {
+  struct Term {
+    double value = 0, factor = 0;
+    bool moves = false;  ///< depends on x
+  };
+  std::vector<Term> terms;
+  for (const auto& n : e.nodes) {
+    if (n.op == ScalarOp::input || n.op == ScalarOp::constant) {
+      const bool moves = n.op == ScalarOp::input && n.a == x;
+      terms.push_back({n.op == ScalarOp::constant ? n.constant : inputs[static_cast<std::size_t>(n.a)], moves ? 1.0 : 0.0, moves});
+      continue;
+    }
+    const auto term = [&](int k) { return k < 0 ? Term{} : terms[static_cast<std::size_t>(k)]; };
+    const Term a = term(n.a), b = term(n.b), c = term(n.c);
+    Term out{numerics::apply_scalar(n.op, a.value, b.value, c.value), 0, a.moves || b.moves || c.moves};
+    if (out.moves) switch (n.op) {
+        case ScalarOp::add: out.factor = a.factor + b.factor; break;
+        case ScalarOp::sub: out.factor = a.factor - b.factor; break;
+        case ScalarOp::neg: out.factor = -a.factor; break;
+        case ScalarOp::mul: out.factor = a.moves ? a.factor * b.value : a.value * b.factor; break;
+        case ScalarOp::div: out.factor = a.factor / b.value; break;
+        default: SY_CHECK(false, "not affine in the input");
+      }
+    terms.push_back(out);
+  }
+  return terms.back().factor;
+}
+
 /// contraction(x, w) followed by an affine map with constants per output channel: the factor goes into w, the rest is a bias.
 class AffineFolder {
  public:
@@ -232,7 +263,7 @@ class AffineFolder {
     return true;
   }
 
-  /// y at x=0 and x=1 for each channel point: y = (y1 - y0) * x + y0.
+  /// y = factor * x + y0 for each channel point.
   struct Sampler {
     Expression expression;
     int x;
@@ -263,9 +294,7 @@ class AffineFolder {
           inputs[r] = values[r].at(at);
         }
         inputs[static_cast<std::size_t>(x)] = 0;
-        const double y0 = numerics::evaluate(expression, inputs);
-        inputs[static_cast<std::size_t>(x)] = 1;
-        out.set(flat, factor ? numerics::evaluate(expression, inputs) - y0 : y0);
+        out.set(flat, factor ? factor_of(expression, x, inputs) : numerics::evaluate(expression, inputs));
       }
       return out;
     }
@@ -280,7 +309,7 @@ class AffineFolder {
     Access& weight_access = conv.nests[0].reads[static_cast<std::size_t>(weight_read)];
     const TensorId old_weight = conv.operands[static_cast<std::size_t>(weight_access.slot)];
     graph::Tensor weight = g_.tensor(old_weight);
-    weight.name += ":folded";
+    weight.name = map.name + ":weight";  // of the map: two operators may share one weight
     const numerics::ConstantPtr original = weight.constant;
     auto made = std::make_shared<numerics::Constant>();
     made->make = [sampler, original, loop_of_weight_dim, loops] {

@@ -56,6 +56,26 @@ class Builder {
   }
   const Shape& shape(TensorId t) { return g_.tensor(t).shape; }
 
+  /// (x - shift) * factor per channel, as a batch normalisation is; what is added may be infinite.
+  TensorId scaled(TensorId x, std::int64_t channels) {
+    Tensor shift = integers({channels, 1, 1}, 2);
+    if (pick(0, 3) == 0) shift.set(pick(0, channels - 1), -INFINITY);
+    const TensorId constant =
+        model::add_constant(g_, fmt::format("shift{}", ++count_), Format::fp32, {channels, 1, 1}, numerics::constant_of(shift), true);
+    const model::MapInput in[] = {model::MapInput::of(x), model::MapInput::of(constant)};
+    const auto difference = numerics::apply(ScalarOp::sub, numerics::expr_input(0), numerics::expr_input(1));
+    return model::emit_map(g_, label("Scale"), in, numerics::apply(ScalarOp::mul, difference, numerics::expr_constant(2)), Format::fp32,
+                           shape(x));
+  }
+  /// The same weight twice, each time with a scale of its own.
+  TensorId twins(TensorId x) {
+    const Shape s = shape(x);
+    const TensorId w = weights({s[1], s[1], 1, 1});
+    TensorId y = x;
+    for (int i = 0; i < 2; ++i)
+      y = scaled(model::emit_convolution(g_, label("Conv"), y, w, {{1, 1}, {1, 1}, {1, 1}, {0, 0}, {s[2], s[3]}}, 1), s[1]);
+    return y;
+  }
   TensorId convolution(TensorId x) {
     const Shape s = shape(x);
     const std::int64_t kernel = pick(0, 1) ? 3 : 1, stride = pick(1, 2), pad = kernel == 3 ? pick(0, 1) : 0;
@@ -69,6 +89,7 @@ class Builder {
     for (int d = 0; d < 2; ++d) w.output.push_back((s[static_cast<std::size_t>(2 + d)] + 2 * pad - kernel) / stride + 1);
     TensorId y = model::emit_convolution(g_, label("Conv"), x, weights({out, s[1] / groups, kernel, kernel}), w, groups);
     if (pick(0, 1)) y = model::emit_bias(g_, label("Bias"), y, weights({out}, 3));
+    if (pick(0, 2) == 0) y = scaled(y, out);
     return y;
   }
   TensorId relu(TensorId x) {
@@ -117,7 +138,7 @@ class Builder {
         case 2:
           if (contractions++ < 3) x = convolution(x);
           break;
-        case 3: x = relu(x); break;
+        case 3: x = pick(0, 4) == 0 && contractions++ < 2 ? twins(x) : relu(x); break;
         case 4: x = pool(x); break;
         case 5: {
           const TensorId parts[] = {x, contractions++ < 3 ? branch(x) : x};
