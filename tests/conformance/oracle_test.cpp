@@ -1,0 +1,39 @@
+// Every operator against ONNX Runtime, which shares nothing with this project: small models on every chip, in fp32.
+#include <gtest/gtest.h>
+
+#include <iterator>
+#include <set>
+#include <sstream>
+
+#include "binary.h"
+#include "model/onnx/operators.h"
+
+namespace switchyard::tests {
+namespace {
+
+TEST(Oracle, AgreesOnEveryOperator) {
+  const char* python = std::getenv("SWITCHYARD_ORACLE");
+  if (python == nullptr) GTEST_SKIP() << "ONNX Runtime is not there: $SWITCHYARD_ORACLE names no Python that has it";
+  const Workbench bench;
+  const std::string said = (bench.folder() / "operators").string();
+  const std::string command = std::string("'") + python + "' '" SWITCHYARD_SOURCE_DIR "/tests/conformance/oracle_models.py' '" +
+                              bench.folder().string() + "/models' >'" + said + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  std::istringstream words(text_of(said));
+  const std::set<std::string> asked{std::istream_iterator<std::string>(words), {}};
+  for (const std::string& name : model::onnx::operator_names()) EXPECT_TRUE(asked.contains(name)) << "no model has a node " << name;
+  int runs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(bench.folder() / "models")) {
+    const std::string model = "'" + entry.path().string() + "'";
+    for (const char* chip : {"tx81", "h100-sxm"}) {
+      const Outcome outcome =
+          bench.run("run " + model + " --chip " + chip + " --precision fp32 --inputs " + model + " --expect " + model + " --quiet");
+      EXPECT_EQ(outcome.code, 0) << entry.path().filename() << " on " << chip << "\n" << outcome.err;
+      ++runs;
+    }
+  }
+  EXPECT_GE(runs, 200);
+}
+
+}  // namespace
+}  // namespace switchyard::tests
