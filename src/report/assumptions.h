@@ -17,7 +17,9 @@ struct AssumptionReport {
 /// The resources of a chip that a program uses.
 class UsedResources {
  public:
+  /// Keeps a reference to the program.
   explicit UsedResources(const program::Program& program);
+  explicit UsedResources(program::Program&&) = delete;
   /// Does the program's time depend on the number at a JSON pointer into the chip? Resources that it does not use count for nothing, nor
   /// does what the timing engine leaves out (bandwidth and latency of scratchpads and registers).
   [[nodiscard]] bool time_rests_on(std::string_view pointer) const;

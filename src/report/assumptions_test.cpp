@@ -43,7 +43,8 @@ TEST(Assumptions, LeaveOutWhatTheProgramDoesNotUse) {
        {"/units/ne/rate/int8", "/units/ct/special", "/memories/spm/bandwidth", "/memories/spm/latency", "/movers/dte/startup",
         "/networks/c2c/hop", "/networks/pcie/hop", "/sequencer/slots", "/sync/barrier/alpha", "/clocks/noc/hz", "/cost/die_area"})
     EXPECT_FALSE(used.time_rests_on(pointer)) << pointer;
-  const UsedResources grid(make("h100-sxm").program);
+  const Made h100 = make("h100-sxm");
+  const UsedResources grid(h100.program);
   EXPECT_TRUE(grid.time_rests_on("/sequencer/slots"));
   EXPECT_TRUE(grid.time_rests_on("/memories/l2/latency"));
   EXPECT_TRUE(grid.time_rests_on("/memories/rf/bytes"));
