@@ -18,6 +18,7 @@ constexpr Word<Topology> kTopologies[] = {{"mesh2d", Topology::mesh2d},
                                           {"host", Topology::host}};
 constexpr Word<SequencerKind> kSequencerKinds[] = {{"component_queues", SequencerKind::component_queues}, {"grid", SequencerKind::grid}};
 constexpr Word<bool> kRoutings[] = {{"xy", false}, {"yx", true}};
+constexpr Word<int> kWays[] = {{"increasing", 1}, {"decreasing", -1}};
 
 }  // namespace
 
@@ -25,7 +26,7 @@ void Builder::read_networks(const Place& root) {
   const Place section = fields_.map(root, "networks");
   for (const auto& [name, unused] : fields_.entries(section)) {
     const Place at = fields_.map(section, name);
-    fields_.allow(at, {"over", "topology", "link", "hop", "routing", "between_chips"});
+    fields_.allow(at, {"over", "topology", "link", "hop", "routing", "between_chips", "one_way", "through_holes"});
     Network network;
     network.name = name;
     network.over = refer_to<ComponentId>(at, "over", components_, "component");
@@ -35,6 +36,12 @@ void Builder::read_networks(const Place& root) {
     network.routing = fields_.word<bool>(at, "routing", kRoutings, false) ? "yx" : "xy";
     const bool to_host = network.topology == Topology::host;
     network.between_chips = fields_.flag(at, "between_chips", false) || to_host;
+    network.one_way = fields_.word<int>(at, "one_way", kWays, 0);
+    network.through_holes = fields_.flag(at, "through_holes", false);
+    if (const Place way = fields_.child(at, "one_way"); way && network.topology != Topology::torus2d && network.topology != Topology::ring) {
+      fields_.report("chip/topology", fmt::format("'{}' is for rings and tori: elsewhere there would be no way back", way.pointer), way, {},
+                     Tree::Part::key);
+    }
     networks_.push_back(name);
     if (network.over.valid() && network.over.index() < chip_.components.size()) {
       const Component& over = chip_.components[network.over.index()];
@@ -71,6 +78,7 @@ void Builder::read_memories(const Place& root) {
   const auto entries = fields_.entries(section);
   memories_ = names_of(entries);
   for (const auto& [name, unused] : entries) read_memory(name, fields_.map(section, name));
+  for (const auto& [name, unused] : entries) check_part(name, fields_.map(section, name));
   const auto is_dram = [](const Memory& memory) { return memory.kind == MemoryKind::dram; };
   if (section && std::none_of(chip_.memories.begin(), chip_.memories.end(), is_dram)) {
     fields_.report("chip/missing-key", "'/memories' has no memory of kind dram, so there is nowhere for tensors between contexts", section,
@@ -82,7 +90,7 @@ void Builder::read_memory(const std::string& name, Place at) {
   Memory memory;
   memory.name = name;
   fields_.allow(
-      at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "latency", "granule", "alignment", "backing", "network", "ports"});
+      at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "latency", "granule", "alignment", "backing", "network", "ports", "part_of"});
   memory.in = refer_to<ComponentId>(at, "in", components_, "component");
   memory.kind = fields_.word(at, "kind", kMemoryKinds);
   memory.bytes = fields_.number(at, "bytes");
@@ -96,6 +104,7 @@ void Builder::read_memory(const std::string& name, Place at) {
   } else if (const Place backing = fields_.child(at, "backing")) {
     fields_.report("chip/kind", fmt::format("'{}' is for caches", backing.pointer), backing, {}, Tree::Part::key);
   }
+  if (const auto whole = refer_to<MemoryId>(at, "part_of", memories_, "memory", false); whole.valid()) memory.part_of = whole;
   for (const Place& place : fields_.list(at, "reserved")) {
     std::vector<std::int64_t> ends;
     if (place.node->kind == Node::Kind::sequence) {
@@ -129,7 +138,8 @@ void Builder::read_memory(const std::string& name, Place at) {
     }
     if (network.over.valid() && network.over.index() < chip_.components.size()) {
       const std::vector<std::uint32_t>& holes = chip_.components[network.over.index()].holes;
-      const bool open = std::any_of(memory.ports.begin(), memory.ports.end(),
+      const bool open = network.through_holes ||
+                        std::any_of(memory.ports.begin(), memory.ports.end(),
                                     [&](std::uint32_t port) { return !std::binary_search(holes.begin(), holes.end(), port); });
       if (!memory.ports.empty() && !open)
         fields_.report("chip/coordinates", fmt::format("all ports of '{}' are holes of '{}'", at.pointer, network.name),
@@ -137,6 +147,31 @@ void Builder::read_memory(const std::string& name, Place at) {
     }
   }
   chip_.memories.push_back(std::move(memory));
+}
+
+/// A channel comes after the memory it is part of (the first dram is where tensors go), and channels are no more than the whole.
+void Builder::check_part(const std::string& name, const Place& at) {
+  const Place place = fields_.child(at, "part_of");
+  if (!place) return;
+  const auto self = find_memory(chip_, name);
+  if (!self || !chip_.memories[self->index()].part_of) return;
+  const MemoryId id = *chip_.memories[self->index()].part_of;
+  const Memory& whole = chip_.memories[id.index()];
+  if (whole.kind != MemoryKind::dram || chip_.memories[self->index()].kind != MemoryKind::dram || whole.part_of || !(id < *self)) {
+    fields_.report("chip/kind", fmt::format("'{}' must name an earlier memory of kind dram that is whole, and so must be its part", place.pointer),
+                   place);
+    return;
+  }
+  double bytes = 0, bandwidth = 0;
+  for (const Memory& memory : chip_.memories) {
+    if (memory.part_of != id) continue;
+    bytes += memory.bytes.value;
+    bandwidth += memory.bandwidth.value;
+  }
+  const auto overridden = [](const Number& number) { return number.source == "override"; };
+  if (overridden(whole.bytes) || overridden(whole.bandwidth)) return;
+  if (bytes > whole.bytes.value * 1.000001 || bandwidth > whole.bandwidth.value * 1.000001)
+    fields_.report("chip/range", fmt::format("the parts of '{}' are together more than it is", whole.name), place);
 }
 
 void Builder::read_movers(const Place& root) {
@@ -184,9 +219,11 @@ void Builder::read_sequencer(const Place& root) {
 void Builder::read_contexts(const Place& root) {
   const Place at = fields_.map(root, "contexts", true);
   if (!at) return;
-  fields_.allow(at, {"switch", "bytes", "load_from"});
+  fields_.allow(at, {"switch", "bytes", "load_from", "resident", "keeps_scratchpads"});
   chip_.context.switch_time = fields_.number(at, "switch");
   chip_.context.bytes = fields_.number(at, "bytes");
+  chip_.context.resident = fields_.count(at, "resident");
+  chip_.context.keeps_scratchpads = fields_.flag(at, "keeps_scratchpads", false);
   if (const auto memory = refer_to<MemoryId>(at, "load_from", memories_, "memory", false); memory.valid()) chip_.context.load_from = memory;
   const auto dram = std::find_if(chip_.memories.begin(), chip_.memories.end(), [](const Memory& m) { return m.kind == MemoryKind::dram; });
   if (!fields_.child(at, "load_from") && dram != chip_.memories.end())

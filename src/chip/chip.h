@@ -89,6 +89,7 @@ struct Memory {
   std::int64_t granule = 1;          ///< bytes: shorter contiguous runs cost as much as this
   std::int64_t alignment = 1;        ///< of allocations
   std::optional<MemoryId> backing;   ///< cache: what it caches
+  std::optional<MemoryId> part_of;   ///< dram: a channel of that one; what it moves passes both
   std::optional<NetworkId> network;  ///< how components reach it
   std::vector<std::uint32_t> ports;  ///< component instances at which it enters a mesh (nearest by hops serves, ties by number)
   bool operator==(const Memory&) const = default;
@@ -122,6 +123,8 @@ struct Network {
   Number hop;                  ///< seconds per hop
   std::string routing = "xy";  ///< "xy": first along the last coordinate (columns), then along the first (rows)
   bool between_chips = false;
+  int one_way = 0;            ///< torus, ring: links run towards higher (+1) or lower (-1) coordinates only; 0: both ways
+  bool through_holes = false;  ///< the routers of holes work: routes pass them, and a memory may have its port there
   bool operator==(const Network&) const = default;
 };
 
@@ -143,6 +146,8 @@ struct ContextCost {
   Number switch_time;                 ///< seconds
   Number bytes;                       ///< per context
   std::optional<MemoryId> load_from;  ///< where configurations are kept
+  std::int64_t resident = 1;          ///< contexts that may be loaded at once: with two, the next one's movers may start in the background
+  bool keeps_scratchpads = false;     ///< what stands in scratchpads is still there after a switch
   bool operator==(const ContextCost&) const = default;
 };
 

@@ -186,6 +186,7 @@ void describe_control(const Chip& chip, Table& table) {
   table.section("contexts");
   table.number("switch", chip.context.switch_time);
   table.number("bytes", chip.context.bytes);
+  table.counts(chip, "/contexts");
   table.section("sync");
   for (const Sync& sync : chip.syncs) {
     table.head(sync.name + ": alpha + beta x log2(instances)");

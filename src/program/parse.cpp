@@ -217,11 +217,19 @@ class ProgramReader {
     const auto offset = reader_.natural("an offset in bytes");
     if (!offset) return false;
     buffer.offset = *offset;
-    const auto usual = storage_bytes(buffer.format, buffer.shape);
+    std::optional<std::int64_t> stated;
     if (reader_.accept_word("bytes")) {
-      const auto bytes = reader_.natural("a number of bytes");
-      if (!bytes) return false;
-      buffer.bytes = *bytes;
+      stated = reader_.natural("a number of bytes");
+      if (!stated) return false;
+    }
+    auto usual = storage_bytes(buffer.format, buffer.shape);
+    if (reader_.accept_word("spread")) {
+      buffer.spread = spread();
+      if (!buffer.spread) return false;
+      usual = storage_bytes(Token{buffer.format, buffer.spread->extent, buffer.order, buffer.spread->pad});
+    }
+    if (stated) {
+      buffer.bytes = *stated;
     } else if (usual) {
       buffer.bytes = *usual;
     } else {
@@ -234,6 +242,36 @@ class ProgramReader {
     }
     program.buffers.push_back(std::move(buffer));
     return true;
+  }
+
+  /// After "spread": [extents] = components part [extents] at [starts] pad N.
+  std::optional<Spread> spread() {
+    Spread spread;
+    const auto shape = reader_.shape();
+    if (!shape || !reader_.expect_sign("=")) return std::nullopt;
+    spread.shape = *shape;
+    const auto components = reader_.components();
+    if (!components || !reader_.expect_word("part")) return std::nullopt;
+    spread.components = *components;
+    const auto extent = reader_.shape();
+    if (!extent || !reader_.expect_word("at") || !reader_.expect_sign("[")) return std::nullopt;
+    spread.extent = *extent;
+    std::vector<std::string> names;
+    for (std::size_t d = 0; d < spread.shape.size(); ++d) names.push_back(fmt::format("c{}", d));
+    if (!reader_.is_sign("]")) {
+      do {
+        const auto start = reader_.affine(names, "the start of a part");
+        if (!start) return std::nullopt;
+        spread.start.push_back(*start);
+      } while (reader_.accept_sign(","));
+    }
+    if (!reader_.expect_sign("]")) return std::nullopt;
+    if (reader_.accept_word("pad")) {
+      const auto pad = reader_.natural("a number of elements");
+      if (!pad) return std::nullopt;
+      spread.pad = *pad;
+    }
+    return spread;
   }
 
   Reader reader_;

@@ -28,13 +28,15 @@ class ContextReader {
       context_.name = *name;
       fresh(at, names_of(program_.contexts), "context", *name);
     }
-    if (reader_.accept_word("after")) {
+    const auto contexts = [this](std::vector<ContextId>& list) {
       do {
         const auto id = reader_.known(names_of(program_.contexts), "context before this one");
         if (!id) break;
-        context_.after.emplace_back(*id);
+        list.emplace_back(*id);
       } while (reader_.accept_sign(","));
-    }
+    };
+    if (reader_.accept_word("after")) contexts(context_.after);
+    if (reader_.accept_word("early") && reader_.expect_word("after")) contexts(context_.early_after);
     block([this] { return item(); });
     return std::move(context_);
   }
@@ -131,22 +133,9 @@ class ContextReader {
     array.component = chip::ComponentId(*component);
     if (!dynamic) {
       if (!reader_.expect_sign("=")) return false;
-      do {
-        const Lexeme number_at = reader_.peek();
-        const auto first = reader_.natural("the number of a component");
-        if (!first) return false;
-        std::int64_t last = *first;
-        if (reader_.accept_sign("..")) {
-          const auto end = reader_.natural("the number of a component");
-          if (!end) return false;
-          last = *end;
-        }
-        if (last < *first || last >= std::int64_t{1} << 32 || last - *first >= kMostInstances)
-          return reader_.error(number_at, "program/too-large", "this is no range of component numbers");
-        for (std::int64_t i = *first; i <= last; ++i) array.components.push_back(static_cast<std::uint32_t>(i));
-        if (array.components.size() > kMostInstances)
-          return reader_.error(number_at, "program/too-large", "this array has too many components");
-      } while (reader_.accept_sign(","));
+      const auto components = reader_.components();
+      if (!components) return false;
+      array.components = *components;
     }
     context_.arrays.push_back(std::move(array));
     return true;
@@ -173,6 +162,7 @@ class ContextReader {
       if (!mover) return false;
       actor.mover = chip::MoverId(*mover);
     }
+    actor.early = reader_.accept_word("early");
     loops_.clear();
     dims_.clear();
     slots_.clear();
@@ -195,8 +185,8 @@ class ContextReader {
     if (reader_.accept_word("in")) return declare([&] { return port(actor, true); });
     if (reader_.accept_word("out")) return declare([&] { return port(actor, false); });
     if (actor.kind == ActorKind::move) {
-      if (reader_.accept_word("from")) return box(actor.source);
-      if (reader_.accept_word("to")) return box(actor.destination);
+      if (reader_.accept_word("from")) return box(actor.source, "a mover has one box of each direction");
+      if (reader_.accept_word("to")) return box(actor.destination, "a mover has one box of each direction");
       if (reader_.accept_word("route")) return route(actor);
       return reader_.unexpected("'ops', 'loops', 'in', 'out', 'from', 'to', 'route' or '}'");
     }
@@ -257,6 +247,7 @@ class ContextReader {
       if (!window) return false;
       port.window = *window;
     }
+    if (reader_.accept_word("place") && !box(port.place, "a port has one place")) return false;
     slots_.push_back(port.name);
     actor.ports.push_back(std::move(port));
     return true;
@@ -288,7 +279,7 @@ class ContextReader {
     return window;
   }
 
-  bool box(std::optional<BufferAccess>& result) {
+  bool box(std::optional<BufferAccess>& result, const char* one) {
     BufferAccess access;
     const Lexeme at = reader_.peek();
     const auto buffer = reader_.known(names_of(program_.buffers), "buffer");
@@ -318,7 +309,12 @@ class ContextReader {
       if (!fill) return false;
       access.fill = *fill;
     }
-    if (result) return reader_.error(at, "program/syntax", "a mover has one box of each direction");
+    if (reader_.accept_word("message")) {
+      const auto loop = reader_.known(loops_, "loop");
+      if (!loop) return false;
+      access.message = static_cast<int>(*loop);
+    }
+    if (result) return reader_.error(at, "program/syntax", one);
     result = std::move(access);
     return true;
   }
@@ -498,8 +494,6 @@ class ContextReader {
     context_.channels.push_back(std::move(channel));
     return true;
   }
-
-  static constexpr std::int64_t kMostInstances = std::int64_t{1} << 20;
 
   Reader& reader_;
   const Program& program_;

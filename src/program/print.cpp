@@ -237,9 +237,9 @@ void put_statement(Out& out, const Actor& actor, const Statement& statement, con
 
 // ----------------------------------------------------------------------------------------------------------------- actors
 
-void put_box(Out& out, const Program& program, const char* word, const BufferAccess& access, const Names& variables) {
+void put_box(Out& out, const Program& program, const BufferAccess& access, const Names& variables, const Names& loops) {
   const Buffer& buffer = program.buffers.at(access.buffer.index());
-  put(out, "      {} {}[", word, quote_name(buffer.name));
+  put(out, "{}[", quote_name(buffer.name));
   put_list(out, access.start, [&](const numerics::Affine& f) { put(out, "{}", numerics::print_affine(f, variables)); });
   put(out, "]");
   bool whole = access.region.size() == buffer.shape.size();
@@ -250,10 +250,11 @@ void put_box(Out& out, const Program& program, const char* word, const BufferAcc
     put_list(out, access.region, [&](const std::array<std::int64_t, 2>& r) { put(out, "{}:{}", r[0], r[1]); });
   }
   if (access.fill != 0) put(out, " fill {}", print_number(access.fill));
-  put(out, "\n");
+  if (access.message >= 0) put(out, " message {}", loops.at(static_cast<std::size_t>(access.message)));
 }
 
-void put_port(Out& out, const Port& port, const Names& loops) {
+void put_port(Out& out, const Program& program, const Port& port, const ActorNames& names) {
+  const Names& loops = names.loops;
   put(out, "      {} {} ", port.input ? "in" : "out", quote_name(port.name));
   put_token(out, port.token);
   put_kept(out, port.kept, loops);
@@ -265,6 +266,10 @@ void put_port(Out& out, const Port& port, const Names& loops) {
     if (w.pad_after != 0) put(out, " after {}", w.pad_after);
     if (w.pad_always) put(out, " always");
     if (w.pad_value != 0) put(out, " value {}", print_number(w.pad_value));
+  }
+  if (port.place) {
+    put(out, " place ");
+    put_box(out, program, *port.place, names.variables, loops);
   }
   put(out, "\n");
 }
@@ -294,7 +299,8 @@ void put_actor(Out& out, const Program& program, const Context& context, const A
 
   const bool compute = actor.kind == ActorKind::compute;
   const std::string& engine = compute ? chip.units.at(actor.unit.index()).name : chip.movers.at(actor.mover.index()).name;
-  put(out, "    {} {} on {}.{} {{\n", compute ? "compute" : "move", quote_name(actor.name), quote_name(array.name), quote_name(engine));
+  put(out, "    {} {} on {}.{}{} {{\n", compute ? "compute" : "move", quote_name(actor.name), quote_name(array.name), quote_name(engine),
+      actor.early ? " early" : "");
   put_ops(out, "      ", actor.ops);
   if (!actor.loops.empty()) {
     put(out, "      loops ");
@@ -304,9 +310,13 @@ void put_actor(Out& out, const Program& program, const Context& context, const A
     });
     put(out, "\n");
   }
-  for (const Port& port : actor.ports) put_port(out, port, names.loops);
-  if (actor.source) put_box(out, program, "from", *actor.source, names.variables);
-  if (actor.destination) put_box(out, program, "to", *actor.destination, names.variables);
+  for (const Port& port : actor.ports) put_port(out, program, port, names);
+  for (const auto& [word, box] : {std::pair{"from", &actor.source}, std::pair{"to", &actor.destination}}) {
+    if (!*box) continue;
+    put(out, "      {} ", word);
+    put_box(out, program, **box, names.variables, names.loops);
+    put(out, "\n");
+  }
   if (actor.route) {
     put(out, "      route {}", quote_name(chip.networks.at(actor.route->network.index()).name));
     if (!actor.route->paths.empty()) {
@@ -431,19 +441,6 @@ void put_chip(Out& out, const chip::Chip& chip) {
   put(out, "}}\n");
 }
 
-void put_buffer(Out& out, const chip::Chip& chip, const Buffer& buffer) {
-  put(out, "buffer {} ", quote_name(buffer.name));
-  if (buffer.role == BufferRole::input) put(out, "input {} ", buffer.index);
-  if (buffer.role == BufferRole::output) put(out, "output {} ", buffer.index);
-  if (buffer.role == BufferRole::constant) put(out, "constant ");
-  put(out, "{}[{}]", numerics::format_name(buffer.format), list_of(buffer.shape));
-  if (!row_major(buffer.order, buffer.shape.size())) put(out, " order {}", fmt::join(buffer.order, ", "));
-  put_storage(out, chip, buffer.memory, buffer.offset, buffer.bytes, checked_bytes(buffer.format, buffer.shape));
-  if (buffer.lifetime == Lifetime::persistent) put(out, " persistent");
-  if (buffer.constant) put(out, " values");
-  put(out, "\n");
-}
-
 void put_components(Out& out, const std::vector<std::uint32_t>& components) {
   for (std::size_t i = 0; i < components.size();) {
     std::size_t last = i;
@@ -454,11 +451,41 @@ void put_components(Out& out, const std::vector<std::uint32_t>& components) {
   }
 }
 
+void put_buffer(Out& out, const chip::Chip& chip, const Buffer& buffer) {
+  put(out, "buffer {} ", quote_name(buffer.name));
+  if (buffer.role == BufferRole::input) put(out, "input {} ", buffer.index);
+  if (buffer.role == BufferRole::output) put(out, "output {} ", buffer.index);
+  if (buffer.role == BufferRole::constant) put(out, "constant ");
+  put(out, "{}[{}]", numerics::format_name(buffer.format), list_of(buffer.shape));
+  if (!row_major(buffer.order, buffer.shape.size())) put(out, " order {}", fmt::join(buffer.order, ", "));
+  std::int64_t usual = checked_bytes(buffer.format, buffer.shape);
+  if (buffer.spread) usual = checked_bytes(Token{buffer.format, buffer.spread->extent, buffer.order, buffer.spread->pad});
+  put_storage(out, chip, buffer.memory, buffer.offset, buffer.bytes, usual);
+  if (buffer.spread) {
+    const Spread& spread = *buffer.spread;
+    Names names;
+    for (std::size_t d = 0; d < spread.shape.size(); ++d) names.push_back(fmt::format("c{}", d));
+    put(out, " spread [{}] = ", list_of(spread.shape));
+    put_components(out, spread.components);
+    put(out, " part [{}] at [", list_of(spread.extent));
+    put_list(out, spread.start, [&](const numerics::Affine& f) { put(out, "{}", numerics::print_affine(f, names)); });
+    put(out, "]");
+    if (spread.pad != 1) put(out, " pad {}", spread.pad);
+  }
+  if (buffer.lifetime == Lifetime::persistent) put(out, " persistent");
+  if (buffer.constant) put(out, " values");
+  put(out, "\n");
+}
+
 void put_context(Out& out, const Program& program, const Context& context) {
   put(out, "\ncontext {}", quote_name(context.name));
   if (!context.after.empty()) {
     put(out, " after ");
     put_list(out, context.after, [&](ContextId id) { put(out, "{}", quote_name(program.contexts.at(id.index()).name)); });
+  }
+  if (!context.early_after.empty()) {
+    put(out, " early after ");
+    put_list(out, context.early_after, [&](ContextId id) { put(out, "{}", quote_name(program.contexts.at(id.index()).name)); });
   }
   put(out, " {{\n");
   put_ops(out, "    ", context.ops);

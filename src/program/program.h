@@ -29,15 +29,29 @@ using ChannelId = Id<struct ChannelTag>;  ///< within one context
 enum class Lifetime : std::uint8_t { program, persistent };  ///< program: one invocation; persistent: loaded once, kept
 enum class BufferRole : std::uint8_t { intermediate, input, output, constant };
 
-/// A tensor in an off-chip memory: a byte range, a logical shape and the order in which its dimensions lie in memory.
+/// How a buffer lies in a memory that every component of a class has (scratchpads). Instance i of the list, with coordinates c (row-major
+/// over `shape`), holds the box that begins at start(c) and has `extent` indices, clipped to the buffer: its part. Parts may overlap: an
+/// element then has several copies, and none where no part holds it. A part is dense over `extent` in the buffer's order, its innermost
+/// dimension padded to a multiple of `pad` elements.
+struct Spread {
+  std::vector<std::int64_t> shape;        ///< coordinates are row-major over this
+  std::vector<std::uint32_t> components;  ///< component instance of each
+  std::vector<numerics::Affine> start;    ///< per dimension of the buffer; variables: the coordinates
+  std::vector<std::int64_t> extent;
+  std::int64_t pad = 1;
+};
+
+/// A tensor in an off-chip memory, or spread over scratchpads: a byte range, a logical shape and the order in which its dimensions lie in
+/// memory. See program/spread.h for the parts of a spread buffer.
 struct Buffer {
   std::string name;
   chip::MemoryId memory;
   numerics::Format format = numerics::Format::fp32;
   numerics::Shape shape;    ///< logical
   std::vector<int> order;   ///< physical order of the dimensions, slowest first: a permutation of 0..rank-1
-  std::int64_t offset = 0;  ///< in the memory
-  std::int64_t bytes = 0;   ///< allocated; at least elements * format bytes
+  std::int64_t offset = 0;  ///< in the memory; of a spread buffer in each component's
+  std::int64_t bytes = 0;   ///< allocated; at least elements * format bytes, or a part's where it is spread
+  std::optional<Spread> spread;
   Lifetime lifetime = Lifetime::program;
   BufferRole role = BufferRole::intermediate;
   int index = -1;                  ///< input or output number
@@ -104,6 +118,18 @@ struct Window {
   double pad_value = 0;
 };
 
+/// A box of a buffer: dimension d starts at start[d] (variables: coordinates, loops) and has the token's extent. Elements outside
+/// region[d] = [begin, end) are not touched: loads supply `fill`, stores skip them.
+/// Of a spread buffer, what is read lies in the own component's part. A mover's store goes to every copy; the elements that go to the same
+/// components are one message, and the index of `message` (a loop of the mover; -1: there is one message) says which: program/spread.h.
+struct BufferAccess {
+  BufferId buffer;
+  std::vector<numerics::Affine> start;
+  std::vector<std::array<std::int64_t, 2>> region;
+  double fill = 0;
+  int message = -1;
+};
+
 /// Where an actor takes or gives tokens. `kept`: the loops over which the token stays. Acquire when all kept loops are at their first
 /// index; release or emit when all are at their last. Tokens are numbered by the iteration vector without the kept loops.
 struct Port {
@@ -113,6 +139,9 @@ struct Port {
   std::vector<bool> kept;        ///< one per loop
   Guard guard;                   ///< active only there
   std::optional<Window> window;  ///< inputs only
+  /// Compute actors: the token is this box of a spread buffer, read or written where it lies, in the own component's part. Such a port has
+  /// no channel, no storage of its own and never waits.
+  std::optional<BufferAccess> place;
 };
 
 // ------------------------------------------------------------------------------------------------------------------ actors
@@ -155,15 +184,6 @@ struct Statement {
   }
 };
 
-/// A box of a buffer: dimension d starts at start[d] (variables: coordinates, loops) and has the token's extent. Elements outside
-/// region[d] = [begin, end) are not touched: loads supply `fill`, stores skip them.
-struct BufferAccess {
-  BufferId buffer;
-  std::vector<numerics::Affine> start;
-  std::vector<std::array<std::int64_t, 2>> region;
-  double fill = 0;
-};
-
 /// How a transfer crosses a network: per array instance the component instances it passes, both ends included.
 /// An empty path is the network's own route. Multicast (several consumers of one producer): one path per consumer instance, forming a tree.
 struct Route {
@@ -188,6 +208,7 @@ struct Actor {
   std::vector<Statement> statements;                ///< compute
   std::optional<BufferAccess> source, destination;  ///< move
   std::optional<Route> route;                       ///< move: between the component and the buffer's memory, or to the consumer
+  bool early = false;                               ///< move: starts when Context::early_after have ended, before its context
   std::vector<std::string> ops;                     ///< labels of the operators it serves
 };
 
@@ -238,6 +259,7 @@ struct Context {
   std::vector<Actor> actors;  ///< where several share a unit, the earlier one goes first
   std::vector<Channel> channels;
   std::vector<ContextId> after;  ///< contexts that must have ended
+  std::vector<ContextId> early_after;  ///< contexts that must have ended before its early actors start
   Picoseconds bound;             ///< no schedule of this context is faster
 };
 

@@ -181,6 +181,32 @@ std::optional<std::vector<std::int64_t>> Reader::shape() {
   return result;
 }
 
+std::optional<std::vector<std::uint32_t>> Reader::components() {
+  constexpr std::int64_t kMostInstances = std::int64_t{1} << 20;
+  std::vector<std::uint32_t> list;
+  do {
+    const Lexeme at = peek();
+    const auto first = natural("the number of a component");
+    if (!first) return std::nullopt;
+    std::int64_t last = *first;
+    if (accept_sign("..")) {
+      const auto end = natural("the number of a component");
+      if (!end) return std::nullopt;
+      last = *end;
+    }
+    if (last < *first || last >= std::int64_t{1} << 32 || last - *first >= kMostInstances) {
+      error(at, "program/too-large", "this is no range of component numbers");
+      return std::nullopt;
+    }
+    for (std::int64_t i = *first; i <= last; ++i) list.push_back(static_cast<std::uint32_t>(i));
+    if (list.size() > kMostInstances) {
+      error(at, "program/too-large", "this array has too many components");
+      return std::nullopt;
+    }
+  } while (accept_sign(","));
+  return list;
+}
+
 std::optional<Token> Reader::token() {
   Token token;
   const Lexeme at = peek();

@@ -47,8 +47,9 @@ class Reader {
   std::optional<numerics::Affine> affine(const std::vector<std::string>& names, std::string_view what);
   /// The position of a name in a list; `what` as in "no loop is named".
   std::optional<std::size_t> known(const std::vector<std::string>& names, std::string_view what);
-  std::optional<std::vector<std::int64_t>> shape();  ///< "[2, 3]"; extents are not negative
-  std::optional<Token> token();                      ///< format, shape, order, pad
+  std::optional<std::vector<std::int64_t>> shape();        ///< "[2, 3]"; extents are not negative
+  std::optional<Token> token();                            ///< format, shape, order, pad
+  std::optional<std::vector<std::uint32_t>> components();  ///< "0..3, 7": component numbers
   std::optional<IndexRange> range(const std::vector<std::string>& loops);
   bool guard(const std::vector<std::string>& loops, Guard& guard);            ///< after "on"
   bool kept(const std::vector<std::string>& loops, std::vector<bool>& kept);  ///< after "kept"

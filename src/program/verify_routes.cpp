@@ -98,7 +98,8 @@ class RouteLaw {
     const auto limit = static_cast<std::uint32_t>(chip::instance_count(component()));
     for (std::size_t k = 0; k < path.size(); ++k) {
       if (path[k] >= limit) return add(fmt::format("path {} names {} {}, which does not exist", number, component().name, path[k])), false;
-      if (std::find(component().holes.begin(), component().holes.end(), path[k]) != component().holes.end())
+      if (!network().through_holes &&
+          std::find(component().holes.begin(), component().holes.end(), path[k]) != component().holes.end())
         return add(fmt::format("path {} passes {} {}, which is absent from this chip", number, component().name, path[k])), false;
       if (k > 0 && !chip::link_between(chip_, network(), path[k - 1], path[k]))
         return add(fmt::format("path {} jumps from {} {} to {}", number, component().name, path[k - 1], path[k])), false;
