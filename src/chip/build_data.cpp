@@ -38,7 +38,8 @@ void Builder::read_networks(const Place& root) {
     network.between_chips = fields_.flag(at, "between_chips", false) || to_host;
     network.one_way = fields_.word<int>(at, "one_way", kWays, 0);
     network.through_holes = fields_.flag(at, "through_holes", false);
-    if (const Place way = fields_.child(at, "one_way"); way && network.topology != Topology::torus2d && network.topology != Topology::ring) {
+    if (const Place way = fields_.child(at, "one_way");
+        way && network.topology != Topology::torus2d && network.topology != Topology::ring) {
       fields_.report("chip/topology", fmt::format("'{}' is for rings and tori: elsewhere there would be no way back", way.pointer), way, {},
                      Tree::Part::key);
     }
@@ -89,8 +90,8 @@ void Builder::read_memories(const Place& root) {
 void Builder::read_memory(const std::string& name, Place at) {
   Memory memory;
   memory.name = name;
-  fields_.allow(
-      at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "latency", "granule", "alignment", "backing", "network", "ports", "part_of"});
+  fields_.allow(at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "latency", "granule", "alignment", "backing", "network",
+                     "ports", "part_of"});
   memory.in = refer_to<ComponentId>(at, "in", components_, "component");
   memory.kind = fields_.word(at, "kind", kMemoryKinds);
   memory.bytes = fields_.number(at, "bytes");
@@ -138,9 +139,9 @@ void Builder::read_memory(const std::string& name, Place at) {
     }
     if (network.over.valid() && network.over.index() < chip_.components.size()) {
       const std::vector<std::uint32_t>& holes = chip_.components[network.over.index()].holes;
-      const bool open = network.through_holes ||
-                        std::any_of(memory.ports.begin(), memory.ports.end(),
-                                    [&](std::uint32_t port) { return !std::binary_search(holes.begin(), holes.end(), port); });
+      const bool open = network.through_holes || std::any_of(memory.ports.begin(), memory.ports.end(), [&](std::uint32_t port) {
+                          return !std::binary_search(holes.begin(), holes.end(), port);
+                        });
       if (!memory.ports.empty() && !open)
         fields_.report("chip/coordinates", fmt::format("all ports of '{}' are holes of '{}'", at.pointer, network.name),
                        fields_.child(at, "ports"));
@@ -158,7 +159,8 @@ void Builder::check_part(const std::string& name, const Place& at) {
   const MemoryId id = *chip_.memories[self->index()].part_of;
   const Memory& whole = chip_.memories[id.index()];
   if (whole.kind != MemoryKind::dram || chip_.memories[self->index()].kind != MemoryKind::dram || whole.part_of || !(id < *self)) {
-    fields_.report("chip/kind", fmt::format("'{}' must name an earlier memory of kind dram that is whole, and so must be its part", place.pointer),
+    fields_.report("chip/kind",
+                   fmt::format("'{}' must name an earlier memory of kind dram that is whole, and so must be its part", place.pointer),
                    place);
     return;
   }

@@ -36,6 +36,7 @@ class Builder {
   void check_connected(const Network& network, const Place& at);
   void read_memories(const Place& root);
   void read_memory(const std::string& name, Place at);
+  void check_part(const std::string& name, const Place& at);
   void read_movers(const Place& root);
   void read_sequencer(const Place& root);
   void read_contexts(const Place& root);

@@ -123,7 +123,7 @@ struct Network {
   Number hop;                  ///< seconds per hop
   std::string routing = "xy";  ///< "xy": first along the last coordinate (columns), then along the first (rows)
   bool between_chips = false;
-  int one_way = 0;            ///< torus, ring: links run towards higher (+1) or lower (-1) coordinates only; 0: both ways
+  int one_way = 0;             ///< torus, ring: links run towards higher (+1) or lower (-1) coordinates only; 0: both ways
   bool through_holes = false;  ///< the routers of holes work: routes pass them, and a memory may have its port there
   bool operator==(const Network&) const = default;
 };

@@ -17,17 +17,20 @@ std::optional<IdType> find_named(const Items& items, std::string_view name) {
   return std::nullopt;
 }
 
-/// One dimension of a mesh, torus or ring. A wrap-around of two would double the link that is already there.
+/// One dimension of a mesh, torus or ring.
 struct Axis {
   std::int64_t size = 1;
   bool wraps = false;
+  int one_way = 0;                                                              ///< +1 or -1 where links lead in that direction only
   [[nodiscard]] std::int64_t links() const { return wraps ? size : size - 1; }  ///< per line and direction
   [[nodiscard]] std::int64_t distance(std::int64_t from, std::int64_t to) const {
+    if (one_way != 0) return (one_way * (to - from) + size) % size;
     const std::int64_t straight = std::abs(to - from);
     return wraps ? std::min(straight, size - straight) : straight;
   }
-  /// +1 or -1: the shorter way round, ties upwards.
+  /// +1 or -1: the shorter way round, ties upwards; the only way where there is one.
   [[nodiscard]] std::int64_t direction(std::int64_t from, std::int64_t to) const {
+    if (one_way != 0) return one_way;
     const std::int64_t up = wraps ? (to - from + size) % size : to - from;
     if (!wraps) return up >= 0 ? 1 : -1;
     return up <= size - up ? 1 : -1;
@@ -35,6 +38,7 @@ struct Axis {
   [[nodiscard]] std::int64_t step(std::int64_t at, std::int64_t way) const { return wraps ? (at + way + size) % size : at + way; }
   /// Number of the link from one position to the next within its line and direction, or -1.
   [[nodiscard]] std::int64_t link(std::int64_t from, std::int64_t way) const {
+    if (one_way == -way) return -1;
     const std::int64_t lower = way > 0 ? from : step(from, -1);
     return lower >= 0 && lower < links() ? lower : -1;
   }
@@ -43,6 +47,7 @@ struct Axis {
 /// A network drawn as rows and columns; a ring is one row.
 struct Grid {
   Axis rows, columns;
+  bool one_way = false;
   [[nodiscard]] std::int64_t row(std::uint32_t i) const { return i / columns.size; }
   [[nodiscard]] std::int64_t column(std::uint32_t i) const { return i % columns.size; }
   [[nodiscard]] std::uint32_t at(std::int64_t r, std::int64_t c) const { return static_cast<std::uint32_t>(r * columns.size + c); }
@@ -53,20 +58,28 @@ struct Grid {
 Grid grid_of(const Chip& chip, const Network& network) {
   const Component& over = chip.components[network.over.index()];
   Grid grid;
+  grid.one_way = network.one_way != 0;
+  // A wrap-around of two would double the link that is already there, unless links lead one way.
+  const auto axis = [&](std::int64_t size, bool closed) { return Axis{size, closed && size > (grid.one_way ? 1 : 2), network.one_way}; };
   if (network.topology == Topology::ring) {
-    grid.columns = {instance_count(over), instance_count(over) > 2};
+    grid.columns = axis(instance_count(over), true);
     return grid;
   }
   if (over.shape.empty()) return grid;  // between chips: the extents are the system's
   SY_CHECK(over.shape.size() == 2, "a mesh over a component that is not a two-dimensional array");
   const bool torus = network.topology == Topology::torus2d;
-  grid.rows = {over.shape[0], torus && over.shape[0] > 2};
-  grid.columns = {over.shape[1], torus && over.shape[1] > 2};
+  grid.rows = axis(over.shape[0], torus);
+  grid.columns = axis(over.shape[1], torus);
   return grid;
 }
 
 bool is_hole(const Component& component, std::uint32_t instance) {
   return std::binary_search(component.holes.begin(), component.holes.end(), instance);
+}
+
+/// A hole that this network can neither pass nor begin or end at.
+bool is_closed(const Network& network, const Component& over, std::uint32_t instance) {
+  return !network.through_holes && is_hole(over, instance);
 }
 
 constexpr std::uint32_t kUnreached = static_cast<std::uint32_t>(-1);
@@ -200,6 +213,10 @@ std::optional<MemoryId> cache_of(const Chip& chip, MemoryId dram) {
   return std::nullopt;
 }
 
+std::optional<NetworkId> network_between(const Chip& chip, const Mover& mover, MemoryId off_chip) {
+  return mover.network ? mover.network : chip.memories[off_chip.index()].network;
+}
+
 std::optional<MemoryId> scratchpad_of(const Chip& chip, ComponentId component) {
   for (std::size_t i = 0; i < chip.memories.size(); ++i) {
     if (chip.memories[i].kind == MemoryKind::scratchpad && chip.memories[i].in == component) return MemoryId(i);
@@ -246,22 +263,24 @@ std::optional<MoverId> mover_between(const Chip& chip, ComponentId component, Me
 std::int64_t link_count(const Chip& chip, const Network& network) {
   if (network.topology == Topology::crossbar) return 2 * instance_count(chip.components[network.over.index()]);
   const Grid grid = grid_of(chip, network);
-  return 2 * (grid.horizontal() + grid.vertical());
+  return (grid.one_way ? 1 : 2) * (grid.horizontal() + grid.vertical());
 }
 
 // Numbers: all links to the right, all to the left, all down, all up; within each, by the position of the end with the lower coordinate.
+// One-way networks have the links of one direction each.
 std::optional<std::uint32_t> link_between(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to) {
   if (from == to) return std::nullopt;
   if (network.topology == Topology::crossbar) return 2 * from;
   const Grid grid = grid_of(chip, network);
   const std::int64_t row = grid.row(from), column = grid.column(from);
+  const std::int64_t to_the_left = grid.one_way ? 0 : grid.horizontal(), up = grid.one_way ? 0 : grid.vertical();
   std::int64_t number = -1;
   if (row == grid.row(to) && grid.columns.distance(column, grid.column(to)) == 1) {
     const std::int64_t way = grid.columns.direction(column, grid.column(to));
-    number = (way > 0 ? 0 : grid.horizontal()) + row * grid.columns.links() + grid.columns.link(column, way);
+    number = (way > 0 ? 0 : to_the_left) + row * grid.columns.links() + grid.columns.link(column, way);
   } else if (column == grid.column(to) && grid.rows.distance(row, grid.row(to)) == 1) {
     const std::int64_t way = grid.rows.direction(row, grid.row(to));
-    number = 2 * grid.horizontal() + (way > 0 ? 0 : grid.vertical()) + grid.rows.link(row, way) * grid.columns.size + column;
+    number = grid.horizontal() + to_the_left + (way > 0 ? 0 : up) + grid.rows.link(row, way) * grid.columns.size + column;
   }
   if (number < 0) return std::nullopt;
   return static_cast<std::uint32_t>(number);
@@ -295,14 +314,14 @@ std::vector<std::uint32_t> default_route(const Chip& chip, const Network& networ
     along_rows();
   }
   const Component& over = chip.components[network.over.index()];
-  if (std::none_of(route.begin(), route.end(), [&](std::uint32_t i) { return is_hole(over, i); })) return route;
+  if (std::none_of(route.begin(), route.end(), [&](std::uint32_t i) { return is_closed(network, over, i); })) return route;
   std::vector<std::uint32_t> around = route_around_holes(grid, over, from, to);
   return around.empty() ? route : around;
 }
 
 bool all_connected(const Chip& chip, const Network& network) {
   const Component& over = chip.components[network.over.index()];
-  if (network.topology == Topology::crossbar || network.between_chips || over.holes.empty()) return true;
+  if (network.topology == Topology::crossbar || network.between_chips || over.holes.empty() || network.through_holes) return true;
   const std::vector<std::uint32_t> working = working_instances(over);
   const std::vector<std::uint32_t> before = flood(grid_of(chip, network), over, working.front());
   return std::all_of(working.begin(), working.end(), [&](std::uint32_t i) { return before[i] != kUnreached; });
@@ -313,10 +332,11 @@ std::uint32_t nearest_port(const Chip& chip, const Memory& memory, std::uint32_t
   SY_CHECK(memory.network.has_value(), "ports without a network in " + memory.name);
   const Network& network = chip.networks[memory.network->index()];
   const Component& over = chip.components[network.over.index()];
-  const auto working = std::find_if(memory.ports.begin(), memory.ports.end(), [&](std::uint32_t port) { return !is_hole(over, port); });
+  const auto working =
+      std::find_if(memory.ports.begin(), memory.ports.end(), [&](std::uint32_t port) { return !is_closed(network, over, port); });
   std::uint32_t best = working == memory.ports.end() ? memory.ports[0] : *working;
   for (const std::uint32_t port : memory.ports) {
-    if (is_hole(over, port)) continue;
+    if (is_closed(network, over, port)) continue;
     const std::int64_t difference = hops(chip, network, port, instance) - hops(chip, network, best, instance);
     if (difference < 0 || (difference == 0 && port < best)) best = port;
   }

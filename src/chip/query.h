@@ -33,6 +33,8 @@ double best_contract_rate(const Chip& chip, numerics::Format in);
 
 MemoryId off_chip_memory(const Chip& chip);  ///< the dram
 std::optional<MemoryId> cache_of(const Chip& chip, MemoryId dram);
+/// The network by which a mover's transfers go to and from an off-chip memory: its own, else the memory's.
+std::optional<NetworkId> network_between(const Chip& chip, const Mover& mover, MemoryId off_chip);
 std::optional<MemoryId> scratchpad_of(const Chip& chip, ComponentId component);
 /// Usable bytes of one instance: bytes minus reserved, and where the usable range begins (the largest gap).
 struct UsableRange {
@@ -56,7 +58,7 @@ bool all_connected(const Chip& chip, const Network& network);
 /// The network's own route between two instances, both ends included; mesh: dimension order as `routing` says, and where a hole is in the
 /// way a shortest route around it.
 std::vector<std::uint32_t> default_route(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);
-/// The working port of a memory nearest to an instance (hops, then number). For a memory without ports: the instance itself.
+/// The working port of a memory nearest to an instance (hops from the port, then number). For a memory without ports: the instance itself.
 std::uint32_t nearest_port(const Chip& chip, const Memory& memory, std::uint32_t instance);
 
 }  // namespace switchyard::chip

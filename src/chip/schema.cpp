@@ -42,6 +42,7 @@ constexpr std::array kFields = {
     NumberField{"/sequencer/slots", Dimension::ratio, 1, kMostCount, true, "1"},
     NumberField{"/contexts/switch", Dimension::seconds, 0, kMostSeconds, false, "0 s"},
     NumberField{"/contexts/bytes", Dimension::bytes, 0, kMostBytes, true, "0 B"},
+    NumberField{"/contexts/resident", Dimension::ratio, 1, kMostCount, true, "1"},
     NumberField{"/sync/*/alpha", Dimension::seconds, 0, kMostSeconds},
     NumberField{"/sync/*/beta", Dimension::seconds, 0, kMostSeconds, false, "0 s"},
     NumberField{"/cost/*", std::nullopt, 0, 1e24},

@@ -86,8 +86,7 @@ void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::
   if (ends.empty()) ends.push_back(request.component);
   links.assign(ends.size(), {});
   std::optional<chip::NetworkId> id = request.network;
-  if (!id && off_chip) id = chip_->memories[off_chip->index()].network;
-  if (!id) id = mover.network;
+  if (!id) id = off_chip ? chip::network_between(*chip_, mover, *off_chip) : mover.network;
   if (!id) return;
   const chip::Network& network = chip_->networks[id->index()];
   if (network.over != mover.in) return;
@@ -147,7 +146,7 @@ std::uint32_t Fabric::path(const PathRequest& request) {
     node.writes = writes;
     node.certain = stage == Stage::link || (stage == Stage::engine && chip_->movers[request.mover.index()].count <= 1) ||
                    (stage == Stage::memory && !cached);
-    node.memory_cause = stage == Stage::memory || stage == Stage::cache || (stage == Stage::engine && off_chip);
+    node.memory_cause = stage == Stage::memory || stage == Stage::whole || stage == Stage::cache || (stage == Stage::engine && off_chip);
     drafts.push_back({node, {}});
     const auto made = static_cast<std::uint32_t>(drafts.size() - 1);
     if (from != kAbsent) drafts[from].children.push_back(made);
@@ -156,6 +155,7 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   const std::uint32_t engines = engine(request.mover, request.component);
   if (request.source) {
     tip = extend(tip, memory(*request.source), Stage::memory, false);
+    if (const auto whole = chip_->memories[request.source->index()].part_of) tip = extend(tip, memory(*whole), Stage::whole, false);
     if (const auto cache = chip::cache_of(*chip_, *request.source)) tip = extend(tip, memory(*cache), Stage::cache, false);
   }
   // Loads end in the engine; where one load feeds several components it stands before the fork, so that it works once.
@@ -169,6 +169,7 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   if (!engine_first) last = extend(last, engines, Stage::engine, false);
   if (request.destination) {
     if (const auto cache = chip::cache_of(*chip_, *request.destination)) last = extend(last, memory(*cache), Stage::cache, true);
+    if (const auto whole = chip_->memories[request.destination->index()].part_of) last = extend(last, memory(*whole), Stage::whole, true);
     extend(last, memory(*request.destination), Stage::memory, true);
   }
 

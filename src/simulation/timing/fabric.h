@@ -23,7 +23,7 @@ struct Resource {
   bool feeds_in_order = false;  ///< in this context all its chunks come from one other resource: they cannot overtake on the way
 };
 
-enum class Stage : std::uint8_t { memory, cache, link, engine };
+enum class Stage : std::uint8_t { memory, whole, cache, link, engine };  ///< whole: the memory that one is a channel of
 
 /// A stage of a path. Children are the next stages: more than one where a multicast forks.
 struct PathNode {
