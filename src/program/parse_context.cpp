@@ -293,6 +293,11 @@ class ContextReader {
       } while (reader_.accept_sign(","));
     }
     if (!reader_.expect_sign("]")) return false;
+    if (reader_.accept_word("extent")) {
+      const auto extent = reader_.shape();
+      if (!extent) return false;
+      access.extent = *extent;
+    }
     if (reader_.accept_word("region")) {
       do {
         const auto begin = reader_.natural("an index");

@@ -242,6 +242,7 @@ void put_box(Out& out, const Program& program, const BufferAccess& access, const
   put(out, "{}[", quote_name(buffer.name));
   put_list(out, access.start, [&](const numerics::Affine& f) { put(out, "{}", numerics::print_affine(f, variables)); });
   put(out, "]");
+  if (!access.extent.empty()) put(out, " extent [{}]", list_of(access.extent));
   bool whole = access.region.size() == buffer.shape.size();
   for (std::size_t d = 0; d < access.region.size() && whole; ++d)
     whole = access.region[d][0] == 0 && access.region[d][1] == buffer.shape[d];

@@ -118,7 +118,8 @@ struct Window {
   double pad_value = 0;
 };
 
-/// A box of a buffer: dimension d starts at start[d] (variables: coordinates, loops) and has the token's extent. Elements outside
+/// A box of a buffer: dimension d starts at start[d] (variables: coordinates, loops) and has the token's extent, or `extent[d]` where a mover
+/// has no port with data (it moves from buffer to buffer; both of its boxes state the same extent). Elements outside
 /// region[d] = [begin, end) are not touched: loads supply `fill`, stores skip them.
 /// Of a spread buffer, what is read lies in the own component's part. A mover's store goes to every copy; the elements that go to the same
 /// components are one message, and the index of `message` (a loop of the mover; -1: there is one message) says which: program/spread.h.
@@ -128,6 +129,7 @@ struct BufferAccess {
   std::vector<std::array<std::int64_t, 2>> region;
   double fill = 0;
   int message = -1;
+  std::vector<std::int64_t> extent;  ///< empty: the token's
 };
 
 /// Where an actor takes or gives tokens. `kept`: the loops over which the token stays. Acquire when all kept loops are at their first
