@@ -99,6 +99,13 @@ std::vector<Message> messages(const Buffer& buffer, const Box& box, std::optiona
   }
 }
 
+std::span<const std::int64_t> move_extent(const Actor& mover, const BufferAccess& access) {
+  if (!access.extent.empty()) return access.extent;
+  for (const Port& port : mover.ports)
+    if (carries_data(port.token)) return port.token.shape;
+  return access.extent;
+}
+
 bool updates_copies(const Actor& actor) {
   return actor.source && actor.destination && actor.source->buffer == actor.destination->buffer &&
          actor.source->start == actor.destination->start;

@@ -32,6 +32,9 @@ struct Message {
 /// left out.
 std::vector<Message> messages(const Buffer& buffer, const Box& box, std::optional<std::uint32_t> own);
 
+/// The extents of a mover's box: as it states them, else of the token of its port with data.
+std::span<const std::int64_t> move_extent(const Actor& mover, const BufferAccess& access);
+
 /// Is the store of this mover one within a buffer: from the own part to the other copies of the same elements?
 bool updates_copies(const Actor& actor);
 
