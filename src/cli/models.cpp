@@ -15,13 +15,15 @@
 namespace switchyard::cli {
 namespace {
 
+constexpr int kNameColumns = 24;
+
 int list(const Options& options) {
   std::vector<report::ModelRow> rows;
   std::string text;
   for (const model::ZooEntry& entry : model::zoo()) {
     rows.push_back({entry.name, entry.description, entry.parameters, {}});
-    const std::string parameters = entry.parameters.empty() ? "" : fmt::format(" (--set {})", fmt::join(entry.parameters, ", "));
-    text += fmt::format("{} {}\n", report::pad_right(entry.name, 20), report::clip(entry.description + parameters, 78));
+    text += fmt::format("{} {}\n", report::pad_right(entry.name, kNameColumns), entry.description);
+    if (!entry.parameters.empty()) text += fmt::format("{:{}} --set {}\n", "", kNameColumns, fmt::join(entry.parameters, ", "));
   }
   return deliver(options, options.format == OutputFormat::json ? report::print_models_json(rows) : text);
 }

@@ -78,6 +78,9 @@ LayerNormalizationResults emit_layer_normalization(graph::Graph& graph, const La
                                                    graph::TensorId bias, int axis, double epsilon, const std::string& mean,
                                                    const std::string& inverse);
 
+/// x / sqrt(mean(x^2) + epsilon) * scale over the last dimension; scale broadcasts to x.
+graph::TensorId emit_rms_normalization(graph::Graph& graph, const Label& label, graph::TensorId x, graph::TensorId scale, double epsilon);
+
 /// result[i] = x[index(i)]: one affine function of the result's loops per dimension of x. `fill` stands for what lies outside x.
 graph::TensorId emit_copy(graph::Graph& graph, const Label& label, graph::TensorId x, const numerics::Shape& shape,
                           std::vector<numerics::Affine> index, std::optional<double> fill = {});

@@ -34,13 +34,31 @@ std::optional<std::vector<std::int64_t>> common_refinement(const Shape& a, const
   return extents;
 }
 
-/// The index into `shape` as mixed-radix numbers over the refinement's loops.
+/// Puts an extent of 1 into the refinement for each such dimension of `shape`: then a reshape that only splits dimensions writes every
+/// dimension with a loop of its own, by which later passes know it.
+void add_ones(const Shape& shape, std::vector<std::int64_t>& extents) {
+  std::size_t loop = extents.size();
+  for (std::size_t d = shape.size(); d-- > 0;) {
+    if (shape[d] == 1) extents.insert(extents.begin() + static_cast<std::ptrdiff_t>(loop), 1);
+    for (std::int64_t covered = 1; covered < shape[d];) covered *= extents[--loop];
+  }
+}
+
+/// The index into `shape` as mixed-radix numbers over the refinement's loops; its dimensions of extent 1 take the loops of extent 1.
 std::vector<Affine> refined_index(const Shape& shape, const std::vector<std::int64_t>& extents) {
   std::vector<Affine> index(shape.size(), affine_constant(0));
+  std::vector<std::size_t> ones;
+  for (std::size_t l = 0; l < extents.size(); ++l) {
+    if (extents[l] == 1) ones.push_back(l);
+  }
+  auto one = ones.begin();
+  for (std::size_t d = 0; d < shape.size() && one != ones.end(); ++d) {
+    if (shape[d] == 1) index[d] = affine_variable(static_cast<int>(*one++));
+  }
   std::size_t loop = extents.size();
   for (std::size_t d = shape.size(); d-- > 0;) {
     for (std::int64_t covered = 1; covered < shape[d];) {
-      --loop;
+      if (extents[--loop] == 1) continue;
       index[d] = affine_variable(static_cast<int>(loop), covered) + index[d];
       covered *= extents[loop];
     }
@@ -68,13 +86,14 @@ TensorId emit_reshape(Graph& graph, const Label& label, TensorId x, const Shape&
   const Shape from = graph.tensor(x).shape;
   // Nothing to move: such an operator has no points, whatever its access says.
   if (numerics::element_count(shape) == 0) return emit_copy(graph, label, x, shape, std::vector<Affine>(from.size(), affine_constant(0)));
-  const auto extents = common_refinement(from, shape);
+  auto extents = common_refinement(from, shape);
   if (!extents) {
     Label flat = label;
     flat.op += ":flat";
     flat.result += ":flat";
     return emit_reshape(graph, label, emit_reshape(graph, flat, x, {numerics::element_count(from)}), shape);
   }
+  add_ones(shape, *extents);
   Nest nest;
   for (std::size_t i = 0; i < extents->size(); ++i) add_loop(nest, fmt::format("r{}", i), (*extents)[i]);
   nest.reads = {{0, refined_index(from, *extents), {}}};
@@ -146,7 +165,9 @@ TensorId emit_gather(Graph& graph, const Label& label, TensorId x, std::span<con
     if (end - first > 1) run = affine_variable(add_loop(nest, "i", end - first));
     read.index.push_back(run * step + affine_constant(at(first)));
     for (std::size_t d = 0; d < index_shape.size(); ++d) {
-      point.push_back(affine_constant(first / strides[d] % index_shape[d]));
+      // A dimension of extent 1 has a loop, too: where there is no other nest, the write then is the identity.
+      point.push_back(index_shape[d] == 1 ? affine_variable(add_loop(nest, fmt::format("u{}", d), 1))
+                                          : affine_constant(first / strides[d] % index_shape[d]));
       if (d + 1 == index_shape.size()) point.back() = point.back() + run;
     }
     for (std::size_t d = along + 1; d < from.size(); ++d) {

@@ -63,6 +63,11 @@ std::int64_t reduced_count(const Shape& shape, const std::vector<bool>& reduced)
   return count;
 }
 
+/// 1 / sqrt(x0 / count + epsilon)
+Expression inverse_root(const Expression& inverse_count, double epsilon) {
+  return apply(ScalarOp::reciprocal, apply(ScalarOp::sqrt, add(mul(expr_input(0), inverse_count), expr_constant(epsilon))));
+}
+
 }  // namespace
 
 TensorId emit_reduction(Graph& graph, const Label& label, TensorId x, const std::vector<bool>& reduced, bool keep, Combiner combiner) {
@@ -161,8 +166,7 @@ LayerNormalizationResults emit_layer_normalization(Graph& graph, const Label& la
   c.nest.write = {centred, c.full, {}};
   op.nests.push_back(std::move(c.nest));
   op.nests.push_back(reduce_nest(shape, reduced, centred, squares, mul(expr_input(0), expr_input(0)), Combiner::add));
-  per_row(squares, inverse,
-          apply(ScalarOp::reciprocal, apply(ScalarOp::sqrt, add(mul(expr_input(0), inverse_count), expr_constant(epsilon)))));
+  per_row(squares, inverse, inverse_root(inverse_count, epsilon));
   Split out = row_map(shape, reduced);
   out.nest.reads = {
       {centred, out.full, {}}, {inverse, out.kept, {}}, {1, broadcast_access(graph.tensor(scale).shape, shape, out.full), {}}};
@@ -187,6 +191,33 @@ LayerNormalizationResults emit_layer_normalization(Graph& graph, const Label& la
   }
   graph.ops.push_back(std::move(op));
   return results;
+}
+
+TensorId emit_rms_normalization(Graph& graph, const Label& label, TensorId x, TensorId scale, double epsilon) {
+  const Shape shape = graph.tensor(x).shape;
+  const numerics::Format format = graph.tensor(x).format;
+  std::vector<bool> reduced(shape.size(), false);
+  reduced.back() = true;
+  const Shape rows = kept_shape(shape, reduced);
+  const TensorId y = add_tensor(graph, label.result, format, shape);
+  Op op = make_op(label, {x, scale}, {y});
+  op.locals = {{"squares", format, rows}, {"inverse", format, rows}};
+  const int squares = op.local_slot(0);
+  const int inverse = op.local_slot(1);
+  op.nests.push_back(reduce_nest(shape, reduced, 0, squares, mul(expr_input(0), expr_input(0)), Combiner::add));
+  Nest per_row;
+  const std::vector<Affine> point = add_shape_loops(per_row, rows);
+  per_row.reads = {{squares, point, {}}};
+  per_row.expression = inverse_root(expr_constant(1.0 / static_cast<double>(shape.back())), epsilon);
+  per_row.write = {inverse, point, {}};
+  op.nests.push_back(std::move(per_row));
+  Split out = row_map(shape, reduced);
+  out.nest.reads = {{0, out.full, {}}, {inverse, out.kept, {}}, {1, broadcast_access(graph.tensor(scale).shape, shape, out.full), {}}};
+  out.nest.expression = mul(mul(expr_input(0), expr_input(1)), expr_input(2));
+  out.nest.write = {op.result_slot(0), out.full, {}};
+  op.nests.push_back(std::move(out.nest));
+  graph.ops.push_back(std::move(op));
+  return y;
 }
 
 }  // namespace switchyard::model
