@@ -25,15 +25,17 @@ void Play::choose(bool all) {
   std::map<std::uint32_t, std::vector<std::uint32_t>> networks;
   for (std::uint32_t a = 0; a < layout_.actors.size(); ++a) networks[root(a)].push_back(a);
 
+  for (std::uint32_t a = 0; a < layout_.actors.size(); ++a) network_.push_back(root(a));
+  kind_.resize(layout_.actors.size(), kNoIndex);
   place_.assign(layout_.actors.size(), kNoIndex);
-  std::set<std::vector<std::uint32_t>> known;
+  std::map<std::vector<std::uint32_t>, std::uint32_t> known;
   for (const auto& [first, members] : networks) {
     // A network with one instance of each of its actors is described by them and by the channels that exist in it.
     std::vector<std::uint32_t> key;
-    bool single = !all;
-    for (std::size_t m = 0; m < members.size(); ++m) {
+    bool single = true;
+    for (std::size_t m = 0; m < members.size() && single; ++m) {
       const ActorInstance& instance = layout_.actors[members[m]];
-      single = single && (m == 0 || layout_.actors[members[m - 1]].actor != instance.actor);
+      single = m == 0 || layout_.actors[members[m - 1]].actor != instance.actor;
       key.push_back(instance.actor.value);
       for (std::size_t p = 0; p < context_.actors[instance.actor.index()].ports.size(); ++p) {
         if (!layout_.rules[instance.actor.index()][p].input) {
@@ -44,13 +46,15 @@ void Play::choose(bool all) {
         key.push_back(kNoIndex);
       }
     }
-    if (single && !known.insert(key).second) continue;
+    kind_[first] = single ? known.try_emplace(std::move(key), first).first->second : first;
+    if (!all && kind_[first] != first) continue;
     for (const std::uint32_t a : members) {
       const Actor& actor = context_.actors[layout_.actors[a].actor.index()];
       if (actor.ports.empty()) continue;
       std::size_t loops = actor.loops.size();
       const auto kept_by_all = [&](std::size_t loop) {
-        return std::all_of(actor.ports.begin(), actor.ports.end(), [loop](const Port& port) { return port.kept[loop]; });
+        // What lies in place moves no tokens.
+        return std::all_of(actor.ports.begin(), actor.ports.end(), [loop](const Port& port) { return port.kept[loop] || port.place; });
       };
       while (loops > 0 && kept_by_all(loops - 1)) --loops;
       Instance instance;
@@ -189,7 +193,7 @@ void Play::advance(std::size_t n) {
   walk.done = true;
 }
 
-void Play::start(const std::vector<std::int64_t>& depths) {
+void Play::start(const std::vector<std::int64_t>& depths, std::uint32_t network) {
   depths_ = depths;
   rings_.assign(layout_.rings.size(), {});
   for (std::size_t r = 0; r < rings_.size(); ++r)
@@ -207,7 +211,8 @@ void Play::start(const std::vector<std::int64_t>& depths) {
       if (loops[i].trip == 1) walks_[n].l |= std::uint64_t{1} << i;
     }
   }
-  for (std::size_t n = played_.size(); n-- > 0;) wake(played_[n].actor);
+  for (std::size_t n = played_.size(); n-- > 0;)
+    if (network == kNoIndex || network_[played_[n].actor] == network) wake(played_[n].actor);
 }
 
 void Play::drain(std::uint32_t held) {
@@ -233,6 +238,12 @@ std::int64_t Play::inner_firings(std::uint32_t actor) const {
   const auto& loops = context_.actors[layout_.actors[actor].actor.index()].loops;
   for (std::size_t i = played_[place_[actor]].loops; i < loops.size(); ++i) count *= loops[i].trip;
   return count;
+}
+
+std::int64_t Play::all_firings(std::uint32_t actor) const {
+  std::int64_t count = 1;
+  for (const Loop& loop : context_.actors[layout_.actors[actor].actor.index()].loops) count *= loop.trip;
+  return count / inner_firings(actor);
 }
 
 std::vector<Wait> Play::run(const std::vector<std::int64_t>& depths) {

@@ -27,7 +27,14 @@ class Play {
   std::vector<Wait> run(const std::vector<std::int64_t>& depths);
 
   // Step by step, to see what can come without what. An actor instance is meant by its number in the layout.
-  void start(const std::vector<std::int64_t>& depths);
+  /// `network`: only the instances of one.
+  void start(const std::vector<std::int64_t>& depths, std::uint32_t network = kNoIndex);
+  /// The network of an instance: those that channels join, named by its first instance. Networks of one kind behave alike, and have one
+  /// instance of each of their actors.
+  [[nodiscard]] std::uint32_t network_of(std::uint32_t actor) const { return network_[actor]; }
+  [[nodiscard]] std::uint32_t kind_of(std::uint32_t network) const { return kind_[network]; }  ///< named by the first network of it
+  /// Firings of all of an instance, loops inside those that move tokens as one.
+  [[nodiscard]] std::int64_t all_firings(std::uint32_t actor) const;
   /// Plays all that can be played while one instance is held.
   void drain(std::uint32_t held = kNoIndex);
   /// One firing of an instance; false when it is through or cannot fire.
@@ -70,6 +77,7 @@ class Play {
   Layout layout_;
   std::int64_t firings_ = 0;
   std::vector<Instance> played_;
+  std::vector<std::uint32_t> network_, kind_;
   std::vector<std::uint32_t> place_;  ///< actor instance -> position in played_, or kNoIndex
   std::vector<std::int64_t> index_;
   std::vector<Walk> walks_;

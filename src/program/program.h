@@ -118,11 +118,11 @@ struct Window {
   double pad_value = 0;
 };
 
-/// A box of a buffer: dimension d starts at start[d] (variables: coordinates, loops) and has the token's extent, or `extent[d]` where a mover
-/// has no port with data (it moves from buffer to buffer; both of its boxes state the same extent). Elements outside
-/// region[d] = [begin, end) are not touched: loads supply `fill`, stores skip them.
-/// Of a spread buffer, what is read lies in the own component's part. A mover's store goes to every copy; the elements that go to the same
-/// components are one message, and the index of `message` (a loop of the mover; -1: there is one message) says which: program/spread.h.
+/// A box of a buffer: dimension d starts at start[d] (variables: coordinates, loops) and has the token's extent, or `extent[d]` where a
+/// mover has no port with data (it moves from buffer to buffer; both of its boxes state the same extent). Elements outside region[d] =
+/// [begin, end) are not touched: loads supply `fill`, stores skip them. Of a spread buffer, what is read lies in the own component's part.
+/// A mover's store goes to every copy; the elements that go to the same components are one message, and the index of `message` (a loop of
+/// the mover; -1: there is one message) says which: program/spread.h.
 struct BufferAccess {
   BufferId buffer;
   std::vector<numerics::Affine> start;
@@ -260,9 +260,9 @@ struct Context {
   std::vector<Array> arrays;
   std::vector<Actor> actors;  ///< where several share a unit, the earlier one goes first
   std::vector<Channel> channels;
-  std::vector<ContextId> after;  ///< contexts that must have ended
+  std::vector<ContextId> after;        ///< contexts that must have ended
   std::vector<ContextId> early_after;  ///< contexts that must have ended before its early actors start
-  Picoseconds bound;             ///< no schedule of this context is faster
+  Picoseconds bound;                   ///< no schedule of this context is faster
 };
 
 /// What reports say about the model; the simulators do not read it.

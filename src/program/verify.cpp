@@ -1,5 +1,7 @@
 #include "program/verify.h"
 
+#include <algorithm>
+
 #include "program/findings.h"
 
 namespace switchyard::program {
@@ -36,14 +38,40 @@ const Port* data_port(const Actor& mover, bool input) {
   return nullptr;
 }
 
+Ended ended_before(const Program& program) {
+  Ended result(program.contexts.size());
+  for (std::size_t c = 0; c < program.contexts.size(); ++c)
+    for (const ContextId id : program.contexts[c].after) result.add(c, id.index(), result);
+  return result;
+}
+
+Ended ended_before_early(const Program& program, const Ended& before) {
+  Ended result(program.contexts.size());
+  for (std::size_t c = 0; c < program.contexts.size(); ++c)
+    for (const ContextId id : program.contexts[c].early_after) result.add(c, id.index(), before);
+  return result;
+}
+
+std::size_t first_beside(const Program& program, std::size_t context) {
+  const Context& c = program.contexts[context];
+  if (std::none_of(c.actors.begin(), c.actors.end(), [](const Actor& actor) { return actor.early; })) return context;
+  std::size_t first = 0;
+  for (const ContextId id : c.early_after) first = std::max(first, id.index() + 1);
+  return first;
+}
+
+bool fed_early(const Context& context, const Channel& channel) { return context.actors[channel.from.actor.index()].early; }
+
 Status verify(const Program& program) {
   Findings findings;
   verify_structure(program, findings);
   if (findings.none()) {
-    for (const auto law : {verify_channels, verify_work, verify_memory, verify_routes, verify_coverage}) law(program, findings);
+    for (const auto law : {verify_channels, verify_work, verify_memory, verify_routes, verify_parts, verify_coverage})
+      law(program, findings);
     // Tokens are played only when their counts agree: else every play ends in a wait.
     if (findings.none()) verify_liveness(program, findings);
     if (findings.none()) verify_order(program, findings);
+    if (findings.none()) verify_copies(program, findings);
   }
   if (findings.none()) return Done{};
   return Failure{FailureKind::malformed, std::move(findings.diagnostics()), {}};

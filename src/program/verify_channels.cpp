@@ -71,6 +71,7 @@ void check_context(const Context& context, Findings& findings) {
     const Actor& actor = context.actors[a];
     for (std::size_t p = 0; p < actor.ports.size(); ++p) {
       const Port& port = actor.ports[p];
+      if (port.place) continue;
       if (!port.input && !read[a][p]) findings.add("program/unread", at(context, actor, port), "no channel takes the tokens of this port");
       if (port.input && domains[a][p].empty())
         findings.add("program/unfed", at(context, actor, port), "no channel feeds this port");

@@ -6,146 +6,17 @@
 #include "program/boxes.h"
 #include "program/findings.h"
 #include "program/sequence.h"
+#include "program/spread.h"
+#include "program/touch.h"
 
 namespace switchyard::program {
 
 namespace {
 
-constexpr std::int64_t kMostBoxes = std::int64_t{1} << 22;
-
 /// What one mover touches of one buffer, over all its instances and firings.
-struct Touch {
+struct Touch : Reach {
   std::size_t actor = 0;
   BufferId buffer;
-  std::vector<Box> boxes;
-  bool twice = false;               ///< some element more than once
-  std::vector<std::int64_t> where;  ///< one that is
-  bool countable = true;            ///< false: too many boxes to say
-};
-
-class Toucher {
- public:
-  Toucher(const Context& context, const Actor& actor, const BufferAccess& access, const Port& port)
-      : access_(access), extents_(port.token.shape), rank_(access.start.size()) {
-    for (const std::int64_t extent : context.arrays[actor.array.index()].shape) variables_.push_back({0, extent});
-    for (const Interval& range : guard_box(actor, port.guard)) variables_.push_back(range);
-  }
-
-  Touch run(std::size_t actor) {
-    touch_.actor = actor;
-    touch_.buffer = access_.buffer;
-    for (const Interval& variable : variables_)
-      if (variable[0] >= variable[1]) return touch_;
-    std::vector<int> uses(variables_.size(), 0);
-    for (const auto& start : access_.start)
-      for (const auto& term : start.terms) ++uses[static_cast<std::size_t>(term.variable)];
-    bool repeats = false, product = true;
-    for (std::size_t v = 0; v < variables_.size(); ++v) {
-      repeats = repeats || (uses[v] == 0 && variables_[v][1] - variables_[v][0] > 1);
-      product = product && uses[v] <= 1;
-    }
-    if (product)
-      by_dimension();
-    else
-      one_by_one(uses);
-    if (repeats && !touch_.boxes.empty()) {
-      touch_.twice = true;
-      touch_.where.clear();
-      for (const Interval& interval : touch_.boxes.front()) touch_.where.push_back(interval[0]);
-    }
-    return std::move(touch_);
-  }
-
- private:
-  Interval clip(std::size_t d, std::int64_t start) const {
-    return {std::max(start, access_.region[d][0]), std::min(start + extents_[d], access_.region[d][1])};
-  }
-
-  /// Calls visit(values) for every vector of the variables listed, others at their first value. False when there are too many.
-  template <class Visit>
-  bool each(const std::vector<std::size_t>& list, Visit&& visit) {
-    std::int64_t count = 1;
-    std::vector<std::int64_t> values;
-    for (const Interval& variable : variables_) values.push_back(variable[0]);
-    for (const std::size_t v : list)
-      if (__builtin_mul_overflow(count, variables_[v][1] - variables_[v][0], &count) || count > kMostBoxes) return false;
-    while (true) {
-      visit(values);
-      std::size_t k = list.size();
-      while (k > 0 && ++values[list[k - 1]] == variables_[list[k - 1]][1]) {
-        values[list[k - 1]] = variables_[list[k - 1]][0];
-        --k;
-      }
-      if (k == 0) return true;
-    }
-  }
-
-  /// The dimensions move with different variables: the set is a product, and each dimension can be looked at alone.
-  void by_dimension() {
-    std::vector<std::vector<Interval>> merged(rank_);
-    std::int64_t count = 1;
-    std::size_t double_dimension = rank_;
-    std::int64_t double_index = 0;
-    for (std::size_t d = 0; d < rank_; ++d) {
-      std::vector<std::size_t> list;
-      for (const auto& term : access_.start[d].terms) list.push_back(static_cast<std::size_t>(term.variable));
-      std::vector<Interval> intervals;
-      touch_.countable =
-          each(list, [&](const std::vector<std::int64_t>& values) { intervals.push_back(clip(d, access_.start[d].at(values))); });
-      if (!touch_.countable) return;
-      std::erase_if(intervals, [](const Interval& i) { return i[0] >= i[1]; });
-      std::sort(intervals.begin(), intervals.end());
-      for (std::size_t i = 0; i + 1 < intervals.size() && double_dimension == rank_; ++i)
-        if (intervals[i + 1][0] < intervals[i][1]) {
-          double_dimension = d;
-          double_index = intervals[i + 1][0];
-        }
-      merged[d] = merge(std::move(intervals));
-      if (merged[d].empty()) return;  // nothing is touched at all
-      count *= static_cast<std::int64_t>(merged[d].size());
-      if (count > kMostBoxes) {
-        touch_.countable = false;
-        return;
-      }
-    }
-    std::vector<std::size_t> pick(rank_, 0);
-    while (true) {
-      Box& box = touch_.boxes.emplace_back();
-      for (std::size_t d = 0; d < rank_; ++d) box.push_back(merged[d][pick[d]]);
-      std::size_t d = rank_;
-      while (d > 0 && ++pick[d - 1] == merged[d - 1].size()) pick[--d] = 0;
-      if (d == 0) break;
-    }
-    if (double_dimension == rank_) return;
-    touch_.twice = true;
-    for (std::size_t d = 0; d < rank_; ++d) touch_.where.push_back(d == double_dimension ? double_index : merged[d][0][0]);
-  }
-
-  void one_by_one(const std::vector<int>& uses) {
-    std::vector<std::size_t> list;
-    for (std::size_t v = 0; v < uses.size(); ++v)
-      if (uses[v] > 0) list.push_back(v);
-    touch_.countable = each(list, [&](const std::vector<std::int64_t>& values) {
-      Box box;
-      for (std::size_t d = 0; d < rank_; ++d) box.push_back(clip(d, access_.start[d].at(values)));
-      if (!is_empty(box)) touch_.boxes.push_back(std::move(box));
-    });
-    if (!touch_.countable) return;
-    bool exact = true;
-    if (const auto point = doubly_covered_point(touch_.boxes, exact)) {
-      touch_.twice = true;
-      touch_.where = *point;
-    }
-    touch_.countable = exact;
-    std::sort(touch_.boxes.begin(), touch_.boxes.end());
-    touch_.boxes.erase(std::unique(touch_.boxes.begin(), touch_.boxes.end()), touch_.boxes.end());
-  }
-
-  const BufferAccess& access_;
-  const std::vector<std::int64_t>& extents_;
-  std::size_t rank_;
-  std::vector<Interval> variables_;
-  Touch touch_;
 };
 
 class CoverageLaw {
@@ -153,15 +24,8 @@ class CoverageLaw {
   CoverageLaw(const Program& program, Findings& findings) : program_(program), findings_(findings), written_(program.buffers.size()) {}
 
   void check() {
-    const std::size_t words = (program_.contexts.size() + 63) / 64;
-    std::vector<std::vector<std::uint64_t>> before(program_.contexts.size(), std::vector<std::uint64_t>(words, 0));
-    for (std::size_t c = 0; c < program_.contexts.size() && !findings_.full(); ++c) {
-      for (const ContextId id : program_.contexts[c].after) {
-        for (std::size_t w = 0; w < words; ++w) before[c][w] |= before[id.index()][w];
-        before[c][id.index() / 64] |= std::uint64_t{1} << id.index() % 64;
-      }
-      context(c, before[c]);
-    }
+    const Ended before = ended_before(program_), early = ended_before_early(program_, before);
+    for (std::size_t c = 0; c < program_.contexts.size() && !findings_.full(); ++c) context(c, before, early);
     for (std::size_t b = 0; b < program_.buffers.size(); ++b) {
       const Buffer& buffer = program_.buffers[b];
       if (buffer.role != BufferRole::output) continue;
@@ -190,7 +54,7 @@ class CoverageLaw {
     return buffer.role == BufferRole::input || buffer.role == BufferRole::constant || buffer.lifetime == Lifetime::persistent;
   }
 
-  void context(std::size_t number, const std::vector<std::uint64_t>& before) {
+  void context(std::size_t number, const Ended& before, const Ended& early_before) {
     const Context& context = program_.contexts[number];
     std::vector<Touch> loads, stores;
     for (std::size_t a = 0; a < context.actors.size(); ++a) {
@@ -198,7 +62,11 @@ class CoverageLaw {
       for (const bool load : {true, false}) {
         const auto& box = load ? actor.source : actor.destination;
         if (!box) continue;
-        Touch touch = Toucher(context, actor, *box, *data_port(actor, !load)).run(a);
+        if (program_.buffers[box->buffer.index()].spread) continue;  // verify_spread: every copy for itself
+        std::vector<Interval> variables;
+        for (const std::int64_t extent : context.arrays[actor.array.index()].shape) variables.push_back({0, extent});
+        for (const Interval& range : transfer_loops(actor)) variables.push_back(range);
+        Touch touch{reach_of(*box, move_extent(actor, *box), variables), a, box->buffer};
         if (!touch.countable)
           too_large(at(context, actor));
         else
@@ -244,9 +112,20 @@ class CoverageLaw {
           if (!exact) too_large(pointer);
         }
       }
+      const bool early = context.actors[load.actor].early;
+      for (const auto& [writer, boxes] : written_[load.buffer.index()]) {
+        if ((early ? early_before : before).has(number, writer)) {
+          written.insert(written.end(), boxes.begin(), boxes.end());
+        } else if (early) {
+          if (const auto point = common_point(boxes, load.boxes, exact))
+            findings_.add("program/unordered", pointer,
+                          fmt::format("'{}' starts early and reads element {} of '{}', which '{}' may still be writing", name(load),
+                                      print(*point), buffer_of(load).name, program_.contexts[writer].name),
+                          "let the early actors come after that context");
+          if (!exact) too_large(pointer);
+        }
+      }
       if (by_host(load.buffer)) continue;
-      for (const auto& [writer, boxes] : written_[load.buffer.index()])
-        if ((before[writer / 64] >> writer % 64 & 1) != 0) written.insert(written.end(), boxes.begin(), boxes.end());
       if (const auto point = uncovered_point(load.boxes, written, exact))
         findings_.add(
             "program/read-before-write", pointer,

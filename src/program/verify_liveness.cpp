@@ -37,7 +37,8 @@ std::string liveness_key(const Context& context) {
       add_guard(port.guard);
       const Window none;
       const Window& window = port.window ? *port.window : none;
-      add(port.window.has_value(), window.loop, window.peek, window.pop, window.pad_before, window.pad_after, window.pad_always);
+      add(port.place.has_value(), port.window.has_value(), window.loop, window.peek, window.pop, window.pad_before, window.pad_after,
+          window.pad_always);
     }
   }
   for (const Channel& channel : context.channels) {

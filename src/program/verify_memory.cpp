@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <limits>
-#include <map>
 
 #include "chip/query.h"
 #include "program/findings.h"
@@ -14,44 +14,88 @@ namespace switchyard::program {
 
 namespace {
 
+using Set = std::vector<std::uint64_t>;  ///< of component instances, as bits
+
+Set set_of(const std::vector<std::uint32_t>& instances) {
+  Set set;
+  for (const std::uint32_t i : instances) {
+    if (i / 64 >= set.size()) set.resize(i / 64 + 1, 0);
+    set[i / 64] |= std::uint64_t{1} << i % 64;
+  }
+  return set;
+}
+
+/// The first instance in both; nothing when they have none in common.
+std::optional<std::size_t> common(const Set& a, const Set& b) {
+  for (std::size_t w = 0; w < std::min(a.size(), b.size()); ++w)
+    if ((a[w] & b[w]) != 0) return w * 64 + static_cast<std::size_t>(std::countr_zero(a[w] & b[w]));
+  return std::nullopt;
+}
+
+/// Bytes of a memory that are taken, in some instances, while contexts [first, last] run.
 struct Place {
+  chip::MemoryId memory;
   std::int64_t begin = 0, end = 0;
+  std::int64_t first = 0, last = 0;
+  const Set* where = nullptr;
+  const Array* grid = nullptr;  ///< of a grid: its instances use the same places of whatever component they are dealt to
   std::string_view owner;
+  std::size_t context = 0;
 };
 
-class MemoryLaw {
- public:
-  MemoryLaw(const Program& program, const Context& context, Findings& findings)
-      : chip_(*program.chip), context_(context), findings_(findings) {}
+/// An instance in which both would lie at one time.
+std::optional<std::size_t> collide(const Place& a, const Place& b) {
+  if (a.memory != b.memory || a.begin >= b.end || b.begin >= a.end || a.first > b.last || b.first > a.last) return std::nullopt;
+  if (a.grid != nullptr || b.grid != nullptr) {
+    // Two grids of one context are not weighed against each other; what is spread lies on components they may be dealt to.
+    if (a.grid != nullptr && b.grid != nullptr && a.grid != b.grid) return std::nullopt;
+    if (a.grid != b.grid && a.context == b.context) return std::nullopt;
+    return std::size_t{0};
+  }
+  return common(*a.where, *b.where);
+}
 
-  void check() {
+/// The places of one context's states and channels.
+class ContextPlaces {
+ public:
+  ContextPlaces(const Program& program, std::size_t number, Findings& findings)
+      : chip_(*program.chip), context_(program.contexts[number]), number_(number), findings_(findings) {
+    for (const Array& array : context_.arrays) sets_.push_back(set_of(array.components));
+    const auto now = static_cast<std::int64_t>(number);
     for (const Actor& actor : context_.actors)
       for (const State& state : actor.states)
-        place(context_.arrays[actor.array.index()], at(context_, actor) + "/" + state.name, state.name, state.memory, state.offset,
-              state.bytes, storage_bytes(state.token), 1);
+        place(actor.array, at(context_, actor) + "/" + state.name, state.name, state.memory, state.offset, state.bytes,
+              storage_bytes(state.token), 1, now);
     for (const Channel& channel : context_.channels) {
       const Actor& producer = context_.actors[channel.from.actor.index()];
       const Actor& consumer = context_.actors[channel.to.front().end.actor.index()];
-      place(context_.arrays[consumer.array.index()], at(context_, channel), channel.name, channel.memory, channel.offset, channel.bytes,
-            storage_bytes(producer.ports[static_cast<std::size_t>(channel.from.port)].token), channel.depth);
+      place(consumer.array, at(context_, channel), channel.name, channel.memory, channel.offset, channel.bytes,
+            storage_bytes(producer.ports[static_cast<std::size_t>(channel.from.port)].token), channel.depth,
+            fed_early(context_, channel) ? static_cast<std::int64_t>(first_beside(program, number)) : now);
     }
-    for (auto& [where, places] : places_) {
-      std::sort(places.begin(), places.end(),
-                [](const Place& a, const Place& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
-      for (std::size_t i = 0; i + 1 < places.size(); ++i) {
-        if (places[i].end <= places[i + 1].begin) continue;
-        findings_.add("program/overlap", at(context_),
-                      fmt::format("'{}' and '{}' overlap in {} of instance {}", places[i].owner, places[i + 1].owner,
-                                  chip_.memories[std::get<0>(where)].name, std::get<2>(where)));
-        return;  // the same mistake at every instance is one mistake
-      }
-    }
+    std::stable_sort(places_.begin(), places_.end(),
+                     [](const Place& a, const Place& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
+  }
+
+  const std::vector<Place>& places() const { return places_; }
+
+  void check() const {
+    for (std::size_t i = 0; i < places_.size(); ++i)
+      for (std::size_t j = i + 1; j < places_.size() && places_[j].begin < places_[i].end; ++j)
+        if (const auto instance = collide(places_[i], places_[j])) {
+          findings_.add("program/overlap", at(context_),
+                        fmt::format("'{}' and '{}' overlap in {} of instance {}", places_[i].owner, places_[j].owner,
+                                    chip_.memories[places_[i].memory.index()].name, *instance));
+          return;
+        }
   }
 
  private:
-  void place(const Array& array, const std::string& pointer, std::string_view owner, chip::MemoryId id, std::int64_t offset,
-             std::int64_t bytes, std::optional<std::int64_t> slot, std::int64_t depth) {
-    const chip::Memory& memory = chip_.memories[id.index()];
+  void place(ArrayId id, const std::string& pointer, std::string_view owner, chip::MemoryId memory_id, std::int64_t offset,
+             std::int64_t bytes, std::optional<std::int64_t> slot, std::int64_t depth, std::int64_t first) {
+    static const Set kOnly{1};
+    const Array& array = context_.arrays[id.index()];
+    const chip::Memory& memory = chip_.memories[memory_id.index()];
     std::int64_t needed = 0;
     if (!slot || __builtin_mul_overflow(*slot, depth, &needed) || needed > bytes)
       return findings_.add(
@@ -72,33 +116,35 @@ class MemoryLaw {
       return findings_.add("program/memory", pointer,
                            fmt::format("instances of '{}' would share one place in '{}'", array.name, memory.name));
     if (bytes == 0) return;
-    if (array.dynamic || !local) {
-      // A grid: all instances use the same places of whatever component they are dealt to.
-      places_[{id.value, array.dynamic ? &array : nullptr, 0}].push_back({offset, offset + bytes, owner});
-      return;
-    }
-    for (const std::uint32_t component : array.components)
-      places_[{id.value, nullptr, component}].push_back({offset, offset + bytes, owner});
+    places_.push_back({memory_id, offset, offset + bytes, first, static_cast<std::int64_t>(number_),
+                       local && !array.dynamic ? &sets_[id.index()] : &kOnly, array.dynamic ? &array : nullptr, owner, number_});
   }
 
   const chip::Chip& chip_;
   const Context& context_;
+  std::size_t number_;
   Findings& findings_;
-  std::map<std::tuple<std::uint32_t, const Array*, std::uint32_t>, std::vector<Place>> places_;
+  std::vector<Set> sets_;
+  std::vector<Place> places_;
 };
 
 /// Contexts [first, last] in which a buffer's bytes must be its own.
 std::vector<std::array<std::int64_t, 2>> lives(const Program& program) {
   constexpr std::int64_t kEver = std::numeric_limits<std::int64_t>::max();
   std::vector<std::array<std::int64_t, 2>> result(program.buffers.size(), {kEver, -1});
-  for (std::size_t c = 0; c < program.contexts.size(); ++c)
-    for (const Actor& actor : program.contexts[c].actors)
-      for (const auto* box : {&actor.source, &actor.destination}) {
-        if (!*box) continue;
-        auto& life = result[(*box)->buffer.index()];
-        life[0] = std::min(life[0], static_cast<std::int64_t>(c));
-        life[1] = std::max(life[1], static_cast<std::int64_t>(c));
-      }
+  for (std::size_t c = 0; c < program.contexts.size(); ++c) {
+    const auto use = [&](const std::optional<BufferAccess>& access) {
+      if (!access) return;
+      auto& life = result[access->buffer.index()];
+      life[0] = std::min(life[0], static_cast<std::int64_t>(c));
+      life[1] = std::max(life[1], static_cast<std::int64_t>(c));
+    };
+    for (const Actor& actor : program.contexts[c].actors) {
+      use(actor.source);
+      use(actor.destination);
+      for (const Port& port : actor.ports) use(port.place);
+    }
+  }
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     const Buffer& buffer = program.buffers[b];
     if (buffer.role == BufferRole::input) result[b] = {-1, std::max<std::int64_t>(result[b][1], -1)};
@@ -108,8 +154,7 @@ std::vector<std::array<std::int64_t, 2>> lives(const Program& program) {
   return result;
 }
 
-void check_buffers(const Program& program, Findings& findings) {
-  const auto life = lives(program);
+void check_buffers(const Program& program, const std::vector<std::array<std::int64_t, 2>>& life, Findings& findings) {
   std::vector<std::size_t> order;
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     const Buffer& buffer = program.buffers[b];
@@ -119,6 +164,7 @@ void check_buffers(const Program& program, Findings& findings) {
       findings.add("program/capacity", buffer.name,
                    fmt::format("{} bytes at {} are outside the usable {} to {} of '{}'", buffer.bytes, buffer.offset, usable.begin,
                                usable.end, memory.name));
+    if (buffer.spread) continue;
     if (memory.kind == chip::MemoryKind::cache || chip::instance_count(program.chip->components[memory.in.index()]) != 1)
       findings.add("program/memory", buffer.name, fmt::format("buffers lie in a memory of the whole chip, not in '{}'", memory.name));
     order.push_back(b);
@@ -144,11 +190,77 @@ void check_buffers(const Program& program, Findings& findings) {
   }
 }
 
+/// Parts against each other, and against the states and channels of every context in their life; channels fed early against those of the
+/// contexts that may still run.
+void check_scratchpads(const Program& program, const std::vector<std::array<std::int64_t, 2>>& life,
+                       const std::vector<ContextPlaces>& contexts, Findings& findings) {
+  const auto overlap = [&](const std::string& pointer, const Place& a, const Place& b, std::size_t instance, std::string when) {
+    findings.add("program/overlap", pointer,
+                 fmt::format("'{}' and '{}' overlap in {} of instance {}{}", a.owner, b.owner,
+                             program.chip->memories[a.memory.index()].name, instance, when));
+  };
+  std::vector<Set> sets(program.buffers.size());
+  std::vector<Place> parts;
+  for (std::size_t b = 0; b < program.buffers.size(); ++b) {
+    const Buffer& buffer = program.buffers[b];
+    if (!buffer.spread || buffer.bytes <= 0 || life[b][0] > life[b][1]) continue;
+    sets[b] = set_of(buffer.spread->components);
+    parts.push_back({buffer.memory, buffer.offset, buffer.offset + buffer.bytes, life[b][0], life[b][1], &sets[b], nullptr, buffer.name,
+                     program.contexts.size()});
+  }
+  std::stable_sort(parts.begin(), parts.end(), [](const Place& a, const Place& b) { return a.begin < b.begin; });
+  // Contexts of a part's life, and later ones whose early actors may start within it: at most as many as the chip holds.
+  std::vector<std::size_t> first(program.contexts.size());
+  for (std::size_t c = 0; c < first.size(); ++c) first[c] = first_beside(program, c);
+  std::vector<std::vector<std::size_t>> ahead(first.size());  // by context: later ones that may be in flight beside it
+  for (std::size_t c = 0; c < first.size(); ++c)
+    for (std::size_t other = first[c]; other < c; ++other) ahead[other].push_back(c);
+  const auto beside_any = [&](const Place& part) {
+    std::vector<std::size_t> list;
+    for (auto c = static_cast<std::size_t>(part.first); c <= static_cast<std::size_t>(part.last); ++c) list.push_back(c);
+    for (const std::size_t c : ahead[static_cast<std::size_t>(part.last)]) list.push_back(c);
+    return list;
+  };
+  for (std::size_t i = 0; i < parts.size() && !findings.full(); ++i) {
+    const Place& part = parts[i];
+    for (std::size_t j = i + 1; j < parts.size() && parts[j].begin < part.end; ++j)
+      if (const auto instance = collide(part, parts[j])) overlap(std::string(parts[j].owner), part, parts[j], *instance, " and in time");
+    for (const std::size_t c : beside_any(part)) {
+      for (const Place& place : contexts[c].places())
+        if (const auto instance = collide(part, place)) {
+          overlap(at(program.contexts[c]), part, place, *instance, place.first < place.last ? ", where early actors may fill it" : "");
+          break;
+        }
+    }
+  }
+  for (std::size_t c = 0; c < program.contexts.size() && !findings.full(); ++c)
+    for (std::size_t other = first[c]; other < c; ++other) {
+      const auto pair = [&] {
+        for (const Place& late : contexts[c].places())
+          for (const Place& now : contexts[other].places())
+            if (const auto instance = collide(late, now)) {
+              overlap(at(program.contexts[c]), now, late, *instance,
+                      fmt::format(", where early actors may fill it while '{}' runs", program.contexts[other].name));
+              return true;
+            }
+        return false;
+      };
+      if (pair()) break;
+    }
+}
+
 }  // namespace
 
 void verify_memory(const Program& program, Findings& findings) {
-  check_buffers(program, findings);
-  for (const Context& context : program.contexts) MemoryLaw(program, context, findings).check();
+  const auto life = lives(program);
+  check_buffers(program, life, findings);
+  std::vector<ContextPlaces> contexts;
+  contexts.reserve(program.contexts.size());
+  for (std::size_t c = 0; c < program.contexts.size(); ++c) {
+    contexts.emplace_back(program, c, findings);
+    contexts.back().check();
+  }
+  if (findings.none()) check_scratchpads(program, life, contexts, findings);
 }
 
 }  // namespace switchyard::program

@@ -9,6 +9,7 @@
 #include "program/boxes.h"
 #include "program/findings.h"
 #include "program/play.h"
+#include "program/spread.h"
 
 namespace switchyard::program {
 
@@ -33,7 +34,7 @@ class OrderLaw {
 
   void check() {
     for (std::size_t s = 0; s < context_.actors.size(); ++s) {
-      if (!context_.actors[s].destination) continue;
+      if (!context_.actors[s].destination || spread(*context_.actors[s].destination)) continue;  // copies: verify_copies
       for (std::size_t l = 0; l < context_.actors.size(); ++l) {
         const auto& source = context_.actors[l].source;
         if (source && source->buffer == context_.actors[s].destination->buffer && !pair(s, l)) return;
@@ -42,6 +43,8 @@ class OrderLaw {
   }
 
  private:
+  bool spread(const BufferAccess& access) const { return program_.buffers[access.buffer.index()].spread.has_value(); }
+
   /// False: nothing more can be said about this context.
   bool pair(std::size_t s, std::size_t l) {
     if (!play_) {
@@ -83,8 +86,9 @@ class OrderLaw {
     const Array& array = context_.arrays[actor.array.index()];
     touches.actor = number;
     touches.access = stores ? &*actor.destination : &*actor.source;
-    const Port& port = *data_port(actor, stores);
-    const PortRule rule = port_rule(actor, port);
+    const Port* port = data_port(actor, stores);
+    const PortRule rule = port != nullptr ? port_rule(actor, *port) : PortRule{};
+    const auto extent = move_extent(actor, *touches.access);
     const auto count = static_cast<std::uint32_t>(instance_count(array));
     const std::uint32_t first = play_->layout().first_instance[number];
     if (Odometer(actor.loops).firings() > kMostFirings / count) return false;
@@ -101,10 +105,10 @@ class OrderLaw {
         variables.resize(rank);
         variables.insert(variables.end(), o.index().begin(), o.index().end());
         Box box;
-        for (std::size_t d = 0; d < port.token.shape.size(); ++d) {
+        for (std::size_t d = 0; d < extent.size(); ++d) {
           const std::int64_t start = touches.access->start[d].at(variables);
           const auto& region = touches.access->region[d];
-          box.push_back({std::max(start, region[0]), std::min(start + port.token.shape[d], region[1])});
+          box.push_back({std::max(start, region[0]), std::min(start + extent[d], region[1])});
         }
         if (!is_empty(box)) firings.back().push_back(std::move(box));
       }

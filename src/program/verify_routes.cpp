@@ -40,7 +40,7 @@ class RouteLaw {
         if (path.empty()) continue;
         const std::uint32_t here = array.components[i];
         if (!connected(path, i)) return;
-        if (actor_.source ? path.back() != here || !is_port(actor_.source->buffer, path.front())
+        if (from_memory() ? path.back() != here || !is_port(actor_.source->buffer, path.front())
                           : path.front() != here || (actor_.destination && !is_port(actor_.destination->buffer, path.back())))
           return add(fmt::format("path {} does not lead between {} {} and the memory", i, component().name, here));
       }
@@ -57,7 +57,7 @@ class RouteLaw {
       if (path.empty() || producer == kNoIndex) continue;
       if (!connected(path, i)) return;
       if (path.back() != consumers.components[i] ||
-          (actor_.source ? !is_port(actor_.source->buffer, path.front()) : path.front() != array.components[producer]))
+          (from_memory() ? !is_port(actor_.source->buffer, path.front()) : path.front() != array.components[producer]))
         return add(fmt::format("path {} does not lead from the producer to {} {}", i, component().name, consumers.components[i]));
       for (std::size_t k = 0; k < path.size(); ++k) {
         const std::uint32_t from = k == 0 ? kNoIndex : path[k - 1];
@@ -72,6 +72,9 @@ class RouteLaw {
   void add(std::string message) { findings_.add("program/route", at(context_, actor_), std::move(message)); }
   const chip::Network& network() const { return chip_.networks[actor_.route->network.index()]; }
   const chip::Component& component() const { return chip_.components[network().over.index()]; }
+
+  /// A source that is spread lies in the own component.
+  bool from_memory() const { return actor_.source && !program_.buffers[actor_.source->buffer.index()].spread; }
 
   bool identity(const Channel& channel) const {
     if (context_.actors[channel.to.front().end.actor.index()].array != actor_.array) return false;
@@ -98,8 +101,7 @@ class RouteLaw {
     const auto limit = static_cast<std::uint32_t>(chip::instance_count(component()));
     for (std::size_t k = 0; k < path.size(); ++k) {
       if (path[k] >= limit) return add(fmt::format("path {} names {} {}, which does not exist", number, component().name, path[k])), false;
-      if (!network().through_holes &&
-          std::find(component().holes.begin(), component().holes.end(), path[k]) != component().holes.end())
+      if (!network().through_holes && std::find(component().holes.begin(), component().holes.end(), path[k]) != component().holes.end())
         return add(fmt::format("path {} passes {} {}, which is absent from this chip", number, component().name, path[k])), false;
       if (k > 0 && !chip::link_between(chip_, network(), path[k - 1], path[k]))
         return add(fmt::format("path {} jumps from {} {} to {}", number, component().name, path[k - 1], path[k])), false;

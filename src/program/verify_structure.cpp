@@ -8,6 +8,7 @@
 #include "program/findings.h"
 #include "program/instance.h"
 #include "program/reader.h"
+#include "program/spread.h"
 
 namespace switchyard::program {
 
@@ -54,11 +55,13 @@ class StructureLaw {
     if (!program_.chip) return findings_.add("program/no-chip", "", "the program names no chip");
     if (program_.contexts.size() > kMostContexts) return add(kSize, "", fmt::format("a program has at most {} contexts", kMostContexts));
     buffers();
+    if (!sound_buffers_) return;
     Names names(findings_, "", "context");
     for (std::size_t c = 0; c < program_.contexts.size() && !findings_.full(); ++c) {
       names.add(program_.contexts[c].name);
       context(c);
     }
+    if (findings_.none()) check_residency(program_, findings_);
   }
 
  private:
@@ -71,6 +74,7 @@ class StructureLaw {
     std::array<std::set<int>, 2> numbers;
     for (const Buffer& buffer : program_.buffers) {
       names.add(buffer.name);
+      const std::size_t before = findings_.diagnostics().size();
       if (!buffer.memory.valid() || buffer.memory.index() >= program_.chip->memories.size())
         add(kUnresolved, buffer.name, "the buffer lies in no memory of the chip");
       if (buffer.shape.size() > kMostDimensions)
@@ -79,6 +83,11 @@ class StructureLaw {
         add(kShape, buffer.name, "extents of a buffer are at least 1");
       if (!permutation(buffer.order, buffer.shape.size()))
         add(kShape, buffer.name, "the buffer's order is no permutation of its dimensions");
+      if (buffer.spread) {
+        if (findings_.diagnostics().size() == before) check_spread_buffer(program_, buffer, findings_);
+        sound_buffers_ = sound_buffers_ && findings_.diagnostics().size() == before;
+        continue;
+      }
       const auto bytes = storage_bytes(buffer.format, buffer.shape);
       if (!bytes || *bytes > kMostBytes || buffer.offset < 0 || buffer.offset > kMostBytes || buffer.bytes > kMostBytes)
         add(kSize, buffer.name, "the buffer's size or place is no size of a memory");
@@ -101,6 +110,8 @@ class StructureLaw {
     const Context& context = program_.contexts[number];
     for (const ContextId id : context.after)
       if (!id.valid() || id.index() >= number) add("program/after", at(context), "a context may only come after contexts before it");
+    for (const ContextId id : context.early_after)
+      if (!id.valid() || id.index() >= number) add("program/after", at(context), "early actors may only come after contexts before theirs");
     bool sound = true;
     Names arrays(findings_, at(context), "array");
     for (const Array& array : context.arrays) {
@@ -141,6 +152,7 @@ class StructureLaw {
         }
       }
     }
+    if (findings_.none()) check_early(program_, number, findings_);
   }
 
   bool array(const Context& context, const Array& array) {
@@ -217,7 +229,9 @@ class StructureLaw {
     const std::string pointer = at(context, actor, port);
     if (!token(pointer, port.token, true)) return;
     if (port.kept.size() != actor.loops.size()) return add(kPort, pointer, "kept says yes or no for each loop");
-    if (!guard(pointer, port.guard, actor, &port.kept) || !port.window) return;
+    if (!guard(pointer, port.guard, actor, &port.kept)) return;
+    if (port.place) check_place(program_, context, actor, port, findings_);
+    if (!port.window) return;
     const Window& window = *port.window;
     if (!port.input || actor.kind != ActorKind::compute) return add(kPort, pointer, "only inputs of compute actors have windows");
     if (window.loop < 0 || static_cast<std::size_t>(window.loop) >= actor.loops.size())
@@ -345,13 +359,13 @@ class StructureLaw {
       ++(port.input ? inputs : outputs);
       ++ports;
     }
-    if (inputs != 1 || outputs != 1 || ports == 0)
+    const bool boxes = actor.source && actor.destination;
+    if (inputs != 1 || outputs != 1 || (ports == 0 && !boxes))
       return add(kBody, pointer, "a mover has one data input and one data output, at least one of them a port");
     const Port* in = data_port(actor, true);
     const Port* out = data_port(actor, false);
     if (in != nullptr && out != nullptr && in->token.shape != out->token.shape)
       add(kShape, pointer, "the tokens a mover takes and gives have different shapes");
-    const Token& token = (in != nullptr ? in : out)->token;
     const std::vector<std::int64_t> extents = variable_extents(context, actor);
     for (const auto* box : {&actor.source, &actor.destination}) {
       if (!*box) continue;
@@ -360,7 +374,9 @@ class StructureLaw {
         return add(kUnresolved, pointer, "the mover's buffer does not exist");
       const Buffer& buffer = program_.buffers[access.buffer.index()];
       const std::size_t rank = buffer.shape.size();
-      if (access.start.size() != rank || access.region.size() != rank || token.shape.size() != rank) {
+      if (boxes != !access.extent.empty() && (!boxes || rank > 0))
+        return add(kBody, pointer, "a mover states the extent of its boxes where it has two and no port with data, and only there");
+      if (access.start.size() != rank || access.region.size() != rank || move_extent(actor, access).size() != rank) {
         add(kShape, pointer, fmt::format("box, region and token must have the {} dimensions of '{}'", rank, buffer.name));
         continue;
       }
@@ -372,6 +388,7 @@ class StructureLaw {
     }
     if (actor.route && (!actor.route->network.valid() || actor.route->network.index() >= program_.chip->networks.size()))
       add(kUnresolved, pointer, "the route's network does not exist");
+    check_spread_boxes(program_, context, actor, findings_);
   }
 
   bool endpoint(const Context& context, const std::string& pointer, const Endpoint& end, bool input) {
@@ -380,6 +397,8 @@ class StructureLaw {
       return add(kUnresolved, pointer, "an end of the channel does not exist"), false;
     if (context.actors[end.actor.index()].ports[static_cast<std::size_t>(end.port)].input != input)
       return add(kPort, pointer, "a channel leads from an output to inputs"), false;
+    if (const Port& port = context.actors[end.actor.index()].ports[static_cast<std::size_t>(end.port)]; port.place)
+      return add(kPort, pointer, fmt::format("'{}' has a place: no channel leads there or from there", port.name)), false;
     return true;
   }
 
@@ -430,6 +449,7 @@ class StructureLaw {
 
   const Program& program_;
   Findings& findings_;
+  bool sound_buffers_ = true;  ///< those that are spread
 };
 
 }  // namespace

@@ -1,0 +1,100 @@
+#include "program/parts.h"
+
+#include <map>
+#include <set>
+
+namespace switchyard::program {
+
+Parts::Parts(const Buffer& buffer) {
+  const Spread& spread = *buffer.spread;
+  std::map<Box, std::uint32_t> known;
+  for (std::uint32_t i = 0; i < part_count(spread); ++i) {
+    Box box = part_of(buffer, i);
+    const auto [at, fresh] = known.try_emplace(box, static_cast<std::uint32_t>(groups_.size()));
+    if (fresh) groups_.push_back({std::move(box), {}});
+    groups_[at->second].instances.push_back(i);
+    group_of_.push_back(at->second);
+    const std::uint32_t component = spread.components[i];
+    if (component >= instance_of_.size()) instance_of_.resize(component + 1, kNone);
+    instance_of_[component] = i;
+  }
+  std::size_t most = 0;
+  for (std::size_t d = 0; d < buffer.shape.size(); ++d) {
+    std::set<std::int64_t> begins;
+    for (const Group& group : groups_) begins.insert(group.box[d][0]);
+    if (begins.size() <= most) continue;
+    most = begins.size();
+    line_ = d;
+  }
+  for (std::uint32_t g = 0; g < groups_.size(); ++g)
+    if (!is_empty(groups_[g].box)) sorted_.push_back(g);
+  if (buffer.shape.empty()) return;
+  std::sort(sorted_.begin(), sorted_.end(), [this](std::uint32_t a, std::uint32_t b) {
+    return std::tuple(groups_[a].box[line_][0], a) < std::tuple(groups_[b].box[line_][0], b);
+  });
+  for (const Group& group : groups_) longest_ = std::max(longest_, group.box[line_][1] - group.box[line_][0]);
+}
+
+template <class Visit>
+void Parts::cells(const Box& box, std::optional<std::uint32_t> own, Visit&& visit) const {
+  std::vector<std::uint32_t> met;
+  meeting(box, [&](std::uint32_t g) {
+    const auto& instances = groups_[g].instances;
+    if (!own || instances.size() > 1 || instances.front() != *own) met.push_back(g);
+  });
+  if (met.empty()) return;
+  std::sort(met.begin(), met.end());
+  Box cell = box;
+  if (met.size() == 1) {
+    const Box& part = groups_[met.front()].box;
+    for (std::size_t d = 0; d < box.size(); ++d) cell[d] = {std::max(box[d][0], part[d][0]), std::min(box[d][1], part[d][1])};
+    return visit(cell, met);
+  }
+  std::vector<std::vector<std::int64_t>> cuts(box.size());
+  for (std::size_t d = 0; d < box.size(); ++d) {
+    cuts[d] = {box[d][0], box[d][1]};
+    for (const std::uint32_t g : met)
+      for (const std::int64_t cut : groups_[g].box[d])
+        if (cut > box[d][0] && cut < box[d][1]) cuts[d].push_back(cut);
+    std::sort(cuts[d].begin(), cuts[d].end());
+    cuts[d].erase(std::unique(cuts[d].begin(), cuts[d].end()), cuts[d].end());
+  }
+  std::vector<std::size_t> at(box.size(), 0);
+  std::vector<std::uint32_t> holders;
+  while (true) {
+    for (std::size_t d = 0; d < box.size(); ++d) cell[d] = {cuts[d][at[d]], cuts[d][at[d] + 1]};
+    holders.clear();
+    for (const std::uint32_t g : met)
+      if (contains(groups_[g].box, cell)) holders.push_back(g);
+    if (!holders.empty()) visit(cell, holders);
+    std::size_t d = box.size();
+    while (d > 0 && ++at[d - 1] + 1 == cuts[d - 1].size()) at[--d] = 0;
+    if (d == 0) return;
+  }
+}
+
+std::vector<Message> Parts::messages(const Box& box, std::optional<std::uint32_t> own) const {
+  std::vector<Message> out;
+  cells(box, own, [&](const Box& cell, const std::vector<std::uint32_t>& holders) {
+    Message& message = out.emplace_back(Message{cell, {}});
+    for (const std::uint32_t g : holders)
+      for (const std::uint32_t i : groups_[g].instances)
+        if (!own || *own != i) message.instances.push_back(i);
+    std::sort(message.instances.begin(), message.instances.end());
+  });
+  return out;
+}
+
+Parts::Count Parts::count(const Box& box, std::optional<std::uint32_t> own, std::uint32_t here) const {
+  Count result;
+  cells(box, own, [&](const Box&, const std::vector<std::uint32_t>& holders) {
+    ++result.messages;
+    std::int64_t others = 0;
+    for (const std::uint32_t g : holders)
+      others += static_cast<std::int64_t>(groups_[g].instances.size()) - (here != kNone && group_of_[here] == g ? 1 : 0);
+    result.widest = std::max(result.widest, others);
+  });
+  return result;
+}
+
+}  // namespace switchyard::program

@@ -1,0 +1,385 @@
+// Laws 4 and 6 on spread buffers, every copy for itself: what is read lies in the own part and was written there before, nothing is written
+// twice, messages reach all who need them.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "program/findings.h"
+#include "program/instance.h"
+#include "program/uses.h"
+
+namespace switchyard::program {
+
+namespace {
+
+std::string print(const std::vector<std::int64_t>& point) { return fmt::format("[{}]", fmt::join(point, ", ")); }
+
+std::vector<std::int64_t> corner(const Box& box) {
+  std::vector<std::int64_t> point;
+  for (const Interval& interval : box) point.push_back(interval[0]);
+  return point;
+}
+
+Box meet(const Box& a, const Box& b) {
+  Box result;
+  for (std::size_t d = 0; d < a.size(); ++d) result.push_back({std::max(a[d][0], b[d][0]), std::min(a[d][1], b[d][1])});
+  return result;
+}
+
+std::string instance_name(const Program& program, const Use& use, std::uint32_t instance) {
+  return fmt::format("{} {}", program.chip->components[use.array->component.index()].name, use.array->components[instance]);
+}
+
+/// Parts of the buffers, laid out when they are first asked for.
+class PartsOf {
+ public:
+  explicit PartsOf(const Program& program) : program_(program), parts_(program.buffers.size()) {}
+  const Parts& operator[](BufferId id) {
+    auto& parts = parts_[id.index()];
+    if (!parts) parts = std::make_unique<Parts>(program_.buffers[id.index()]);
+    return *parts;
+  }
+  void drop(BufferId id) { parts_[id.index()].reset(); }
+
+ private:
+  const Program& program_;
+  std::vector<std::unique_ptr<Parts>> parts_;
+};
+
+// ---------------------------------------------------------------------------------------------------------------- law 4
+
+void check_own_part(const Program& program, const Context& context, const Use& use, const Parts& parts, Findings& findings) {
+  for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+    const Box& part = parts.part(parts.on(use.array->components[i]));
+    for (const Box& box : use.boxes(i)) {
+      if (contains(part, box)) continue;
+      bool exact = true;
+      const auto point = uncovered_point({box}, {part}, exact);
+      findings.add("program/part", at(context, context.actors[use.actor]),
+                   fmt::format("'{}' {} element {} of '{}' on {}, whose part does not have it", context.actors[use.actor].name,
+                               use.write ? "writes" : "reads", print(point.value_or(corner(box))),
+                               program.buffers[use.access->buffer.index()].name, instance_name(program, use, i)),
+                   "clip the box by a region, or give the part more");
+      return;
+    }
+  }
+}
+
+void check_messages(const Program& program, const Context& context, const Use& use, const Parts& parts, Findings& findings) {
+  const Actor& actor = context.actors[use.actor];
+  const std::int64_t trip = use.access->message < 0 ? 1 : actor.loops[static_cast<std::size_t>(use.access->message)].trip;
+  const std::int64_t multicast = program.chip->movers[actor.mover.index()].multicast;
+  std::int64_t most = 0, widest = 0;
+  std::uint32_t where = 0;
+  for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+    const std::uint32_t here = parts.on(use.array->components[i]);
+    const auto own = use.updates ? std::optional(here) : std::nullopt;
+    const bool said = use.each(i, [&](const Box& box) {
+      const Parts::Count count = parts.count(box, own, here);
+      if (count.messages > most) {
+        most = count.messages;
+        where = i;
+      }
+      widest = std::max(widest, count.widest);
+    });
+    if (!said) return findings.add("program/too-large", at(context, actor), "the messages are too many to be counted");
+  }
+  if (most > trip)
+    findings.add("program/message", at(context, actor),
+                 fmt::format("what '{}' stores on {} is {} messages, and {}", actor.name, instance_name(program, use, where), most,
+                             use.access->message < 0 ? std::string("a firing is one")
+                                                     : fmt::format("its loop '{}' has {} ind{}",
+                                                                   actor.loops[static_cast<std::size_t>(use.access->message)].name, trip,
+                                                                   trip == 1 ? "ex" : "ices")),
+                 fmt::format("let a loop of {} say which: message LOOP", most));
+  if (widest > multicast)
+    findings.add(
+        "program/mover", at(context, actor),
+        fmt::format("'{}' sends to {} components at once, not to {}", program.chip->movers[actor.mover.index()].name, multicast, widest));
+}
+
+// ---------------------------------------------------------------------------------------------------------------- law 6
+
+/// What one actor instance wrote into one copy.
+struct Written {
+  std::size_t use = 0;
+  std::uint32_t instance = 0;
+  std::vector<Box> boxes;
+};
+
+/// Whether the boxes together hold a box: along one dimension when they agree in all others, as rows and their halos do.
+bool cover_in_line(const Box& inner, const std::vector<const Box*>& outer, std::vector<Interval>& scratch) {
+  for (std::size_t line = 0; line < inner.size(); ++line) {
+    scratch.clear();
+    for (const Box* box : outer) {
+      bool wide = true;
+      for (std::size_t d = 0; d < inner.size() && wide; ++d)
+        wide = d == line || ((*box)[d][0] <= inner[d][0] && (*box)[d][1] >= inner[d][1]);
+      if (wide) scratch.push_back((*box)[line]);
+    }
+    std::sort(scratch.begin(), scratch.end());
+    std::int64_t next = inner[line][0];
+    for (const Interval& interval : scratch)
+      if (interval[0] <= next) next = std::max(next, interval[1]);
+    if (next >= inner[line][1]) return true;
+  }
+  return false;
+}
+
+class CopiesLaw {
+ public:
+  CopiesLaw(const Program& program, Findings& findings)
+      : program_(program), findings_(findings), parts_(program), written_(program.buffers.size()), last_(program.buffers.size(), 0) {}
+
+  void check() {
+    const Ended before = ended_before(program_), early = ended_before_early(program_, before);
+    for (std::size_t c = 0; c < program_.contexts.size(); ++c)
+      for (const Use& use : uses_of(program_, program_.contexts[c])) last_[use.access->buffer.index()] = c;
+    for (std::size_t c = 0; c < program_.contexts.size() && !findings_.full(); ++c) context(c, before, early);
+  }
+
+ private:
+  void context(std::size_t number, const Ended& before, const Ended& early) {
+    number_ = number;
+    context_ = &program_.contexts[number];
+    uses_ = uses_of(program_, *context_);
+    order_.reset();
+    relations_.clear();
+    std::vector<BufferId> buffers;
+    for (const Use& use : uses_)
+      if (std::find(buffers.begin(), buffers.end(), use.access->buffer) == buffers.end()) buffers.push_back(use.access->buffer);
+    for (const BufferId buffer : buffers) {
+      const Parts& parts = parts_[buffer];
+      std::vector<std::vector<Written>> writes(parts.count());
+      for (std::size_t u = 0; u < uses_.size(); ++u)
+        if (uses_[u].write && uses_[u].access->buffer == buffer && !collect(u, parts, writes)) return;
+      if (!once(buffer, writes)) return;
+      for (std::size_t u = 0; u < uses_.size(); ++u)
+        if (!uses_[u].write && uses_[u].access->buffer == buffer && !reads(u, parts, writes, actor_of(u).early ? early : before)) return;
+      auto& all = written_[buffer.index()];
+      if (last_[buffer.index()] == number_) {
+        all = {};
+        parts_.drop(buffer);
+        continue;
+      }
+      all.resize(writes.size());
+      for (std::size_t p = 0; p < writes.size(); ++p)
+        for (Written& w : writes[p])
+          for (Box& box : w.boxes) all[p].push_back({number_, std::move(box)});
+    }
+  }
+
+  const Actor& actor_of(std::size_t use) const { return context_->actors[uses_[use].actor]; }
+  const std::string& name_of(BufferId id) const { return program_.buffers[id.index()].name; }
+  void add(const char* code, std::size_t use, std::string message, std::string hint = {}) {
+    findings_.add(code, at(*context_, actor_of(use)), std::move(message), std::move(hint));
+  }
+  bool too_large(std::size_t use) {
+    add("program/too-large", use, "the order in which copies are written and read is too large to be checked");
+    return false;
+  }
+
+  /// What a use writes, copy by copy.
+  bool collect(std::size_t number, const Parts& parts, std::vector<std::vector<Written>>& writes) {
+    const Use& use = uses_[number];
+    std::vector<std::int64_t> where;
+    for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+      const std::uint32_t here = parts.on(use.array->components[i]);
+      if (use.twice(i, where)) {
+        add("program/double-write", number,
+            fmt::format("'{}' writes element {} of '{}' twice", actor_of(number).name, print(where), name_of(use.access->buffer)));
+        return false;
+      }
+      std::vector<Box> boxes = use.boxes(i);
+      if (!use.store) {
+        if (!boxes.empty()) writes[here].push_back({number, i, std::move(boxes)});
+        continue;
+      }
+      for (const Box& box : boxes)
+        parts.meeting(box, [&](std::uint32_t g) {
+          const Parts::Group& group = parts.groups()[g];
+          const Box common = meet(box, group.box);
+          for (const std::uint32_t p : group.instances) {
+            if (use.updates && p == here) continue;
+            if (writes[p].empty() || writes[p].back().use != number || writes[p].back().instance != i) writes[p].push_back({number, i, {}});
+            writes[p].back().boxes.push_back(common);
+          }
+        });
+    }
+    return true;
+  }
+
+  /// Nothing is written twice in one context.
+  bool once(BufferId buffer, const std::vector<std::vector<Written>>& writes) {
+    for (std::uint32_t p = 0; p < writes.size(); ++p) {
+      const auto& list = writes[p];
+      if (list.size() < 2) continue;
+      for (std::size_t a = 0; a < list.size(); ++a)
+        for (std::size_t b = 0; b < a; ++b)
+          for (const Box& x : list[a].boxes)
+            for (const Box& y : list[b].boxes) {
+              if (!overlap(x, y)) continue;
+              const std::string &first = actor_of(list[b].use).name, &second = actor_of(list[a].use).name;
+              const std::string_view on = component_name(buffer);
+              add("program/double-write", list[a].use,
+                  fmt::format("'{}' of {} {} and '{}' of {} {} both write element {} of '{}' on {} {}", first, on, from(list[b]), second,
+                              on, from(list[a]), print(corner(meet(x, y))), name_of(buffer), on, component_of(buffer, p)));
+              return false;
+            }
+    }
+    return true;
+  }
+
+  std::string_view component_name(BufferId buffer) const {
+    const chip::Memory& memory = program_.chip->memories[program_.buffers[buffer.index()].memory.index()];
+    return program_.chip->components[memory.in.index()].name;
+  }
+  std::uint32_t component_of(BufferId buffer, std::uint32_t p) const { return program_.buffers[buffer.index()].spread->components[p]; }
+  std::uint32_t from(const Written& w) const { return uses_[w.use].array->components[w.instance]; }
+
+  bool reads(std::size_t number, const Parts& parts, const std::vector<std::vector<Written>>& writes, const Ended& ended) {
+    const Use& use = uses_[number];
+    const BufferId buffer = use.access->buffer;
+    const bool early = actor_of(number).early;
+    const auto& earlier = written_[buffer.index()];
+    std::vector<const Box*> covers;
+    std::vector<Interval> scratch;
+    for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+      const std::uint32_t p = parts.on(use.array->components[i]);
+      const std::vector<Box> boxes = use.boxes(i);
+      if (boxes.empty()) continue;
+      covers.clear();
+      const auto met = [&](const Box& box) {
+        return std::any_of(boxes.begin(), boxes.end(), [&](const Box& read) { return overlap(read, box); });
+      };
+      if (p < earlier.size())
+        for (const auto& [writer, box] : earlier[p]) {
+          if (!met(box)) continue;
+          if (ended.has(number_, writer)) {
+            covers.push_back(&box);
+          } else if (early) {
+            add("program/unordered", number,
+                fmt::format("'{}' starts early and reads element {} of '{}' on {}, which '{}' may still be writing", actor_of(number).name,
+                            print(corner(box)), name_of(buffer), instance_name(program_, use, i), program_.contexts[writer].name),
+                "let the early actors come after that context");
+            return true;
+          }
+        }
+      for (const Written& w : writes[p]) {
+        if (std::none_of(w.boxes.begin(), w.boxes.end(), met)) continue;
+        switch (relation(w, number, i, p, parts)) {
+          case Relation::before:
+            for (const Box& box : w.boxes) covers.push_back(&box);
+            break;
+          case Relation::after: break;
+          case Relation::none: {
+            const auto box = std::find_if(w.boxes.begin(), w.boxes.end(), met);
+            const auto read = std::find_if(boxes.begin(), boxes.end(), [&](const Box& b) { return overlap(b, *box); });
+            add("program/unordered", number,
+                fmt::format("'{}' reads and '{}' writes element {} of '{}' on {} in no order", actor_of(number).name, actor_of(w.use).name,
+                            print(corner(meet(*box, *read))), name_of(buffer), instance_name(program_, use, i)),
+                "the channels between them must order the firings, at each instance, in which both touch the element");
+            return true;
+          }
+          case Relation::unknown: return too_large(number);
+        }
+      }
+      for (const Box& read : boxes) {
+        if (std::any_of(covers.begin(), covers.end(), [&](const Box* box) { return contains(*box, read); }) ||
+            cover_in_line(read, covers, scratch))
+          continue;
+        std::vector<Box> outer;
+        for (const Box* box : covers) outer.push_back(*box);
+        bool exact = true;
+        const auto point = uncovered_point({read}, outer, exact);
+        if (!exact) return too_large(number);
+        if (!point) continue;
+        add("program/read-before-write", number,
+            fmt::format("'{}' reads element {} of '{}' on {}, which nothing before it wrote there", actor_of(number).name, print(*point),
+                        name_of(buffer), instance_name(program_, use, i)));
+        return true;
+      }
+    }
+    return true;
+  }
+
+  enum class Relation : std::uint8_t { before, after, none, unknown };
+
+  /// How the firings of a writer's instance and a reader's, that touch elements of one copy, are ordered.
+  Relation relation(const Written& w, std::size_t reader, std::uint32_t instance, std::uint32_t p, const Parts& parts) {
+    const Use &writer = uses_[w.use], &use = uses_[reader];
+    if (writer.actor == use.actor && w.instance == instance)  // a compute actor fires one firing after the other, a mover may overlap them
+      return context_->actors[use.actor].kind == ActorKind::compute ? Relation::after : Relation::none;
+    if (!order_) order_ = std::make_unique<Order>(*context_);
+    const Play& play = order_->play();
+    const std::uint32_t a = play.layout().first_instance[writer.actor] + w.instance;
+    const std::uint32_t b = play.layout().first_instance[use.actor] + instance;
+    if (play.network_of(a) != play.network_of(b)) return Relation::none;
+    // Where both shift alike and nothing tells their networks from those of other instances, the pattern speaks for all.
+    const bool alike = !writer.store && writer.moves_as(use) && w.instance == instance;
+    const auto key = std::tuple(w.use, reader, play.kind_of(play.network_of(a)));
+    if (alike)
+      if (const auto known = relations_.find(key); known != relations_.end()) return known->second;
+    Firings written, read;
+    const std::int64_t inner_a = play.inner_firings(a), inner_b = play.inner_firings(b);
+    if (!(writer.store ? writer.firings_at(parts, w.instance, p, inner_a, written) : writer.firings(inner_a, written)) ||
+        !use.firings(inner_b, read))
+      return Relation::unknown;
+    if (alike) {
+      const Relation pattern = compare(a, written, b, read);
+      if (pattern != Relation::none) return relations_[key] = pattern;
+    }
+    if (!writer.store) writer.shift(w.instance, written);
+    use.shift(instance, read);
+    return compare(a, written, b, read);
+  }
+
+  Relation compare(std::uint32_t a, const Firings& written, std::uint32_t b, const Firings& read) {
+    const bool before = order_->comes_after(b, read, a, written);
+    const bool after = !before && order_->comes_after(a, written, b, read);
+    if (!order_->exact()) return Relation::unknown;
+    return before ? Relation::before : after ? Relation::after : Relation::none;
+  }
+
+  const Program& program_;
+  Findings& findings_;
+  PartsOf parts_;
+  std::vector<std::vector<std::vector<std::pair<std::size_t, Box>>>> written_;  ///< per buffer and copy: by which context, what
+  std::vector<std::size_t> last_;                                               ///< per buffer: the last context that uses it
+
+  // Of the context at hand.
+  std::size_t number_ = 0;
+  const Context* context_ = nullptr;
+  std::vector<Use> uses_;
+  std::unique_ptr<Order> order_;
+  std::map<std::tuple<std::size_t, std::size_t, std::uint32_t>, Relation> relations_;
+};
+
+}  // namespace
+
+void verify_parts(const Program& program, Findings& findings) {
+  PartsOf parts(program);
+  for (const Context& context : program.contexts) {
+    for (const Use& use : uses_of(program, context)) {
+      if (findings.full()) return;
+      if (!use.countable()) {
+        findings.add("program/too-large", at(context, context.actors[use.actor]),
+                     "the accesses are too many and too irregular to be checked");
+        continue;
+      }
+      if (use.store)
+        check_messages(program, context, use, parts[use.access->buffer], findings);
+      else
+        check_own_part(program, context, use, parts[use.access->buffer], findings);
+    }
+  }
+}
+
+void verify_copies(const Program& program, Findings& findings) {
+  if (std::any_of(program.buffers.begin(), program.buffers.end(), [](const Buffer& buffer) { return buffer.spread.has_value(); }))
+    CopiesLaw(program, findings).check();
+}
+
+}  // namespace switchyard::program
