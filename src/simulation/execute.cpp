@@ -22,13 +22,13 @@ using functional::ContextPlan;
 using functional::Worker;
 
 /// Runs the groups of a context: each on one thread, or, where there are fewer than threads, each on all of them.
-Status run_context(const ContextPlan& plan, BufferStore& buffers, std::vector<Worker>& workers) {
+Status run_context(const program::Program& program, const ContextPlan& plan, BufferStore& buffers, std::vector<Worker>& workers) {
   const std::size_t groups = plan.groups();
   std::vector<Worker*> all;
   for (Worker& worker : workers) all.push_back(&worker);
   if (groups < workers.size()) {
     for (std::size_t g = 0; g < groups; ++g) {
-      if (auto stuck = functional::run_group(plan, g, buffers, all)) return fail(FailureKind::malformed, std::move(*stuck));
+      if (auto stuck = functional::run_group(program, plan, g, buffers, all)) return fail(FailureKind::malformed, std::move(*stuck));
     }
     return Done{};
   }
@@ -40,7 +40,7 @@ Status run_context(const ContextPlan& plan, BufferStore& buffers, std::vector<Wo
   std::atomic<std::size_t> next{0};
   parallel_for(static_cast<int>(workers.size()), workers.size(), [&](std::size_t w) {
     for (std::size_t g = next++; g < groups; g = next++) {
-      auto diagnostic = functional::run_group(plan, g, buffers, {all[w]});
+      auto diagnostic = functional::run_group(program, plan, g, buffers, {all[w]});
       if (!diagnostic) continue;
       stuck[w] = {g, std::move(diagnostic)};
       return;
@@ -65,11 +65,12 @@ Result<Execution> execute(const program::Program& program, const std::vector<num
   }
   SY_TRY(BufferStore buffers, BufferStore::open(program, inputs));
   std::vector<Worker> workers(static_cast<std::size_t>(options.threads > 0 ? options.threads : hardware_threads()));
-  const BufferReader reader = [&](program::BufferId buffer) { return buffers.read(buffer); };
+  const BufferReader reader([&](program::BufferId buffer) { return buffers.read(buffer); },
+                            [&](program::BufferId buffer) { return buffers.copies_differ(buffer); });
   for (std::size_t c = 0; c < program.contexts.size(); ++c) {
     SY_TRY(const ContextPlan plan, functional::plan_context(program, program.contexts[c]));
     buffers.begin_context(c);
-    if (Status status = run_context(plan, buffers, workers); !status) return status.failure();
+    if (Status status = run_context(program, plan, buffers, workers); !status) return status.failure();
     if (options.after_context) options.after_context(program::ContextId(c), reader);
     buffers.end_context(c);
   }

@@ -1,7 +1,12 @@
 // The functional engine: runs a program with real numbers in the chip's own formats. It knows no time.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <functional>
+#include <optional>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "numerics/tensor.h"
@@ -10,8 +15,34 @@
 
 namespace switchyard::simulation {
 
-/// Reads a buffer's present contents as a logical row-major tensor in the buffer's format.
-using BufferReader = std::function<numerics::Tensor(program::BufferId)>;
+/// Two copies of one element of a spread buffer that hold different bits.
+struct CopiesDiffer {
+  program::BufferId buffer;
+  std::vector<std::int64_t> index;
+  std::array<std::uint32_t, 2> components{};
+  std::array<double, 2> values{};
+};
+
+/// Reads a buffer's present contents as a logical row-major tensor in the buffer's format. Of a spread buffer: the copy of the first
+/// instance that has one; elements that no part holds, or that nobody wrote, are NaN (of integers the one farthest from zero).
+class BufferReader {
+ public:
+  using Tensors = std::function<numerics::Tensor(program::BufferId)>;
+  using Copies = std::function<std::optional<CopiesDiffer>(program::BufferId)>;
+  template <class F>
+  requires(std::is_invocable_r_v<numerics::Tensor, F&, program::BufferId> && !std::is_same_v<F, BufferReader>)
+      BufferReader(F tensors, Copies copies = {})
+      : tensors_(std::move(tensors)), copies_(std::move(copies)) {}
+  numerics::Tensor operator()(program::BufferId buffer) const { return tensors_(buffer); }
+  /// The first element of which two copies differ: nothing of buffers that are not spread.
+  [[nodiscard]] std::optional<CopiesDiffer> copies_differ(program::BufferId buffer) const {
+    return copies_ ? copies_(buffer) : std::nullopt;
+  }
+
+ private:
+  Tensors tensors_;
+  Copies copies_;
+};
 
 struct ExecuteOptions {
   int threads = 1;

@@ -29,6 +29,7 @@ struct CopyLoop {
   std::int64_t extent = 1, source = 0, target = 0;
 };
 inline constexpr int kMaxCopyLoops = 24;
+inline constexpr int kMaxBoxRank = kMaxCopyLoops - 2;
 
 /// Copies a box of elements, converting when the formats differ. Source and target do not overlap.
 void copy_box(const CopyLoop* loops, int count, numerics::Format source_format, const std::byte* source, numerics::Format target_format,

@@ -9,7 +9,9 @@
 #include <string>
 #include <utility>
 
+#include "program/spread.h"
 #include "simulation/functional/elements.h"
+#include "simulation/functional/transfer.h"
 #include "support/check.h"
 #include "support/parallel.h"
 
@@ -41,6 +43,19 @@ struct RingState {
   [[nodiscard]] std::byte* slot(std::int64_t number) const { return data + number % channel->depth * channel->slot_bytes; }
 };
 
+/// What an actor that uses boxes of buffers remembers.
+struct BoxState {
+  std::vector<Ground> places;      ///< per port
+  std::vector<std::byte*> tokens;  ///< per port with a place: the present token
+  std::uint64_t standing = 0;      ///< ports whose token stands in the part
+  std::optional<Ground> source, destination;
+  Messages messages;
+  std::vector<std::byte> staging;
+  std::vector<std::int64_t> staging_strides;
+  /// Statements for tokens standing in parts, made when first needed.
+  std::vector<std::pair<std::uint64_t, std::vector<StatementPlan>>> variants;
+};
+
 struct ActorState {
   const ActorPlan* plan = nullptr;
   std::uint32_t id = 0;  ///< in the layout
@@ -52,13 +67,14 @@ struct ActorState {
   std::vector<SlotView> views;      ///< ports, then states
   std::vector<std::vector<const std::byte*>> windows;
   std::vector<std::int64_t> extents, statement_extents;
+  BoxState boxes;
   bool queued = false;
 };
 
 class Group {
  public:
-  Group(const ContextPlan& plan, std::size_t group, BufferStore& buffers, std::vector<Worker*> workers)
-      : plan_(plan), buffers_(buffers), workers_(std::move(workers)) {
+  Group(const program::Program& program, const ContextPlan& plan, std::size_t group, BufferStore& buffers, std::vector<Worker*> workers)
+      : program_(program), plan_(plan), buffers_(buffers), workers_(std::move(workers)) {
     const auto begin = plan.group_begin[group], end = plan.group_begin[group + 1];
     actors_.reserve(end - begin);
     for (auto at = begin; at < end; ++at) add_actor(plan.members[at]);
@@ -91,7 +107,7 @@ class Group {
     const program::ActorInstance& instance = plan_.layout.actors[id];
     const ActorPlan& plan = plan_.actors[instance.actor.index()];
     const program::Actor& actor = *plan.actor;
-    ActorState& state = actors_.emplace_back(ActorState{&plan, id, program::Odometer(actor.loops), {}, 0, {}, {}, {}, {}, {}, {}});
+    ActorState& state = actors_.emplace_back(ActorState{&plan, id, program::Odometer(actor.loops), {}, 0, {}, {}, {}, {}, {}, {}, {}});
     state.variables = program::coordinates(plan_.context->arrays[actor.array.index()], instance.instance);
     state.coordinates = state.variables.size();
     state.variables.resize(state.coordinates + actor.loops.size(), 0);
@@ -103,7 +119,23 @@ class Group {
       if (plan.ports[p].rule.windowed()) state.windows[p].resize(static_cast<std::size_t>(plan.ports[p].rule.peek));
     }
     state.extents.resize(actor.dims.size());
+    find_boxes(state, instance.component);
   }
+
+  void find_boxes(ActorState& state, std::uint32_t component) {
+    const ActorPlan& plan = *state.plan;
+    BoxState& boxes = state.boxes;
+    boxes.places.resize(plan.ports.size());
+    boxes.tokens.resize(plan.ports.size(), nullptr);
+    for (std::size_t p = 0; p < plan.ports.size(); ++p) {
+      if (is_placed(plan, p)) boxes.places[p] = buffers_.ground(plan.ports[p].place[0].buffer, component);
+    }
+    if (!plan.source.empty()) boxes.source = buffers_.ground(plan.source[0].buffer, component);
+    if (plan.destination.empty()) return;
+    boxes.destination = buffers_.ground(plan.destination[0].buffer, component);
+    if (plan.within) boxes.messages.own = program::instance_on(*program_.buffers[plan.destination[0].buffer.index()].spread, component);
+  }
+  static bool is_placed(const ActorPlan& plan, std::size_t port) { return !plan.ports[port].place.empty(); }
 
   void add_ring(std::uint32_t id) {
     const program::Ring& ring = plan_.layout.rings[id];
@@ -135,19 +167,21 @@ class Group {
       for (std::size_t s = 0; s < actor.states.size(); ++s) want(&actor.states[s], actor.plan->states[s].bytes);
       if (actor.plan->actor->kind != program::ActorKind::compute) continue;
       for (std::size_t p = 0; p < actor.scratch.size(); ++p) {
-        if (!actor.plan->ports[p].rule.input && needs_scratch(actor, p)) want(&actor.scratch[p], actor.plan->ports[p].bytes);
+        const PortPlan& port = actor.plan->ports[p];
+        if (!port.place.empty() || (!port.rule.input && needs_scratch(actor, p))) want(&actor.scratch[p], port.bytes);
       }
     }
     std::byte* const arena = workers_[0]->arena(total);
     for (const auto& [where, offset] : places) *where = arena + offset;
     for (RingState& ring : rings_) {
-      for (std::int64_t i = 0; i < ring.channel->initial; ++i) {
+      for (std::int64_t i = 0; i < ring.channel->initial && ring.channel->slot_bytes > 0; ++i) {
         std::memcpy(ring.slot(i), ring.channel->initial_token.data(), ring.channel->initial_token.size());
       }
     }
     for (ActorState& actor : actors_) {
       for (std::size_t p = 0; p < actor.scratch.size(); ++p) {
-        if (actor.scratch[p] != nullptr) std::memset(actor.scratch[p], 0, static_cast<std::size_t>(actor.plan->ports[p].bytes));
+        if (actor.scratch[p] != nullptr && !is_placed(*actor.plan, p))
+          std::memset(actor.scratch[p], 0, static_cast<std::size_t>(actor.plan->ports[p].bytes));
       }
       for (std::size_t s = 0; s < actor.states.size(); ++s) {
         actor.views[actor.scratch.size() + s].data = actor.states[s];
@@ -226,7 +260,7 @@ class Group {
     const auto index = actor.odometer.index();
     for (std::size_t p = 0; p < actor.plan->ports.size(); ++p) {
       const program::PortRule& rule = actor.plan->ports[p].rule;
-      if (!rule.active(index) || !rule.begins(actor.odometer.z())) continue;
+      if (is_placed(*actor.plan, p) || !rule.active(index) || !rule.begins(actor.odometer.z())) continue;
       const Obstacle found = rule.input ? missing_token(actor, p) : missing_space(actor, p);
       if (found.port < 0) continue;
       if (obstacle != nullptr) *obstacle = found;
@@ -273,7 +307,9 @@ class Group {
     for (std::size_t p = 0; p < actor.plan->ports.size(); ++p) {
       actor.views[p] = {};
       if (!actor.plan->ports[p].rule.active(index)) continue;
-      if (actor.plan->ports[p].rule.input) {
+      if (is_placed(*actor.plan, p)) {
+        view_place(actor, p);
+      } else if (actor.plan->ports[p].rule.input) {
         view_input(actor, p);
       } else {
         view_output(actor, p);
@@ -281,9 +317,54 @@ class Group {
     }
     if (actor.plan->actor->kind == program::ActorKind::compute) {
       compute(actor, workspace);
+      give_places(actor);
     } else {
       move(actor);
     }
+  }
+
+  /// The token of a port with a place: the elements where they stand, or a copy where some are filled in or could change meanwhile.
+  void view_place(ActorState& actor, std::size_t p) {
+    const PortPlan& port = actor.plan->ports[p];
+    const BoxPlan& box = port.place[0];
+    BoxState& boxes = actor.boxes;
+    if (port.rule.begins(actor.odometer.z())) {
+      constexpr std::size_t kMostStanding = 64;  // bits of the mask
+      std::byte* const where = port.in_place && p < kMostStanding ? standing(box, boxes.places[p], actor.variables) : nullptr;
+      if (p < kMostStanding) boxes.standing &= ~(std::uint64_t{1} << p);
+      boxes.tokens[p] = actor.scratch[p];
+      if (where != nullptr) {
+        boxes.standing |= std::uint64_t{1} << p;
+        boxes.tokens[p] = where;
+      } else if (port.rule.input) {
+        load(box, boxes.places[p], actor.variables, {actor.scratch[p], port.format, port.strides}, port.elements);
+      } else {
+        fill_unwritten(port.format, actor.scratch[p], port.elements);
+      }
+    }
+    actor.views[p].data = boxes.tokens[p];
+  }
+
+  /// Writes the copies of tokens that end with this firing to their places.
+  void give_places(ActorState& actor) {
+    for (std::size_t p = 0; p < actor.plan->ports.size(); ++p) {
+      const PortPlan& port = actor.plan->ports[p];
+      if (port.place.empty() || port.rule.input || actor.boxes.tokens[p] != actor.scratch[p]) continue;
+      if (!port.rule.active(actor.odometer.index()) || !port.rule.ends(actor.odometer.l())) continue;
+      store(port.place[0], actor.boxes.places[p], actor.variables, {actor.scratch[p], port.format, port.strides});
+    }
+  }
+
+  /// The statements of an actor, for tokens where they are now.
+  static const std::vector<StatementPlan>& statements_of(ActorState& actor) {
+    const std::uint64_t mask = actor.boxes.standing;
+    if (mask == 0) return actor.plan->statements;
+    for (const auto& [ports, statements] : actor.boxes.variants) {
+      if (ports == mask) return statements;
+    }
+    std::vector<StatementPlan> made;
+    for (const StatementPlan& statement : actor.plan->statements) made.push_back(in_parts(statement, mask));
+    return actor.boxes.variants.emplace_back(mask, std::move(made)).second;
   }
 
   void view_input(ActorState& actor, std::size_t p) {
@@ -350,7 +431,7 @@ class Group {
       const program::Dim& dim = plan.actor->dims[d];
       actor.extents[d] = std::min(dim.tile, dim.total - dim.offset.at(actor.variables));
     }
-    for (const StatementPlan& statement : plan.statements) {
+    for (const StatementPlan& statement : statements_of(actor)) {
       const auto index = actor.odometer.index();
       if (!std::all_of(statement.guard.begin(), statement.guard.end(), [&](const auto& range) { return range.holds(index); })) continue;
       actor.statement_extents.clear();
@@ -367,57 +448,49 @@ class Group {
 
   // -------------------------------------------------------------------------------------------------------------- transfers
 
-  /// The part of a token's box that lies inside the touched region of the buffer, as loops of a copy.
-  struct Box {
-    std::array<CopyLoop, kMaxCopyLoops> loops;  ///< source: the buffer's strides, target: the token's
-    std::int64_t buffer = 0, token = 0;         ///< offsets of the first element
-    bool whole = true, empty = false;
-  };
-  static Box clip(const BoxPlan& plan, const PortPlan& port, std::span<const std::int64_t> variables) {
-    SY_CHECK(plan.start.size() == port.shape.size() && plan.start.size() <= kMaxCopyLoops, "a box of another rank than its token");
-    Box box;
-    for (std::size_t d = 0; d < plan.start.size(); ++d) {
-      const std::int64_t start = plan.start[d].at(variables);
-      const std::int64_t begin = std::max(start, plan.region[d][0]), end = std::min(start + port.shape[d], plan.region[d][1]);
-      box.whole = box.whole && begin == start && end == start + port.shape[d];
-      box.empty = box.empty || end <= begin;
-      box.loops[d] = {end - begin, plan.strides[d], port.strides[d]};
-      box.buffer += begin * plan.strides[d];
-      box.token += (begin - start) * port.strides[d];
-    }
-    return box;
-  }
-
   void move(ActorState& actor) {
     const ActorPlan& plan = *actor.plan;
-    const auto view = [&](int port) { return actor.views[static_cast<std::size_t>(port)].data; };
-    const auto rank = [&](int port) { return static_cast<int>(plan.ports[static_cast<std::size_t>(port)].shape.size()); };
-    if ((plan.input >= 0 && view(plan.input) == nullptr) || (plan.output >= 0 && view(plan.output) == nullptr)) return;
-    if (!plan.source.empty()) {
-      const BoxPlan& from = plan.source[0];
-      const PortPlan& port = plan.ports[static_cast<std::size_t>(plan.output)];
-      const Box box = clip(from, port, actor.variables);
-      if (!box.whole || box.empty) fill_elements(port.format, from.fill, view(plan.output), port.elements);
-      if (box.empty) return;
-      copy_box(box.loops.data(), rank(plan.output), from.format,
-               buffers_.data(from.buffer) + box.buffer * numerics::format_bytes(from.format), port.format,
-               view(plan.output) + box.token * numerics::format_bytes(port.format));
-    } else if (!plan.destination.empty()) {
-      const BoxPlan& to = plan.destination[0];
-      const PortPlan& port = plan.ports[static_cast<std::size_t>(plan.input)];
-      Box box = clip(to, port, actor.variables);
-      if (box.empty) return;
-      for (CopyLoop& loop : box.loops) std::swap(loop.source, loop.target);
-      copy_box(box.loops.data(), rank(plan.input), port.format, view(plan.input) + box.token * numerics::format_bytes(port.format),
-               to.format, buffers_.data(to.buffer) + box.buffer * numerics::format_bytes(to.format));
-    } else {
-      const PortPlan& from = plan.ports[static_cast<std::size_t>(plan.input)];
-      const PortPlan& to = plan.ports[static_cast<std::size_t>(plan.output)];
-      SY_CHECK(from.shape == to.shape, "a send between tokens of different shapes");
+    const auto token = [&](int port) {
+      const auto p = static_cast<std::size_t>(port);
+      return port < 0 ? TokenView{} : TokenView{actor.views[p].data, plan.ports[p].format, plan.ports[p].strides};
+    };
+    const TokenView in = token(plan.input), out = token(plan.output);
+    if ((plan.input >= 0 && in.data == nullptr) || (plan.output >= 0 && out.data == nullptr)) return;
+    if (plan.output >= 0 && plan.input >= 0) {
+      const std::vector<std::int64_t>& shape = plan.ports[static_cast<std::size_t>(plan.input)].shape;
+      SY_CHECK(shape == plan.ports[static_cast<std::size_t>(plan.output)].shape, "a send between tokens of different shapes");
       std::array<CopyLoop, kMaxCopyLoops> loops;
-      for (std::size_t d = 0; d < from.shape.size(); ++d) loops[d] = {from.shape[d], from.strides[d], to.strides[d]};
-      copy_box(loops.data(), rank(plan.input), from.format, view(plan.input), to.format, view(plan.output));
+      for (std::size_t d = 0; d < shape.size(); ++d) loops[d] = {shape[d], in.strides[d], out.strides[d]};
+      copy_box(loops.data(), static_cast<int>(shape.size()), in.format, in.data, out.format, out.data);
+    } else if (plan.output >= 0) {
+      load(plan.source[0], *actor.boxes.source, actor.variables, out, plan.ports[static_cast<std::size_t>(plan.output)].elements);
+    } else if (plan.input >= 0) {
+      store_box(actor, in);
+    } else {
+      store_box(actor, read_box(actor));
     }
+  }
+
+  /// The source of a move from box to box: where it stands, or a copy.
+  static TokenView read_box(ActorState& actor) {
+    const ActorPlan& plan = *actor.plan;
+    const BoxPlan& from = plan.source[0];
+    BoxState& boxes = actor.boxes;
+    std::byte* const where = plan.staged ? nullptr : standing(from, *boxes.source, actor.variables);
+    if (where != nullptr) return {where, from.format, boxes.source->strides};
+    const std::int64_t elements = numerics::element_count(from.extent);
+    if (boxes.staging_strides.empty()) boxes.staging_strides = numerics::row_major_strides(from.extent);
+    boxes.staging.resize(static_cast<std::size_t>(elements * numerics::format_bytes(from.format)));
+    const TokenView copy{boxes.staging.data(), from.format, boxes.staging_strides};
+    load(from, *boxes.source, actor.variables, copy, elements);
+    return copy;
+  }
+
+  void store_box(ActorState& actor, const TokenView& token) {
+    const BoxPlan& to = actor.plan->destination[0];
+    if (!to.spread) return store(to, *actor.boxes.destination, actor.variables, token);
+    const std::int64_t number = to.message < 0 ? 0 : actor.odometer.index()[static_cast<std::size_t>(to.message)];
+    send(to, program_, buffers_, actor.variables, token, number, actor.boxes.messages);
   }
 
   // ----------------------------------------------------------------------------------------------------------------- commit
@@ -427,7 +500,7 @@ class Group {
     const auto index = actor.odometer.index();
     for (std::size_t p = 0; p < actor.plan->ports.size(); ++p) {
       const program::PortRule& rule = actor.plan->ports[p].rule;
-      if (!rule.active(index) || !rule.ends(actor.odometer.l())) continue;
+      if (is_placed(*actor.plan, p) || !rule.active(index) || !rule.ends(actor.odometer.l())) continue;
       if (rule.input) {
         release(actor, p);
       } else {
@@ -458,7 +531,8 @@ class Group {
       RingState& r = ring(outlet.ring);
       const std::int64_t number = r.channel->initial + line.vectors.number(index);
       std::byte* const slot = r.slot(number);
-      if (slot != actor.views[p].data) std::memcpy(slot, actor.views[p].data, static_cast<std::size_t>(r.channel->slot_bytes));
+      if (slot != actor.views[p].data && r.channel->slot_bytes > 0)
+        std::memcpy(slot, actor.views[p].data, static_cast<std::size_t>(r.channel->slot_bytes));
       r.produced = number + 1;
       const program::Ring& flat = plan_.layout.rings[outlet.ring];
       for (std::uint32_t k = 0; k < flat.consumer_count; ++k) wake(plan_.local[plan_.layout.consumers[flat.first_consumer + k].actor]);
@@ -496,6 +570,7 @@ class Group {
             {}};
   }
 
+  const program::Program& program_;
   const ContextPlan& plan_;
   BufferStore& buffers_;
   std::vector<Worker*> workers_;
@@ -507,8 +582,9 @@ class Group {
 
 }  // namespace
 
-std::optional<Diagnostic> run_group(const ContextPlan& plan, std::size_t group, BufferStore& buffers, std::vector<Worker*> workers) {
-  return Group(plan, group, buffers, std::move(workers)).run();
+std::optional<Diagnostic> run_group(const program::Program& program, const ContextPlan& plan, std::size_t group, BufferStore& buffers,
+                                    std::vector<Worker*> workers) {
+  return Group(program, plan, group, buffers, std::move(workers)).run();
 }
 
 }  // namespace switchyard::simulation::functional

@@ -26,6 +26,7 @@ class Worker {
 
 /// Runs group `group` to its end. Rings live in workers[0]; with several workers the firings that are ready together run in parallel.
 /// A value is simulation/deadlock.
-std::optional<Diagnostic> run_group(const ContextPlan& plan, std::size_t group, BufferStore& buffers, std::vector<Worker*> workers);
+std::optional<Diagnostic> run_group(const program::Program& program, const ContextPlan& plan, std::size_t group, BufferStore& buffers,
+                                    std::vector<Worker*> workers);
 
 }  // namespace switchyard::simulation::functional

@@ -1,9 +1,11 @@
 #include "simulation/functional/plan.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <utility>
 
+#include "program/spread.h"
 #include "simulation/functional/buffers.h"
 #include "simulation/functional/elements.h"
 #include "support/check.h"
@@ -68,30 +70,65 @@ PortPlan plan_port(const Actor& actor, const Port& port) {
   return plan;
 }
 
-BoxPlan plan_box(const program::Program& program, const program::BufferAccess& access) {
+BoxPlan plan_box(const program::Program& program, const program::BufferAccess& access, const std::vector<std::int64_t>& extent) {
   const program::Buffer& buffer = program.buffers[access.buffer.index()];
   BoxPlan plan;
   plan.buffer = access.buffer;
   plan.format = buffer.format;
   plan.start = access.start;
-  plan.strides = buffer_strides(buffer);
+  plan.extent = access.extent.empty() ? extent : access.extent;
   plan.fill = access.fill;
-  SY_CHECK(access.start.size() == buffer.shape.size() && access.region.size() == buffer.shape.size(),
+  plan.message = access.message;
+  plan.spread = buffer.spread.has_value();
+  const std::size_t rank = buffer.shape.size();
+  SY_CHECK(access.start.size() == rank && access.region.size() == rank && plan.extent.size() == rank && rank <= kMaxBoxRank,
            "a box of another rank than its buffer");
-  for (std::size_t d = 0; d < buffer.shape.size(); ++d) {
+  for (std::size_t d = 0; d < rank; ++d) {
     plan.region.push_back({std::max<std::int64_t>(0, access.region[d][0]), std::min(buffer.shape[d], access.region[d][1])});
   }
   return plan;
 }
 
-Result<ActorPlan> plan_actor(const program::Program& program, const Actor& actor) {
+/// Who reads and who writes a buffer in one context.
+class Uses {
+ public:
+  explicit Uses(const Context& context) {
+    for (const Actor& actor : context.actors) {
+      if (actor.source) read_.emplace(actor.source->buffer.index(), &actor);
+      if (actor.destination) written_.emplace(actor.destination->buffer.index(), &actor);
+      for (const Port& port : actor.ports)
+        if (port.place) (port.input ? read_ : written_).emplace(port.place->buffer.index(), &actor);
+    }
+  }
+  /// A token in a place is what stood there when it was acquired, and what it gives appears when it is emitted. Whether it may lie in the
+  /// part itself meanwhile: when it lives for one firing only, or when no one else touches the buffer.
+  [[nodiscard]] bool may_stand_in_place(const Actor& actor, const Port& port) const {
+    bool one_firing = true;
+    for (std::size_t i = 0; i < port.kept.size(); ++i) one_firing = one_firing && (!port.kept[i] || actor.loops[i].trip == 1);
+    const auto buffer = port.place->buffer.index();
+    const auto [first, last] = (port.input ? written_ : read_).equal_range(buffer);
+    if (first == last) return true;
+    return one_firing && (!port.input || std::none_of(first, last, [&](const auto& use) { return use.second == &actor; }));
+  }
+
+ private:
+  std::multimap<std::size_t, const Actor*> read_, written_;
+};
+
+Result<ActorPlan> plan_actor(const program::Program& program, const Uses& uses, const Actor& actor) {
   ActorPlan plan;
   plan.actor = &actor;
   for (std::size_t p = 0; p < actor.ports.size(); ++p) {
-    plan.ports.push_back(plan_port(actor, actor.ports[p]));
-    // A mover's ports of empty tokens only synchronise.
-    if (actor.kind == program::ActorKind::move && !program::carries_data(actor.ports[p].token)) continue;
-    (actor.ports[p].input ? plan.input : plan.output) = static_cast<int>(p);
+    const Port& port = actor.ports[p];
+    PortPlan& planned = plan.ports.emplace_back(plan_port(actor, port));
+    if (port.place) {
+      SY_CHECK(actor.kind == program::ActorKind::compute && !port.window, "a place of a mover's port or of a window");
+      planned.place.push_back(plan_box(program, *port.place, port.token.shape));
+      planned.in_place = planned.format == planned.place[0].format && uses.may_stand_in_place(actor, port);
+    }
+    // Ports of empty tokens only synchronise.
+    if (!program::carries_data(port.token)) continue;
+    (port.input ? plan.input : plan.output) = static_cast<int>(p);
   }
   for (const program::State& state : actor.states) {
     StatePlan& s = plan.states.emplace_back();
@@ -104,12 +141,20 @@ Result<ActorPlan> plan_actor(const program::Program& program, const Actor& actor
     plan.cost += s.cost;
     plan.statements.push_back(std::move(s));
   }
-  if (actor.source) plan.source.push_back(plan_box(program, *actor.source));
-  if (actor.destination) plan.destination.push_back(plan_box(program, *actor.destination));
   if (actor.kind == program::ActorKind::move) {
-    SY_CHECK(actor.source.has_value() != (plan.input >= 0) && actor.destination.has_value() != (plan.output >= 0) &&
-                 (plan.input >= 0 || plan.output >= 0),
+    SY_CHECK(actor.source.has_value() != (plan.input >= 0) && actor.destination.has_value() != (plan.output >= 0),
              "a mover without its two ends");
+    const auto extent = [&](int port) {
+      return port < 0 ? std::vector<std::int64_t>{} : actor.ports[static_cast<std::size_t>(port)].token.shape;
+    };
+    if (actor.source) plan.source.push_back(plan_box(program, *actor.source, extent(plan.output)));
+    if (actor.destination) plan.destination.push_back(plan_box(program, *actor.destination, extent(plan.input)));
+    if (actor.source && actor.destination) {
+      SY_CHECK(plan.source[0].extent == plan.destination[0].extent, "a move between boxes of different extents");
+      plan.within = program::updates_copies(actor);
+      plan.staged = actor.source->buffer == actor.destination->buffer && !plan.within;
+      plan.cost += static_cast<double>(numerics::element_count(plan.source[0].extent)) / 4;
+    }
     for (const PortPlan& port : plan.ports) plan.cost += static_cast<double>(port.bytes) / 8;
   }
   return plan;
@@ -179,8 +224,9 @@ Result<ContextPlan> plan_context(const program::Program& program, const Context&
   ContextPlan plan;
   plan.context = &context;
   plan.layout = program::lay_out(context);
+  const Uses uses(context);
   for (const Actor& actor : context.actors) {
-    SY_TRY(ActorPlan a, plan_actor(program, actor));
+    SY_TRY(ActorPlan a, plan_actor(program, uses, actor));
     plan.actors.push_back(std::move(a));
   }
   for (const program::Channel& channel : context.channels) {

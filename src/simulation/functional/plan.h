@@ -1,6 +1,7 @@
 // A context prepared for execution: every actor's ports, feeds, statements and transfers with all that does not depend on the instance.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,12 +40,26 @@ struct LinePlan {
   [[nodiscard]] std::int64_t per_vector() const { return end - begin; }
 };
 
+/// A box of a buffer: per dimension the start and the part of it that is touched.
+struct BoxPlan {
+  program::BufferId buffer;
+  numerics::Format format = numerics::Format::fp32;
+  std::vector<numerics::Affine> start;
+  std::vector<std::array<std::int64_t, 2>> region;  ///< clipped to the buffer
+  std::vector<std::int64_t> extent;
+  double fill = 0;
+  int message = -1;     ///< of a store to a spread buffer: the loop that picks the message
+  bool spread = false;  ///< stores reach every copy
+};
+
 struct PortPlan {
   program::PortRule rule;
   numerics::Format format = numerics::Format::fp32;
   std::int64_t bytes = 0, elements = 0;  ///< of a slot
   std::vector<std::int64_t> shape, strides;
   std::vector<std::byte> pad;  ///< with a window: one token of the pad value
+  std::vector<BoxPlan> place;  ///< none or one: what it reads or writes of the own part, without a channel
+  bool in_place = false;       ///< nobody can tell whether a token of the place is a copy
 };
 
 struct ChannelPlan {
@@ -60,16 +75,6 @@ struct StatePlan {
   std::vector<std::byte> initial;
 };
 
-/// One side of a transfer in a buffer: per dimension the start and the part of it that is touched.
-struct BoxPlan {
-  program::BufferId buffer;
-  numerics::Format format = numerics::Format::fp32;
-  std::vector<numerics::Affine> start;
-  std::vector<std::array<std::int64_t, 2>> region;  ///< clipped to the buffer
-  std::vector<std::int64_t> strides;
-  double fill = 0;
-};
-
 struct ActorPlan {
   const program::Actor* actor = nullptr;
   std::vector<PortPlan> ports;
@@ -77,6 +82,8 @@ struct ActorPlan {
   std::vector<StatementPlan> statements;
   std::vector<BoxPlan> source, destination;  ///< none or one
   int input = -1, output = -1;               ///< move: its ports
+  bool within = false;                       ///< move: from a box to the other copies of the same elements
+  bool staged = false;                       ///< move: from a box of a buffer to another of the same, which might overlap
   double cost = 0;                           ///< rough nanoseconds of a firing
 };
 

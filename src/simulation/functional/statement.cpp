@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "simulation/functional/buffers.h"
 #include "simulation/functional/elements.h"
 #include "support/check.h"
 
@@ -27,7 +28,8 @@ std::vector<std::int64_t> steps_of(const numerics::Affine& index, const std::vec
   return steps;
 }
 
-AccessPlan plan_access(const program::Actor& actor, const program::Statement& statement, const numerics::Access& access) {
+AccessPlan plan_access(const program::Program& program, const program::Actor& actor, const program::Statement& statement,
+                       const numerics::Access& access) {
   AccessPlan plan;
   plan.slot = access.slot;
   const auto slot = static_cast<std::size_t>(access.slot);
@@ -56,11 +58,21 @@ AccessPlan plan_access(const program::Actor& actor, const program::Statement& st
     check(access.index[0], plan.window_step, actor.ports[slot].window->peek);
   }
   const std::vector<std::int64_t> strides = token.strides();
+  std::vector<std::int64_t> part_strides;
+  if (is_port && actor.ports[slot].place) {
+    part_strides = buffer_strides(program.buffers[actor.ports[slot].place->buffer.index()]);
+    SY_CHECK(part_strides.size() == strides.size(), "a place of another rank than its token");
+    plan.part_step.assign(statement.dims.size(), 0);
+  }
   for (std::size_t d = 0; d < token.shape.size(); ++d) {
     const numerics::Affine& index = access.index[d + first];
     const std::vector<std::int64_t> steps = steps_of(index, statement.dims);
     plan.constant += index.constant * strides[d];
     for (std::size_t i = 0; i < steps.size(); ++i) plan.step[i] += steps[i] * strides[d];
+    if (!part_strides.empty()) {
+      plan.part_constant += index.constant * part_strides[d];
+      for (std::size_t i = 0; i < steps.size(); ++i) plan.part_step[i] += steps[i] * part_strides[d];
+    }
     check(index, steps, token.shape[d]);
   }
   return plan;
@@ -172,8 +184,8 @@ Result<StatementPlan> plan_statement(const program::Program& program, const prog
   plan.guard = program::resolve_guard(actor, statement.guard);
   plan.dims = statement.dims;
   plan.kinds = statement.kinds;
-  for (const auto& read : statement.reads) plan.reads.push_back(plan_access(actor, statement, read));
-  plan.write = plan_access(actor, statement, statement.write);
+  for (const auto& read : statement.reads) plan.reads.push_back(plan_access(program, actor, statement, read));
+  plan.write = plan_access(program, actor, statement, statement.write);
   SY_CHECK(plan.write.checks.empty() && !plan.write.windowed, "a write that leaves its token");
   plan.to_port = static_cast<std::size_t>(statement.write.slot) < actor.ports.size();
   plan.expression = statement.expression;
@@ -212,6 +224,17 @@ Result<StatementPlan> plan_statement(const program::Program& program, const prog
     const bool in_place = read.slot == plan.write.slot;
     plan.method = read.windowed || !read.checks.empty() || in_place ? Method::rows : Method::copy;
   }
+  return plan;
+}
+
+StatementPlan in_parts(StatementPlan plan, std::uint64_t ports) {
+  const auto stand = [&](AccessPlan& access) {
+    if (access.slot >= 64 || access.part_step.empty() || ((ports >> access.slot) & 1) == 0) return;
+    access.constant = access.part_constant;
+    access.step = access.part_step;
+  };
+  for (AccessPlan& read : plan.reads) stand(read);
+  stand(plan.write);
   return plan;
 }
 

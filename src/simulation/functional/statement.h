@@ -29,6 +29,9 @@ struct AccessPlan {
   int bytes = 4;
   std::int64_t constant = 0;
   std::vector<std::int64_t> step;
+  /// The same where a port's token stands in a part of a spread buffer. Empty: the port has no place.
+  std::int64_t part_constant = 0;
+  std::vector<std::int64_t> part_step;
   bool windowed = false;
   std::int64_t window_constant = 0;
   std::vector<std::int64_t> window_step;
@@ -61,6 +64,9 @@ struct StatementPlan {
 
 /// Failure: simulation/unsupported (an accumulate format whose steps are not modelled).
 Result<StatementPlan> plan_statement(const program::Program& program, const program::Actor& actor, const program::Statement& statement);
+
+/// The same statement with the tokens of some ports (bit p: port p) where they stand in their parts.
+StatementPlan in_parts(StatementPlan plan, std::uint64_t ports);
 
 /// Where a slot's elements lie during one firing.
 struct SlotView {
