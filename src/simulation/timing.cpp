@@ -1,6 +1,7 @@
-// A program's time: its contexts one after the other, with what it costs to get from one to the next.
+// A program's time: its groups of contexts one after the other, with what stands before each context.
 #include "simulation/timing.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "chip/query.h"
@@ -13,18 +14,37 @@ namespace {
 
 constexpr std::int64_t kLeastChunk = 256;
 
-/// Buffers that no later context uses, per context: intermediate values whose written bytes need not leave the cache any more.
-std::vector<std::vector<program::BufferId>> last_uses(const program::Program& program) {
-  std::vector<std::size_t> last(program.buffers.size(), program.contexts.size());
-  for (std::size_t c = 0; c < program.contexts.size(); ++c) {
-    for (const program::Actor& actor : program.contexts[c].actors) {
-      if (actor.source) last[actor.source->buffer.index()] = c;
-      if (actor.destination) last[actor.destination->buffer.index()] = c;
+/// Groups of contexts that early actors link: the first context of each, and the end.
+std::vector<std::uint32_t> groups_of(const program::Program& program) {
+  const auto count = static_cast<std::uint32_t>(program.contexts.size());
+  std::vector<std::uint32_t> first{count};
+  std::uint32_t linked = count;  // contexts from here on belong to the group of a later one
+  for (std::uint32_t c = count; c-- > 0;) {
+    if (timing::has_early_actors(program.contexts[c])) linked = std::min(linked, timing::early_from(program.contexts[c]));
+    if (c <= linked) {
+      first.push_back(c);
+      linked = count;
     }
   }
-  std::vector<std::vector<program::BufferId>> dead(program.contexts.size());
+  std::reverse(first.begin(), first.end());
+  return first;
+}
+
+/// Buffers that no later group uses, per group: intermediate values whose written bytes need not leave the cache any more.
+std::vector<std::vector<program::BufferId>> last_uses(const program::Program& program, const std::vector<std::uint32_t>& groups) {
+  const std::size_t count = groups.size() - 1;
+  std::vector<std::size_t> last(program.buffers.size(), count);
+  for (std::size_t g = 0; g < count; ++g) {
+    for (std::uint32_t c = groups[g]; c < groups[g + 1]; ++c) {
+      for (const program::Actor& actor : program.contexts[c].actors) {
+        if (actor.source) last[actor.source->buffer.index()] = g;
+        if (actor.destination) last[actor.destination->buffer.index()] = g;
+      }
+    }
+  }
+  std::vector<std::vector<program::BufferId>> dead(count);
   for (std::size_t b = 0; b < last.size(); ++b) {
-    if (last[b] < dead.size() && program.buffers[b].role == program::BufferRole::intermediate) dead[last[b]].emplace_back(b);
+    if (last[b] < count && program.buffers[b].role == program::BufferRole::intermediate) dead[last[b]].emplace_back(b);
   }
   return dead;
 }
@@ -47,52 +67,58 @@ std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
 Result<Timing> time_program(const program::Program& program, const TimingOptions& options) {
   const chip::Chip& chip = *program.chip;
   const std::int64_t chunk = options.chunk <= 0 ? 0 : std::max(kLeastChunk, options.chunk);
-  timing::ContextEngine engine(program, chunk);
+  timing::Engine engine(program, chunk);
   Timing timing;
-  const auto dead = last_uses(program);
-  const Picoseconds launch = from_seconds(chip.sequencer.launch.value);
-  const Picoseconds switch_time = from_seconds(chip.context.switch_time.value);
-  Picoseconds load;
+  const std::vector<std::uint32_t> groups = groups_of(program);
+  const auto dead = last_uses(program, groups);
+  timing::Prelude prelude;
+  prelude.switching = from_seconds(chip.context.switch_time.value).value;
   if (chip.context.load_from && chip.context.bytes.value > 0) {
     timing::Resource& memory = engine.fabric.resources[engine.fabric.memory(*chip.context.load_from)];
     const auto bytes = static_cast<std::int64_t>(chip.context.bytes.value);
     const Picoseconds busy = memory.rate.value > 0 ? time_to_move(Bytes(bytes), memory.rate) : Picoseconds(0);
-    load = busy + Picoseconds(memory.latency);
+    prelude.load = busy.value + memory.latency;
     memory.busy += busy.value * static_cast<std::int64_t>(program.contexts.size());
     memory.bytes += bytes * static_cast<std::int64_t>(program.contexts.size());
   }
 
+  const Picoseconds launch = from_seconds(chip.sequencer.launch.value);
   Picoseconds now;
-  for (std::size_t c = 0; c < program.contexts.size(); ++c) {
-    const program::Context& context = program.contexts[c];
-    if (c == 0 || chip.sequencer.launch_per_context) {
-      now += launch;
-      timing.launch += launch;
-      timing.attribution[at(Cause::control)] += launch;
+  if (!program.contexts.empty()) {
+    now = timing.launch = launch;
+    timing.attribution[at(Cause::control)] = launch;
+  }
+  for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+    timing::Group group;
+    group.first = groups[g];
+    group.origin = now.value;
+    group.dead = dead[g];
+    for (std::uint32_t c = groups[g]; c < groups[g + 1]; ++c) {
+      prelude.launch = c > 0 && chip.sequencer.launch_per_context ? launch.value : 0;
+      prelude.barrier = barrier(chip, program.contexts[c]).value;
+      group.preludes.push_back(prelude);
     }
-    ContextTiming result;
-    result.start = now;
-    const Picoseconds sync = barrier(chip, context);
-    result.attribution[at(Cause::control)] += sync;
-    result.attribution[at(Cause::reconfiguration)] += switch_time + load;
-    SY_TRY(const timing::ContextRun run, engine.run(context, dead[c]));
-    for (std::size_t k = 0; k < run.attribution.size(); ++k) result.attribution[k] += Picoseconds(run.attribution[k]);
-    result.span = Picoseconds(run.makespan);
-    result.share = sync + switch_time + load + result.span;
-    result.firings = run.firings;
-    result.transfers = run.transfers;
-    result.events = run.events;
-    timing.firings += run.firings;
-    timing.transfers += run.transfers;
-    timing.events += run.events;
-    now += result.share;
-    Picoseconds sum;
-    for (std::size_t k = 0; k < result.attribution.size(); ++k) {
-      sum += result.attribution[k];
-      timing.attribution[k] += result.attribution[k];
+    SY_TRY(const timing::GroupRun run, engine.run(group));
+    for (const timing::ContextRun& c : run.contexts) {
+      ContextTiming result;
+      result.start = now + Picoseconds(c.opens);
+      result.span = Picoseconds(c.end - c.begin);
+      for (std::size_t k = 0; k < c.attribution.size(); ++k) {
+        result.attribution[k] = Picoseconds(c.attribution[k]);
+        result.share += result.attribution[k];
+        timing.attribution[k] += result.attribution[k];
+      }
+      timing.launch += Picoseconds(c.launch);
+      timing.attribution[at(Cause::control)] += Picoseconds(c.launch);
+      result.firings = c.firings;
+      result.transfers = c.transfers;
+      result.events = c.events;
+      timing.firings += c.firings;
+      timing.transfers += c.transfers;
+      timing.events += c.events;
+      timing.contexts.push_back(result);
     }
-    SY_CHECK(sum == result.share, "a context's causes sum to its share");
-    timing.contexts.push_back(result);
+    now += Picoseconds(run.makespan);
   }
   timing.latency = now;
   Picoseconds sum;

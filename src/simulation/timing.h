@@ -27,7 +27,7 @@ struct ResourceUse {
 };
 
 struct ContextTiming {
-  Picoseconds start;  ///< of its share
+  Picoseconds start;  ///< when it is due: the context before has ended, or an early actor has begun
   Picoseconds span;   ///< first activity to last
   Picoseconds share;  ///< its part of the critical path (launch excluded, switch and barrier included)
   Attribution attribution{};
@@ -51,7 +51,7 @@ struct Timing {
 };
 
 /// Times a verified program. Failures: simulation/deadlock (malformed; names actors and what each waits for), simulation/no-rate,
-/// simulation/grid-channel, simulation/loops (unsupported), simulation/array, simulation/box-rank (malformed).
+/// simulation/grid-channel, simulation/loops, simulation/too-large (unsupported), simulation/array, simulation/box-rank (malformed).
 Result<Timing> time_program(const program::Program& program, const TimingOptions& options = {});
 
 }  // namespace switchyard::simulation

@@ -11,16 +11,25 @@ inline constexpr std::uint32_t kNone = 0xffffffffu;
 
 /// An activity begins where the one that let it start (`before`) ended, so its start is not stored.
 struct Activity {
-  /// compute: unit-picoseconds during which units of its class were busy meanwhile; transfer: picoseconds charged to memory.
+  /// compute: unit-picoseconds during which units of its class were busy meanwhile; transfer: picoseconds charged to memory; else its
+  /// context.
   std::int64_t account = 0;
   std::int64_t end = 0;
-  std::uint32_t before = kNone;  ///< kNone: began with the context
-  std::uint32_t what = 0;        ///< number of the actor, or kIssue
-  static constexpr std::uint32_t kIssue = 0xffffffffu;
+  std::uint32_t before = kNone;  ///< kNone: began with the group
+  std::uint32_t what = 0;        ///< number of the plan, or one of these
+  static constexpr std::uint32_t kIssue = 0xffffffffu, kLaunch = 0xfffffffeu, kBarrier = 0xfffffffdu, kSwitch = 0xfffffffcu;
 };
 static_assert(sizeof(Activity) <= 32);
 
-/// Grows by blocks: activities never move, and the memory serves the next context again.
+/// What an account means: of the firings of one plan.
+struct ActivityKind {
+  std::uint32_t context = 0;  ///< of the group
+  bool moves = false;
+  std::uint32_t unit_class = 0;
+  std::int64_t startup = 0;
+};
+
+/// Grows by blocks: activities never move, and the memory serves the next group again.
 class ActivityLog {
  public:
   std::uint32_t add(std::uint32_t before, std::uint32_t what) {

@@ -16,7 +16,7 @@ constexpr std::int64_t kGranulesPerBuffer = 16384;  // beyond this, neighbouring
 CacheModel::CacheModel(const program::Program& program, std::int64_t capacity)
     : program_(&program), capacity_(capacity), residency_(program.buffers.size()), grids_(program.buffers.size()) {}
 
-void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer) {
+void CacheModel::lay_grid(std::span<const program::Context> contexts, std::uint32_t buffer) {
   const program::Buffer& b = program_->buffers[buffer];
   Grid& grid = grids_[buffer];
   const std::size_t rank = b.shape.size();
@@ -24,7 +24,7 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
   grid.origin.assign(rank, 0);
   std::vector<std::int64_t> largest(rank, 1), first(rank, 0), apart(rank, 0);  // apart: what the starts of accesses differ by
   bool met = false;
-  for (const program::Actor& actor : context.actors) {
+  const auto look_at = [&](const program::Actor& actor) {
     for (const auto* access : {&actor.source, &actor.destination}) {
       if (!*access || (*access)->buffer.index() != buffer) continue;
       for (std::size_t d = 0; d < rank; ++d) {
@@ -38,6 +38,9 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
       }
       met = true;
     }
+  };
+  for (const program::Context& context : contexts) {
+    for (const program::Actor& actor : context.actors) look_at(actor);
   }
   std::int64_t total = 1;
   grid.count.assign(rank, 1);
@@ -63,13 +66,16 @@ void CacheModel::lay_grid(const program::Context& context, std::uint32_t buffer)
   granules_.resize(granules_.size() + static_cast<std::size_t>(std::max<std::int64_t>(total, 1)));
 }
 
-void CacheModel::begin_context(const program::Context& context) {
+void CacheModel::begin_contexts(std::span<const program::Context> contexts) {
   granules_.assign(1, Granule{});
   used_ = 0;
   for (Grid& grid : grids_) grid.cut = false;
-  for (const program::Actor& actor : context.actors) {
-    for (const auto* access : {&actor.source, &actor.destination}) {
-      if (*access && !grids_[(*access)->buffer.index()].cut) lay_grid(context, (*access)->buffer.value);
+  for (const program::Context& context : contexts) {
+    for (const program::Actor& actor : context.actors) {
+      for (const auto* access : {&actor.source, &actor.destination}) {
+        if (!*access || program_->buffers[(*access)->buffer.index()].spread) continue;
+        if (!grids_[(*access)->buffer.index()].cut) lay_grid(contexts, (*access)->buffer.value);
+      }
     }
   }
   std::vector<std::uint32_t> resident;

@@ -13,9 +13,9 @@ class CacheModel {
  public:
   CacheModel(const program::Program& program, std::int64_t capacity);
 
-  /// Cuts the buffers the context's transfers touch into granules: boxes of the steps by which its accesses move. What was present
-  /// before is spread evenly over them.
-  void begin_context(const program::Context& context);
+  /// Cuts the buffers the contexts' transfers touch into granules: boxes of the steps by which their accesses move. What was present
+  /// before is spread evenly over them. Contexts that early actors link come as one.
+  void begin_contexts(std::span<const program::Context> contexts);
   /// Back to bytes per buffer. Buffers in `dead` are forgotten, written or not.
   void end_context(std::span<const program::BufferId> dead);
 
@@ -54,7 +54,7 @@ class CacheModel {
   void link_newest(std::uint32_t g);
   void unlink(std::uint32_t g);
   std::int64_t evict();
-  void lay_grid(const program::Context& context, std::uint32_t buffer);
+  void lay_grid(std::span<const program::Context> contexts, std::uint32_t buffer);
 
   const program::Program* program_;
   std::int64_t capacity_, used_ = 0;

@@ -5,11 +5,14 @@
 #include <algorithm>
 
 #include "chip/query.h"
+#include "program/spread.h"
 #include "support/units.h"
 
 namespace switchyard::simulation::timing {
 
 namespace {
+
+constexpr std::size_t kMostKnownBoxes = 4096;
 
 using program::Statement;
 
@@ -61,7 +64,7 @@ GuardPlan plan_guard(const std::vector<program::Range>& ranges, const std::vecto
   return plan;
 }
 
-std::size_t ComputeCosts::Hash::operator()(const std::vector<std::int64_t>& key) const {
+std::size_t KeyHash::operator()(const std::vector<std::int64_t>& key) const {
   std::uint64_t h = 0x9e3779b97f4a7c15u;
   for (const std::int64_t k : key) h = (h ^ static_cast<std::uint64_t>(k)) * 0xff51afd7ed558ccdu, h ^= h >> 29;
   return h;
@@ -197,6 +200,8 @@ std::int64_t charged_bytes(const program::Buffer& buffer, std::span<const std::i
 
 Result<MoveCosts> MoveCosts::make(const program::Program& program, const program::Actor& actor, std::span<const std::int64_t> extents) {
   MoveCosts costs;
+  costs.actor_ = &actor;
+  costs.rank_ = extents.size() - actor.loops.size();
   for (const program::Port& port : actor.ports) {
     if (!program::carries_data(port.token)) continue;  // only synchronises
     costs.token_ = port.token.shape;
@@ -210,8 +215,9 @@ Result<MoveCosts> MoveCosts::make(const program::Program& program, const program
     box.granule = std::max<std::int64_t>(1, program.chip->memories[box.buffer->memory.index()].granule);
     const std::size_t rank = box.buffer->shape.size();
     if (access->start.size() != rank || access->region.size() != rank || box.buffer->order.size() != rank) return false;
-    if (costs.token_.empty() && costs.token_bytes_ == 0) {
-      for (const auto& [begin, end] : access->region) costs.token_.push_back(std::max<std::int64_t>(0, end - begin));
+    if (costs.token_bytes_ == 0) {
+      const auto extent = program::move_extent(actor, *access);
+      costs.token_.assign(extent.begin(), extent.end());
     }
     if (costs.token_.size() != rank) return false;
     for (std::size_t d = 0; d < rank; ++d) {
@@ -224,7 +230,7 @@ Result<MoveCosts> MoveCosts::make(const program::Program& program, const program
     return fail(FailureKind::malformed, "simulation/box-rank",
                 fmt::format("actor '{}' moves a box of another rank than its token", actor.name));
   }
-  if (costs.token_bytes_ == 0) costs.uniform_ = false;  // an empty token costs nothing: let price() say so
+  if (costs.token_bytes_ == 0 || costs.sends_messages()) costs.uniform_ = false;  // an empty token costs nothing: let price() say so
   return costs;
 }
 
@@ -243,14 +249,41 @@ std::int64_t MoveCosts::clip(const Box& box, std::span<const std::int64_t> varia
   return bytes;
 }
 
-const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables) {
+const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::uint32_t component) {
   price_.payload = token_bytes_;
   if (source_.access != nullptr) price_.payload = clip(source_, variables, price_.begin, price_.extent, price_.read_cost);
-  if (destination_.access != nullptr) {
+  if (sends_messages()) {
+    const std::vector<Sent>& sent = messages(variables, component);
+    const int loop = destination_.access->message;
+    const auto number = loop < 0 ? 0 : static_cast<std::size_t>(variables[rank_ + static_cast<std::size_t>(loop)]);
+    const bool none = number >= sent.size() || price_.payload == 0;
+    price_.payload = none ? 0 : sent[number].payload;
+    price_.components = none ? nullptr : &sent[number].components;
+  } else if (destination_.access != nullptr) {
     const std::int64_t written = clip(destination_, variables, price_.write_begin, price_.write_extent, price_.write_cost);
     price_.payload = source_.access != nullptr ? std::min(price_.payload, written) : written;
   }
   return price_;
+}
+
+const std::vector<MoveCosts::Sent>& MoveCosts::messages(std::span<const std::int64_t> variables, std::uint32_t component) {
+  const program::Buffer& buffer = *destination_.buffer;
+  const program::Box box = program::touched(*destination_.access, token_, variables);
+  key_.assign(1, component);
+  for (const auto& [begin, end] : box) key_.insert(key_.end(), {begin, end});
+  if (const auto known = sent_.find(key_); known != sent_.end()) return known->second;
+  if (sent_.size() >= kMostKnownBoxes) sent_.clear();
+  std::vector<Sent> list;
+  std::int64_t element = numerics::format_bytes(buffer.format);
+  if (source_.access != nullptr) element = std::min<std::int64_t>(element, numerics::format_bytes(source_.buffer->format));
+  const auto own = program::updates_copies(*actor_) ? program::instance_on(*buffer.spread, component) : std::nullopt;
+  for (const program::Message& message : program::messages(buffer, box, own)) {
+    Sent& sent = list.emplace_back();
+    sent.payload = element;
+    for (const auto& [begin, end] : message.box) sent.payload *= end - begin;
+    for (const std::uint32_t i : message.instances) sent.components.push_back(buffer.spread->components[i]);
+  }
+  return sent_.emplace(key_, std::move(list)).first->second;
 }
 
 }  // namespace switchyard::simulation::timing

@@ -12,6 +12,10 @@
 
 namespace switchyard::simulation::timing {
 
+struct KeyHash {
+  std::size_t operator()(const std::vector<std::int64_t>& key) const;
+};
+
 /// Of one compute firing. `free`: it computes no element, so it costs nothing and is not issued.
 struct ComputePrice {
   std::int64_t duration = 0;  ///< ps
@@ -45,9 +49,6 @@ class ComputeCosts {
     std::int64_t tile, total;
     const numerics::Affine* offset;
   };
-  struct Hash {
-    std::size_t operator()(const std::vector<std::int64_t>& key) const;
-  };
   [[nodiscard]] ComputePrice work_out() const;
 
   std::vector<Work> work_;
@@ -59,15 +60,16 @@ class ComputeCosts {
   std::vector<std::int64_t> extents_;  // of all dims, for the firing looked at
   std::vector<char> holds_;            // per statement
   std::vector<std::int64_t> key_, last_key_;
-  std::unordered_map<std::vector<std::int64_t>, ComputePrice, Hash> known_;
+  std::unordered_map<std::vector<std::int64_t>, ComputePrice, KeyHash> known_;
   const ComputePrice* last_ = nullptr;
 };
 
 /// Of one transfer.
 struct MovePrice {
-  std::int64_t payload = 0;                    ///< bytes that pass
-  std::int64_t read_cost = 0, write_cost = 0;  ///< bytes charged at the memory: whole granules per contiguous run
-  std::vector<std::int64_t> begin, extent;     ///< of the clipped box of the buffer (source, else destination)
+  const std::vector<std::uint32_t>* components = nullptr;  ///< of a message: who gets it, the own component perhaps among them
+  std::int64_t payload = 0;                                ///< bytes that pass
+  std::int64_t read_cost = 0, write_cost = 0;              ///< bytes charged at the memory: whole granules per contiguous run
+  std::vector<std::int64_t> begin, extent;                 ///< of the clipped box of the buffer (source, else destination)
   std::vector<std::int64_t> write_begin, write_extent;
 };
 
@@ -75,8 +77,12 @@ struct MovePrice {
 class MoveCosts {
  public:
   static Result<MoveCosts> make(const program::Program& program, const program::Actor& actor, std::span<const std::int64_t> extents);
-  [[nodiscard]] bool uniform() const { return uniform_; }  ///< boxes are never clipped
-  const MovePrice& price(std::span<const std::int64_t> variables);
+  [[nodiscard]] bool uniform() const { return uniform_; }  ///< boxes are never clipped, and the transfers are no messages
+  [[nodiscard]] bool reads_memory() const { return source_.access != nullptr && !source_.buffer->spread; }
+  [[nodiscard]] bool writes_memory() const { return destination_.access != nullptr && !destination_.buffer->spread; }
+  [[nodiscard]] bool sends_messages() const { return destination_.access != nullptr && destination_.buffer->spread.has_value(); }
+  /// `component`: where the mover is; of messages only. The reference holds until the next call.
+  const MovePrice& price(std::span<const std::int64_t> variables, std::uint32_t component);
 
  private:
   struct Box {
@@ -86,7 +92,17 @@ class MoveCosts {
   };
   std::int64_t clip(const Box& box, std::span<const std::int64_t> variables, std::vector<std::int64_t>& begin,
                     std::vector<std::int64_t>& extent, std::int64_t& cost) const;
+  /// The messages of one box, from one component.
+  struct Sent {
+    std::int64_t payload = 0;
+    std::vector<std::uint32_t> components;
+  };
+  const std::vector<Sent>& messages(std::span<const std::int64_t> variables, std::uint32_t component);
   Box source_, destination_;
+  const program::Actor* actor_ = nullptr;
+  std::size_t rank_ = 0;  // variables before the loops
+  std::vector<std::int64_t> key_;
+  std::unordered_map<std::vector<std::int64_t>, std::vector<Sent>, KeyHash> sent_;
   std::vector<std::int64_t> token_;
   std::int64_t token_bytes_ = 0;
   bool uniform_ = true;

@@ -1,25 +1,28 @@
-// ContextEngine: plays the firings and transfers of one context at a time, event by event, and explains where the time went.
+// Engine: plays the firings and transfers of a group of contexts, event by event, and explains where the time went.
 //
 // At each instant all completions come first, then every actor that might start, in the order of actor instances. An actor waits for one
 // thing at a time, the first that is missing of: tokens, space, command, unit. Whatever satisfies it wakes it and becomes, when the
 // firing then starts, the activity that let it start. The step uses only differences of times and of counters.
+//
+// A group is a run of contexts that early actors link; they start one after the other, and only early actors run before their context.
+// Contexts are laid out when their first actor starts and given back when they have ended; numbers of actors grow from context to context,
+// so that ties go to the earlier one.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "program/program.h"
-#include "program/sequence.h"
 #include "simulation/timing.h"
 #include "simulation/timing/activity.h"
 #include "simulation/timing/cache.h"
-#include "simulation/timing/cost.h"
 #include "simulation/timing/event_heap.h"
 #include "simulation/timing/fabric.h"
-#include "simulation/timing/odometer.h"
+#include "simulation/timing/sliding.h"
+#include "simulation/timing/state.h"
 
 namespace switchyard::simulation::timing {
 
@@ -33,175 +36,70 @@ struct Totals {
   std::vector<std::int64_t> mover_bytes;
 };
 
-/// What one run of a context gave; times count from its beginning.
-struct ContextRun {
-  std::int64_t makespan = 0;
-  std::array<std::int64_t, 6> attribution{};
-  std::int64_t firings = 0, transfers = 0, events = 0;
+/// What it costs to begin a context, besides its actors.
+struct Prelude {
+  std::int64_t launch = 0, barrier = 0, switching = 0;
+  std::int64_t load = 0;  ///< of its configuration, and then `resident` contexts may be loaded at once
 };
 
-class ContextEngine {
+/// Contexts of the program from `first` on, and what stands before each of them.
+struct Group {
+  std::uint32_t first = 0;
+  std::int64_t origin = 0;  ///< when it begins
+  std::vector<Prelude> preludes;
+  std::vector<program::BufferId> dead;  ///< buffers that no later group uses
+};
+
+struct GroupRun {
+  std::int64_t makespan = 0;
+  std::vector<ContextRun> contexts;
+};
+
+/// Whether some actors start before the context, and how many contexts must have ended then.
+bool has_early_actors(const program::Context& context);
+std::uint32_t early_from(const program::Context& context);
+
+class Engine {
  public:
-  ContextEngine(const program::Program& program, std::int64_t chunk);
-  /// `dead`: buffers that no later context uses.
-  Result<ContextRun> run(const program::Context& context, std::span<const program::BufferId> dead);
+  Engine(const program::Program& program, std::int64_t chunk);
+  Result<GroupRun> run(const Group& group);
 
   Totals totals;
-  /// Bytes that were written and are only in the cache; between contexts.
+  /// Bytes that were written and are only in the cache; between groups.
   [[nodiscard]] std::int64_t cache_dirty() const { return cache_ ? cache_->dirty() : 0; }
   Fabric fabric;
 
  private:
-  // ---- what is the same for all instances of an actor
-  struct PortPlan {
-    program::PortRule rule;
-    std::uint32_t kept = 0;
-    GuardPlan guard;
-    bool guarded = false;
-    bool data = true;  ///< its tokens have elements
-  };
-  struct ActorPlan {
-    const program::Actor* actor = nullptr;
-    std::uint32_t array = 0;
-    bool moves = false, issued = false;
-    bool always_costs = false;  ///< every firing is known to cost something
-    std::uint16_t rank = 0;     ///< coordinates before the loops in the variables
-    std::uint32_t first_instance = 0;
-    std::uint32_t unit_class = 0;  ///< unit or mover of the chip
-    std::int64_t queue_depth = 1, startup = 0;
-    std::vector<std::int64_t> trips;
-    std::vector<PortPlan> ports;
-    std::optional<ComputeCosts> compute;
-    std::optional<MoveCosts> move;
-  };
-
-  // ---- what each instance needs
-  enum class Wait : std::uint8_t { nothing, token, space, command, unit, running, finished };
-  struct ActorState {  // hot: one cache line
-    Odometer at;
-    std::uint32_t plan = 0;
-    std::uint32_t variables = 0;  ///< coordinates, then loop indices
-    std::uint32_t ports = 0;      ///< first PortLinks
-    std::uint32_t unit = kNone;   ///< UnitState or MoverState
-    std::uint32_t unblocked_by = kNone;
-    std::uint32_t activity = kNone;  ///< of the running firing
-    std::uint32_t path = kNone;      ///< movers
-    std::uint32_t flights = kNone;   ///< movers: FlightList
-    std::uint32_t issue = kNone;     ///< IssueState
-    std::uint32_t commands = 0;      ///< issued and not yet used
-    std::uint32_t waits_on = kNone;  ///< ring or unit, for messages
-    Wait wait = Wait::nothing;
-    bool priced = false, free = false;
-  };
-  struct PortLinks {
-    std::uint32_t begin = 0, end = 0;  ///< feeds_ (inputs) or outlets_ (outputs)
-  };
-  struct Feed {
-    std::uint32_t ring = kNone;
-    std::uint32_t acquired = 0, released = 0;
-    std::uint32_t needs = 0;  ///< while `waits`: produced must reach it
-    std::uint32_t actor = kNone;
-    std::uint32_t rule = 0;  ///< index into feed_rules_
-    bool plain = false;      ///< takes every position of the port
-    bool waits = false;
-  };
-  struct Outlet {
-    std::uint32_t ring = kNone;
-    std::uint32_t guard = kNone;  ///< index into guards_; kNone: every token
-  };
-  struct Ring {
-    std::uint32_t reserved = 0, produced = 0, freed = 0, depth = 1;
-    std::uint32_t producer = kNone;
-    std::uint32_t first_feed = kNone, feed_count = 0;  ///< in ring_feeds_
-    std::uint32_t channel = 0;
-    std::uint32_t produced_by = kNone, freed_by = kNone;
-    std::int64_t produced_at = -1, freed_at = -1;
-    std::uint32_t initial = 0;
-    bool producer_waits = false;
-  };
-  struct UnitState {
-    std::int64_t freed_at = -1;
-    std::uint32_t freed_by = kNone;
-    bool busy = false;
-    std::vector<std::uint32_t> waiting;
-  };
-  struct MoverState {
-    std::uint32_t first_engine = 0;        ///< resource
-    std::vector<std::uint32_t> in_flight;  ///< per engine
-    std::uint32_t free = 0;
-    std::vector<std::uint32_t> waiting;
-  };
-  struct UnitClass {  // for imbalance
-    std::int64_t units = 0, busy = 0, since = 0, integral = 0;
-  };
-  struct FlightList {  // transfers of one actor instance retire in the order in which they began
-    Odometer at;
-    std::uint32_t variables = 0;  ///< loop indices of the next to retire
-    std::uint32_t head = kNone, tail = kNone;
-  };
-  struct Flight {
-    std::uint32_t actor = 0, activity = 0, path = 0, next = kNone;
-    std::uint32_t engine = 0, chunks = 0, entered = 0, left = 0;  ///< left: chunks whose time of leaving is known
-    std::uint32_t free_after = 0;                                 ///< firings that cost nothing and follow this one
-    bool done = false, waits_for_window = false;
-    std::int64_t last_bytes = 0;
-    std::int64_t memory_whole = 0, memory_last = 0, memory_bytes = 0;  ///< service of the reading memory stage per chunk; bytes in all
-    std::int64_t write_whole = 0, write_last = 0, write_bytes = 0;
-    std::int64_t done_at = 0, done_memory = 0;
-    std::int64_t ordered = 0;                  ///< no chunk arrives behind the reading memory stage before this
-    std::int64_t entry = 0, entry_memory = 0;  ///< when the next chunk may enter the first stage, as far as that stage goes
-  };
-  struct Leaving {  // of one chunk in the window of a flight
-    std::int64_t time = 0, memory = 0;
-    std::uint32_t leaves = 0;
-  };
-  struct Chunk {  // on its way to a stage
-    std::uint32_t flight = 0, node = 0, number = 0, next_free = kNone;
-    std::int64_t memory = 0;                 ///< charged to memory until the head gets there
-    std::int64_t tail = 0, tail_memory = 0;  ///< when the last byte gets there
-  };
-  struct IssueState {
-    Odometer at;
-    std::uint32_t actor = 0, core = 0, variables = 0;
-    bool through = false;
-    std::uint32_t last = kNone;
-    std::int64_t last_at = -1;
-  };
-  struct Core {
-    struct Request {
-      std::uint32_t actor, cause;
-    };
-    std::deque<Request> queue;
-    bool busy = false;
-    std::uint32_t actor = kNone, activity = kNone;  ///< being issued, or last issued
-  };
-  struct ArrayState {
-    const program::Array* array = nullptr;
-    std::uint32_t residents = 0;            ///< instances with state
-    std::vector<std::uint32_t> component;   ///< of each resident
-    std::vector<std::uint32_t> unfinished;  ///< actors of each resident
-    std::int64_t next = 0, total = 0;       ///< grid: to be dealt
-    std::vector<std::uint32_t> actors;      ///< plans
-    std::vector<std::uint32_t> rings;       ///< first ring of each channel inside, where every resident has one (grids)
-  };
-  struct FreedSlot {
-    std::uint32_t array, component, resident, cause;
-  };
-
+  // engine_group.cpp
+  void begin_group(const Group& group);
+  Status start_early(std::uint32_t cause);
+  Status begin_prelude(std::uint32_t cause);
+  Status start_context(std::uint32_t context);
+  void start_actors(std::uint32_t context, bool early, std::uint32_t cause);
+  Status end_contexts();
+  void give_back(const Extents& ends);
+  void count_out(std::uint32_t context) {
+    ContextState& c = contexts_[context];
+    if (--c.unfinished == 0 && c.undealt == 0) ended_ = true;
+  }
   // engine_build.cpp
-  Status build();
-  Status build_arrays();
-  Status build_actor(std::uint32_t actor);
-  Status build_channels();
-  void bind_path(std::uint32_t instance, const std::vector<std::uint32_t>& ring_component, const std::vector<std::uint32_t>& ring_instance);
+  Status build_through(std::uint32_t context);
+  Status build(std::uint32_t context);
+  Status build_arrays(std::uint32_t context);
+  Status build_actor(std::uint32_t context, std::uint32_t actor);
+  Status build_channels(std::uint32_t context);
+  void build_state(ActorPlan& plan, std::uint32_t plan_number);
+  void bind_path(std::uint32_t instance, std::uint32_t first_ring, const std::vector<std::uint32_t>& ring_component,
+                 const std::vector<std::uint32_t>& ring_instance);
   std::uint32_t core_of(chip::ComponentId component, std::uint32_t instance);
   std::uint32_t unit_of(ActorPlan& plan, std::uint32_t component);
   void start_resident(std::uint32_t array, std::uint32_t resident, std::int64_t number, std::uint32_t cause);
+  void start_instance(std::uint32_t plan, std::uint32_t resident, std::span<const std::int64_t> coordinates, std::uint32_t cause);
   // engine_fire.cpp
   void advance(std::uint32_t a);
   bool costs_nothing(ActorPlan& plan, const ActorState& s, Odometer at, std::uint32_t variables);
   [[nodiscard]] std::span<const std::int64_t> variables(const ActorPlan& plan, std::uint32_t first) const {
-    return {variables_.data() + first, plan.rank + plan.trips.size()};
+    return {variables_.from(first), plan.rank + plan.trips.size()};
   }
   bool tokens_there(std::uint32_t a, ActorState& s, const ActorPlan& plan);
   bool space_there(std::uint32_t a, ActorState& s, const ActorPlan& plan);
@@ -229,15 +127,16 @@ class ContextEngine {
     lowest_dirty_ = (a >> 6) < lowest_dirty_ ? (a >> 6) : lowest_dirty_;
   }
   void wake_one(std::vector<std::uint32_t>& waiting, std::uint32_t cause);
-  void note_end(std::uint32_t activity);
-  // engine_issue.cpp
-  void request_command(std::uint32_t issue, std::uint32_t cause);
-  void serve_core(std::uint32_t core);
-  void end_issue(std::uint32_t core);
-  void deal();
+  void note_begin(ContextState& context) {
+    if (!context.active) context.run.begin = now_, context.active = true;
+  }
+  void note_end(std::uint32_t activity, ContextState& context);
   // engine_transfer.cpp
   [[nodiscard]] bool both_ends(const ActorState& s, const ActorPlan& plan, Odometer at, const std::int64_t* index) const;
+  [[nodiscard]] std::uint32_t component_of(const ActorPlan& plan, const ActorState& s) const;
+  const MovePrice& price_of(ActorPlan& plan, const ActorState& s, std::uint32_t first);
   void start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan);
+  std::uint32_t path_of(const ActorPlan& plan, const MovePrice& price, std::uint32_t component);
   void charge_memories(const ActorPlan& plan, const MovePrice& price, Flight& flight);
   void enter(std::uint32_t flight, std::int64_t time, std::int64_t memory);
   void try_enter(std::uint32_t flight);
@@ -248,40 +147,55 @@ class ContextEngine {
   void pop_flights(std::uint32_t a, std::uint32_t cause);
   // engine_run.cpp
   std::optional<Failure> play();
+  void request_command(std::uint32_t issue, std::uint32_t cause);
+  void serve_core(std::uint32_t core);
+  void end_issue(std::uint32_t core);
+  void deal();
   Failure deadlock() const;
   std::string describe(std::uint32_t a) const;
-  void attribute(ContextRun& run) const;
+  // engine_attribute.cpp
+  void attribute(const GroupRun& run);
 
   const program::Program& program_;
   const chip::Chip& chip_;
-  const program::Context* context_ = nullptr;
   std::int64_t chunk_, now_ = 0;
   std::uint32_t window_ = 2;
   std::optional<CacheModel> cache_;
   chip::MemoryId cached_memory_;
 
-  std::vector<ActorPlan> plans_;
-  std::vector<ArrayState> arrays_;
-  std::vector<ActorState> actors_;
-  std::vector<std::int64_t> variables_;
-  std::vector<PortLinks> ports_;
-  std::vector<Feed> feeds_;
-  std::vector<std::uint32_t> ring_feeds_;
-  std::vector<Outlet> outlets_;
-  std::vector<GuardPlan> guards_;
-  std::vector<program::FeedRule> feed_rules_;
-  std::vector<Ring> rings_;
+  std::vector<ContextState> contexts_;  ///< of the group
+  std::vector<Prelude> preludes_;
+  std::uint32_t running_ = 0;                             ///< contexts before it have ended
+  std::uint32_t built_ = 0;                               ///< contexts before it have been laid out
+  std::vector<std::vector<std::uint32_t>> early_starts_;  ///< by the number of contexts that have ended
+  std::vector<std::int64_t> ended_at_;                    ///< contexts of the program; like the next two, from its beginning
+  std::int64_t launched_at_ = 0, loaded_at_ = 0;          ///< the program; the configuration loaded last
+  std::int64_t origin_ = 0;
+  bool ended_ = false;  ///< some context has no actor left that could fire
+
+  Sliding<ActorPlan> plans_;
+  std::vector<ActivityKind> kinds_;  ///< per plan, kept to the end of the group
+  Sliding<ArrayState> arrays_;
+  Sliding<ActorState> actors_;
+  Sliding<std::int64_t> variables_;
+  Sliding<PortLinks> ports_;
+  Sliding<Feed> feeds_;
+  Sliding<std::uint32_t> ring_feeds_;
+  Sliding<Outlet> outlets_;
+  Sliding<GuardPlan> guards_;
+  Sliding<program::FeedRule> feed_rules_;
+  Sliding<Ring> rings_;
+  Sliding<FlightList> flight_lists_;
+  Sliding<IssueState> issues_;
   std::vector<UnitState> units_;
   std::vector<MoverState> movers_;
   std::vector<UnitClass> unit_classes_;
   std::vector<std::vector<std::uint32_t>> unit_at_, mover_at_, core_at_;  ///< per class, per component instance
-  std::vector<FlightList> flight_lists_;
   std::vector<Flight> flights_;
   std::vector<std::uint32_t> free_flights_;
   std::vector<Leaving> leaving_;  ///< window_ per flight
   std::vector<Chunk> chunks_;
   std::uint32_t free_chunk_ = kNone;
-  std::vector<IssueState> issues_;
   std::vector<Core> cores_;
   std::vector<std::uint32_t> idle_cores_;  ///< with requests that came at this instant
   std::vector<FreedSlot> freed_slots_;
@@ -289,10 +203,8 @@ class ContextEngine {
   std::size_t lowest_dirty_ = 0, dirty_count_ = 0;
   EventHeap events_;
   ActivityLog log_;
-  std::uint32_t unfinished_ = 0;
   std::int64_t issue_time_ = 0;
   std::uint32_t last_activity_ = kNone;
-  ContextRun run_;
 };
 
 }  // namespace switchyard::simulation::timing

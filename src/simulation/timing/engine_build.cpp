@@ -54,61 +54,51 @@ bool is_identity(const program::Relation& relation, const program::Array& array)
 
 }  // namespace
 
-Status ContextEngine::build() {
-  plans_.clear();
-  arrays_.clear();
-  actors_.clear();
-  variables_.clear();
-  ports_.clear();
-  feeds_.clear();
-  ring_feeds_.clear();
-  outlets_.clear();
-  guards_.clear();
-  feed_rules_.clear();
-  rings_.clear();
-  units_.clear();
-  movers_.clear();
-  flight_lists_.clear();
-  flights_.clear();
-  free_flights_.clear();
-  leaving_.clear();
-  chunks_.clear();
-  free_chunk_ = kNone;
-  issues_.clear();
-  cores_.clear();
-  idle_cores_.clear();
-  freed_slots_.clear();
-  unfinished_ = 0;
-  unit_classes_.assign(chip_.units.size(), {});
-  core_at_.assign(chip_.components.size(), {});
-  unit_at_.assign(chip_.units.size(), {});
-  mover_at_.assign(chip_.movers.size(), {});
-  SY_TRY(const Done arrays, build_arrays());
-  (void)arrays;
-  plans_.reserve(context_->actors.size());
-  for (std::uint32_t a = 0; a < context_->actors.size(); ++a) {
-    SY_TRY(const Done actor, build_actor(a));
-    (void)actor;
+Status Engine::build_through(std::uint32_t context) {
+  for (; built_ <= context; ++built_) {
+    SY_TRY(const Done built, build(built_));
+    (void)built;
   }
-  return build_channels();
+  return Done{};
 }
 
-Status ContextEngine::build_arrays() {
-  for (std::uint32_t i = 0; i < context_->arrays.size(); ++i) {
-    const program::Array& array = context_->arrays[i];
-    ArrayState& state = arrays_.emplace_back();
+Status Engine::build(std::uint32_t c) {
+  ContextState& state = contexts_[c];
+  state.first_array = arrays_.end();
+  state.first_plan = plans_.end();
+  SY_TRY(const Done arrays, build_arrays(c));
+  (void)arrays;
+  for (std::uint32_t a = 0; a < state.context->actors.size(); ++a) {
+    SY_TRY(const Done actor, build_actor(c, a));
+    (void)actor;
+  }
+  SY_TRY(const Done channels, build_channels(c));
+  (void)channels;
+  state.ends = {plans_.end(),   arrays_.end(), actors_.end(),     variables_.end(), ports_.end(),        feeds_.end(), ring_feeds_.end(),
+                outlets_.end(), guards_.end(), feed_rules_.end(), rings_.end(),     flight_lists_.end(), issues_.end()};
+  dirty_.resize(actors_.end() / 64 + 1, 0);
+  return Done{};
+}
+
+Status Engine::build_arrays(std::uint32_t c) {
+  ContextState& context = contexts_[c];
+  for (std::uint32_t i = 0; i < context.context->arrays.size(); ++i) {
+    const program::Array& array = context.context->arrays[i];
+    ArrayState& state = arrays_.add();
     state.array = &array;
+    state.context = c;
     state.total = program::instance_count(array);
     if (array.dynamic) {
       const auto working = chip::working_instances(chip_.components[array.component.index()]);
-      const std::int64_t slots = slots_of(chip_, *context_, i);
+      const std::int64_t slots = slots_of(chip_, *context.context, i);
       state.residents = static_cast<std::uint32_t>(std::min<std::int64_t>(state.total, slots * static_cast<std::int64_t>(working.size())));
       for (std::uint32_t r = 0; r < state.residents; ++r) state.component.push_back(working[r % working.size()]);
+      state.unfinished.assign(state.residents, 0);
+      context.undealt += state.total;
     } else {
       state.residents = static_cast<std::uint32_t>(state.total);
       state.component = array.components;
     }
-    state.unfinished.assign(state.residents, 0);
     if (state.total > std::numeric_limits<std::uint32_t>::max() || state.component.size() != state.residents) {
       return fail(FailureKind::malformed, "simulation/array", fmt::format("array '{}' does not list its components", array.name));
     }
@@ -116,16 +106,20 @@ Status ContextEngine::build_arrays() {
   return Done{};
 }
 
-Status ContextEngine::build_actor(std::uint32_t a) {
-  const program::Actor& actor = context_->actors[a];
-  ActorPlan& plan = plans_.emplace_back();
+Status Engine::build_actor(std::uint32_t c, std::uint32_t a) {
+  ContextState& context = contexts_[c];
+  const program::Actor& actor = context.context->actors[a];
+  const std::uint32_t number = plans_.end();
+  ActorPlan& plan = plans_.add();
   plan.actor = &actor;
-  plan.array = static_cast<std::uint32_t>(actor.array.index());
+  plan.context = c;
+  plan.array = context.first_array + static_cast<std::uint32_t>(actor.array.index());
   plan.moves = actor.kind == program::ActorKind::move;
   ArrayState& array = arrays_[plan.array];
-  array.actors.push_back(a);
+  plan.early = actor.early && plan.moves && !array.array->dynamic;
+  array.actors.push_back(number);
   plan.rank = static_cast<std::uint16_t>(array.array->shape.size());
-  plan.first_instance = static_cast<std::uint32_t>(actors_.size());
+  plan.first_instance = actors_.end();
   plan.issued = issue_time_ > 0;
   std::vector<std::int64_t> extents = array.array->shape;
   if (actor.loops.size() > static_cast<std::size_t>(program::kMaxLoops)) {
@@ -153,41 +147,51 @@ Status ContextEngine::build_actor(std::uint32_t a) {
   } else {
     plan.unit_class = actor.unit.value;
     plan.queue_depth = chip_.units[actor.unit.index()].queue_depth;
-    SY_TRY(plan.compute, ComputeCosts::make(chip_, *context_, actor, extents));
+    SY_TRY(plan.compute, ComputeCosts::make(chip_, *context.context, actor, extents));
     plan.always_costs = plan.compute->always_costs();
   }
   plan.queue_depth = std::max<std::int64_t>(1, plan.queue_depth);
 
-  for (std::uint32_t r = 0; r < array.residents; ++r) {
-    ActorState& s = actors_.emplace_back();
-    s.plan = a;
-    s.variables = static_cast<std::uint32_t>(variables_.size());
-    variables_.resize(variables_.size() + extents.size());
-    s.ports = static_cast<std::uint32_t>(ports_.size());
-    ports_.resize(ports_.size() + plan.ports.size());
-    s.unit = unit_of(plan, array.component[r]);
-    if (plan.moves) {
-      s.flights = static_cast<std::uint32_t>(flight_lists_.size());
-      flight_lists_.emplace_back().variables = static_cast<std::uint32_t>(variables_.size());
-      variables_.resize(variables_.size() + plan.trips.size());
-    }
-    if (plan.issued) {
-      s.issue = static_cast<std::uint32_t>(issues_.size());
-      IssueState& issue = issues_.emplace_back();
-      issue.core = core_of(array.array->component, array.component[r]);
-      issue.actor = static_cast<std::uint32_t>(actors_.size() - 1);
-      issue.variables = static_cast<std::uint32_t>(variables_.size());
-      variables_.resize(variables_.size() + extents.size());
-    }
+  kinds_.push_back({c, plan.moves, plan.unit_class, plan.startup});
+  if (actors_.end() + std::size_t{array.residents} > Event::kMaxIndex) {
+    return fail(FailureKind::unsupported, "simulation/too-large", "early actors link contexts of too many actor instances");
   }
+  build_state(plan, number);
+  if (!array.array->dynamic) context.unfinished += array.residents;
   if (!plan.moves && array.array->dynamic) {  // a grid has the whole chip: idle components are an imbalance too
-    unit_classes_[plan.unit_class].units =
+    context.units[plan.unit_class] =
         static_cast<std::int64_t>(chip::working_instances(chip_.components[array.array->component.index()]).size());
   }
   return Done{};
 }
 
-std::uint32_t ContextEngine::core_of(chip::ComponentId component, std::uint32_t instance) {
+void Engine::build_state(ActorPlan& plan, std::uint32_t number) {
+  const ArrayState& array = arrays_[plan.array];
+  for (std::uint32_t r = 0; r < array.residents; ++r) {
+    ActorState& s = actors_.add();
+    s.plan = number;
+    s.variables = variables_.end();
+    variables_.extend(plan.rank + plan.trips.size());
+    s.ports = ports_.end();
+    ports_.extend(plan.ports.size());
+    s.unit = unit_of(plan, array.component[r]);
+    if (plan.moves) {
+      s.flights = flight_lists_.end();
+      flight_lists_.add().variables = variables_.end();
+      variables_.extend(plan.trips.size());
+    }
+    if (plan.issued) {
+      s.issue = issues_.end();
+      IssueState& issue = issues_.add();
+      issue.core = core_of(array.array->component, array.component[r]);
+      issue.actor = actors_.end() - 1;
+      issue.variables = variables_.end();
+      variables_.extend(plan.rank + plan.trips.size());
+    }
+  }
+}
+
+std::uint32_t Engine::core_of(chip::ComponentId component, std::uint32_t instance) {
   std::vector<std::uint32_t>& table = core_at_[component.index()];
   if (instance >= table.size()) table.resize(instance + std::size_t{1}, kNone);
   if (table[instance] == kNone) {
@@ -197,28 +201,33 @@ std::uint32_t ContextEngine::core_of(chip::ComponentId component, std::uint32_t 
   return table[instance];
 }
 
-std::uint32_t ContextEngine::unit_of(ActorPlan& plan, std::uint32_t component) {
+std::uint32_t Engine::unit_of(ActorPlan& plan, std::uint32_t component) {
   const chip::ComponentId in = plan.moves ? chip_.movers[plan.unit_class].in : chip_.units[plan.unit_class].in;
   std::vector<std::uint32_t>& table = (plan.moves ? mover_at_ : unit_at_)[plan.unit_class];
   if (table.empty()) table.assign(static_cast<std::size_t>(chip::instance_count(chip_.components[in.index()])), kNone);
   std::uint32_t& slot = table[std::min<std::size_t>(component, table.size() - 1)];
-  if (slot != kNone) return slot;
-  if (plan.moves) {
+  if (slot == kNone && plan.moves) {
     const chip::Mover& mover = chip_.movers[plan.unit_class];
     slot = static_cast<std::uint32_t>(movers_.size());
     MoverState& state = movers_.emplace_back();
     state.first_engine = fabric.engine(chip::MoverId(plan.unit_class), component);
     state.in_flight.assign(static_cast<std::size_t>(std::max<std::int64_t>(1, mover.count)), 0);
     state.free = static_cast<std::uint32_t>(std::max<std::int64_t>(1, mover.count) * std::max<std::int64_t>(1, mover.outstanding));
-  } else {
+  } else if (slot == kNone) {
     slot = static_cast<std::uint32_t>(units_.size());
     units_.emplace_back();
-    ++unit_classes_[plan.unit_class].units;
+  }
+  if (!plan.moves && units_[slot].counted_in != plan.context) {
+    units_[slot].counted_in = plan.context;
+    ++contexts_[plan.context].units[plan.unit_class];
   }
   return slot;
 }
 
-Status ContextEngine::build_channels() {
+Status Engine::build_channels(std::uint32_t context) {
+  const program::Context& contents = *contexts_[context].context;
+  const std::uint32_t first_plan = contexts_[context].first_plan, first_ring = rings_.end(), first_feed = feeds_.end();
+  const auto plan_of = [&](program::ActorId id) -> const ActorPlan& { return plans_[first_plan + static_cast<std::uint32_t>(id.index())]; };
   struct PendingFeed {
     std::uint32_t port;
     Feed feed;
@@ -230,11 +239,11 @@ Status ContextEngine::build_channels() {
   std::vector<PendingFeed> feeds;
   std::vector<PendingOutlet> outlets;
   std::vector<std::uint32_t> ring_component, ring_instance;
-  for (std::uint32_t c = 0; c < context_->channels.size(); ++c) {
-    const program::Channel& channel = context_->channels[c];
+  for (std::uint32_t c = 0; c < contents.channels.size(); ++c) {
+    const program::Channel& channel = contents.channels[c];
     if (channel.to.empty()) continue;
-    const ActorPlan& from = plans_[channel.from.actor.index()];
-    const ActorPlan& to = plans_[channel.to[0].end.actor.index()];
+    const ActorPlan& from = plan_of(channel.from.actor);
+    const ActorPlan& to = plan_of(channel.to[0].end.actor);
     ArrayState& consumers = arrays_[to.array];
     const bool grid = consumers.array->dynamic || arrays_[from.array].array->dynamic;
     if (grid && (from.array != to.array || !is_identity(channel.relation, *consumers.array))) {
@@ -243,15 +252,15 @@ Status ContextEngine::build_channels() {
     }
     std::uint32_t guard = kNone;
     if (GuardPlan plan = plan_guard(program::resolve_guard(*from.actor, channel.from_guard), from.trips); !plan.always()) {
-      guard = static_cast<std::uint32_t>(guards_.size());
-      guards_.push_back(std::move(plan));
+      guard = guards_.end();
+      guards_.add(std::move(plan));
     }
-    const auto first_rule = static_cast<std::uint32_t>(feed_rules_.size());
+    const std::uint32_t first_rule = feed_rules_.end();
     for (const program::Channel::Consumer& consumer : channel.to) {
-      const program::Actor& actor = context_->actors[consumer.end.actor.index()];
-      feed_rules_.push_back(program::feed_rule(actor, actor.ports[static_cast<std::size_t>(consumer.end.port)], consumer.domain));
+      const program::Actor& actor = contents.actors[consumer.end.actor.index()];
+      feed_rules_.add(program::feed_rule(actor, actor.ports[static_cast<std::size_t>(consumer.end.port)], consumer.domain));
     }
-    if (grid) consumers.rings.push_back(static_cast<std::uint32_t>(rings_.size()));
+    if (grid) consumers.rings.push_back(rings_.end());
     for (std::uint32_t r = 0; r < consumers.residents; ++r) {
       const std::uint32_t producer =
           grid ? r : program::producer_instance(channel.relation, *arrays_[from.array].array, *consumers.array, r);
@@ -262,8 +271,8 @@ Status ContextEngine::build_channels() {
       ring.reserved = ring.produced = ring.initial;
       ring.channel = c;
       ring.producer = from.first_instance + producer;
-      const auto number = static_cast<std::uint32_t>(rings_.size());
-      rings_.push_back(ring);
+      const std::uint32_t number = rings_.end();
+      rings_.add(ring);
       ring_component.push_back(consumers.component[r]);
       ring_instance.push_back(r);
       outlets.push_back({actors_[ring.producer].ports + static_cast<std::uint32_t>(channel.from.port), {number, guard}});
@@ -271,9 +280,9 @@ Status ContextEngine::build_channels() {
         const program::Endpoint& end = channel.to[k].end;
         Feed feed;
         feed.ring = number;
-        feed.actor = plans_[end.actor.index()].first_instance + r;
+        feed.actor = plan_of(end.actor).first_instance + r;
         feed.rule = first_rule + static_cast<std::uint32_t>(k);
-        const PortPlan& port = plans_[end.actor.index()].ports[static_cast<std::size_t>(end.port)];
+        const PortPlan& port = plan_of(end.actor).ports[static_cast<std::size_t>(end.port)];
         feed.plain = feed_rules_[feed.rule].range.loop < 0 && !port.rule.windowed();
         feeds.push_back({actors_[feed.actor].ports + static_cast<std::uint32_t>(end.port), feed});
       }
@@ -282,39 +291,41 @@ Status ContextEngine::build_channels() {
   const auto by_port = [](const auto& a, const auto& b) { return a.port < b.port; };
   std::stable_sort(feeds.begin(), feeds.end(), by_port);
   std::stable_sort(outlets.begin(), outlets.end(), by_port);
-  const auto enter_port = [&](std::uint32_t port, std::size_t at) {
-    if (ports_[port].begin == ports_[port].end) ports_[port].begin = static_cast<std::uint32_t>(at);
-    ports_[port].end = static_cast<std::uint32_t>(at + 1);
+  const auto enter_port = [&](std::uint32_t port, std::uint32_t at) {
+    if (ports_[port].begin == ports_[port].end) ports_[port].begin = at;
+    ports_[port].end = at + 1;
   };
   for (const PendingFeed& f : feeds) {
-    enter_port(f.port, feeds_.size());
+    enter_port(f.port, feeds_.end());
     ++rings_[f.feed.ring].feed_count;
-    feeds_.push_back(f.feed);
+    feeds_.add(f.feed);
   }
   for (const PendingOutlet& o : outlets) {
-    enter_port(o.port, outlets_.size());
-    outlets_.push_back(o.outlet);
+    enter_port(o.port, outlets_.end());
+    outlets_.add(o.outlet);
   }
-  std::uint32_t at = 0;
-  for (Ring& ring : rings_) {
-    ring.first_feed = at;
-    at += ring.feed_count;
-    ring.feed_count = 0;
+  std::uint32_t at = ring_feeds_.end();
+  for (std::uint32_t r = first_ring; r < rings_.end(); ++r) {
+    rings_[r].first_feed = at;
+    at += rings_[r].feed_count;
+    rings_[r].feed_count = 0;
   }
-  ring_feeds_.resize(at);
-  for (std::uint32_t f = 0; f < feeds_.size(); ++f) {
+  ring_feeds_.extend(at - ring_feeds_.end());
+  for (std::uint32_t f = first_feed; f < feeds_.end(); ++f) {
     Ring& ring = rings_[feeds_[f].ring];
     ring_feeds_[ring.first_feed + ring.feed_count++] = f;
   }
-  fabric.begin_context();
-  for (std::uint32_t a = 0; a < actors_.size(); ++a) {
-    if (plans_[actors_[a].plan].moves) bind_path(a, ring_component, ring_instance);
+  for (std::uint32_t p = first_plan; p < plans_.end(); ++p) {
+    if (!plans_[p].moves) continue;
+    for (std::uint32_t r = 0; r < arrays_[plans_[p].array].residents; ++r) {
+      bind_path(plans_[p].first_instance + r, first_ring, ring_component, ring_instance);
+    }
   }
   return Done{};
 }
 
-void ContextEngine::bind_path(std::uint32_t a, const std::vector<std::uint32_t>& ring_component,
-                              const std::vector<std::uint32_t>& ring_instance) {
+void Engine::bind_path(std::uint32_t a, std::uint32_t first_ring, const std::vector<std::uint32_t>& ring_component,
+                       const std::vector<std::uint32_t>& ring_instance) {
   ActorState& s = actors_[a];
   const ActorPlan& plan = plans_[s.plan];
   const program::Actor& actor = *plan.actor;
@@ -322,17 +333,21 @@ void ContextEngine::bind_path(std::uint32_t a, const std::vector<std::uint32_t>&
   PathRequest request;
   request.mover = actor.mover;
   request.component = arrays_[plan.array].component[resident];
-  if (actor.source) request.source = program_.buffers[actor.source->buffer.index()].memory;
-  if (actor.destination) request.destination = program_.buffers[actor.destination->buffer.index()].memory;
+  if (plan.move->sends_messages()) {
+    fabric.mix(chip_.movers[actor.mover.index()].network);
+    return;
+  }
+  if (plan.move->reads_memory()) request.source = program_.buffers[actor.source->buffer.index()].memory;
+  if (plan.move->writes_memory()) request.destination = program_.buffers[actor.destination->buffer.index()].memory;
   std::vector<std::uint32_t> instances;
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     if (actor.ports[p].input || !plan.ports[p].data) continue;
     const PortLinks& links = ports_[s.ports + p];
     for (std::uint32_t o = links.begin; o < links.end; ++o) {
-      const std::uint32_t target = ring_component[outlets_[o].ring];
+      const std::uint32_t target = ring_component[outlets_[o].ring - first_ring];
       if (std::find(request.targets.begin(), request.targets.end(), target) != request.targets.end()) continue;
       request.targets.push_back(target);
-      instances.push_back(ring_instance[outlets_[o].ring]);
+      instances.push_back(ring_instance[outlets_[o].ring - first_ring]);
     }
   }
   if (actor.route) {
@@ -354,10 +369,11 @@ void ContextEngine::bind_path(std::uint32_t a, const std::vector<std::uint32_t>&
   fabric.use(s.path);
 }
 
-void ContextEngine::start_resident(std::uint32_t array_number, std::uint32_t resident, std::int64_t number, std::uint32_t cause) {
+/// The next instance of a grid takes the place of one that has finished.
+void Engine::start_resident(std::uint32_t array_number, std::uint32_t resident, std::int64_t number, std::uint32_t cause) {
   ArrayState& array = arrays_[array_number];
   array.unfinished[resident] = static_cast<std::uint32_t>(array.actors.size());
-  unfinished_ += static_cast<std::uint32_t>(array.actors.size());
+  contexts_[array.context].unfinished += static_cast<std::uint32_t>(array.actors.size());
   for (const std::uint32_t first : array.rings) {
     Ring& ring = rings_[first + resident];
     ring.reserved = ring.produced = ring.initial;
@@ -371,27 +387,29 @@ void ContextEngine::start_resident(std::uint32_t array_number, std::uint32_t res
     }
   }
   const std::vector<std::int64_t> coordinates = program::coordinates(*array.array, static_cast<std::uint32_t>(number));
-  for (const std::uint32_t p : array.actors) {
-    const ActorPlan& plan = plans_[p];
-    ActorState& s = actors_[plan.first_instance + resident];
-    std::copy(coordinates.begin(), coordinates.end(), variables_.begin() + s.variables);
-    s.at = odometer_start(plan.trips, variables_.data() + s.variables + plan.rank);
-    s.unblocked_by = cause;
-    s.wait = Wait::nothing;
-    s.priced = false;
-    s.commands = 0;
-    if (plan.moves) {
-      FlightList& list = flight_lists_[s.flights];
-      list.at = odometer_start(plan.trips, variables_.data() + list.variables);
-    }
-    mark(plan.first_instance + resident);
-    if (s.issue == kNone) continue;
-    IssueState& issue = issues_[s.issue];
-    std::copy(coordinates.begin(), coordinates.end(), variables_.begin() + issue.variables);
-    issue.at = odometer_start(plan.trips, variables_.data() + issue.variables + plan.rank);
-    issue.through = false;
-    for (std::int64_t i = 0; i < plan.queue_depth && !issue.through; ++i) request_command(s.issue, cause);
+  for (const std::uint32_t p : array.actors) start_instance(p, resident, coordinates, cause);
+}
+
+void Engine::start_instance(std::uint32_t p, std::uint32_t resident, std::span<const std::int64_t> coordinates, std::uint32_t cause) {
+  const ActorPlan& plan = plans_[p];
+  ActorState& s = actors_[plan.first_instance + resident];
+  std::copy(coordinates.begin(), coordinates.end(), variables_.from(s.variables));
+  s.at = odometer_start(plan.trips, variables_.from(s.variables) + plan.rank);
+  s.unblocked_by = cause;
+  s.wait = Wait::nothing;
+  s.priced = false;
+  s.commands = 0;
+  if (plan.moves) {
+    FlightList& list = flight_lists_[s.flights];
+    list.at = odometer_start(plan.trips, variables_.from(list.variables));
   }
+  mark(plan.first_instance + resident);
+  if (s.issue == kNone) return;
+  IssueState& issue = issues_[s.issue];
+  std::copy(coordinates.begin(), coordinates.end(), variables_.from(issue.variables));
+  issue.at = odometer_start(plan.trips, variables_.from(issue.variables) + plan.rank);
+  issue.through = false;
+  for (std::int64_t i = 0; i < plan.queue_depth && !issue.through; ++i) request_command(s.issue, cause);
 }
 
 }  // namespace switchyard::simulation::timing

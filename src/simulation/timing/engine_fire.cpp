@@ -6,7 +6,7 @@
 
 namespace switchyard::simulation::timing {
 
-std::uint32_t ContextEngine::demand(const PortPlan& port, const Feed& feed, const std::int64_t* index, bool acquire) const {
+std::uint32_t Engine::demand(const PortPlan& port, const Feed& feed, const std::int64_t* index, bool acquire) const {
   const program::FeedRule& rule = feed_rules_[feed.rule];
   const program::PortRule& p = port.rule;
   if (rule.range.loop >= 0 && !rule.over_window) {
@@ -26,15 +26,15 @@ std::uint32_t ContextEngine::demand(const PortPlan& port, const Feed& feed, cons
   return static_cast<std::uint32_t>(std::max<std::int64_t>(0, end - begin));
 }
 
-bool ContextEngine::costs_nothing(ActorPlan& plan, const ActorState& s, Odometer at, std::uint32_t first) {
-  const std::int64_t* index = variables_.data() + first + plan.rank;
+bool Engine::costs_nothing(ActorPlan& plan, const ActorState& s, Odometer at, std::uint32_t first) {
+  const std::int64_t* index = variables_.from(first) + plan.rank;
   if (!plan.moves) return !plan.always_costs && plan.compute->price(variables(plan, first), at, index).free;
   if (!both_ends(s, plan, at, index)) return true;
-  return !plan.move->uniform() && plan.move->price(variables(plan, first)).payload == 0;
+  return !plan.move->uniform() && price_of(plan, s, first).payload == 0;
 }
 
-bool ContextEngine::tokens_there(std::uint32_t a, ActorState& s, const ActorPlan& plan) {
-  const std::int64_t* index = variables_.data() + s.variables + plan.rank;
+bool Engine::tokens_there(std::uint32_t a, ActorState& s, const ActorPlan& plan) {
+  const std::int64_t* index = variables_.from(s.variables) + plan.rank;
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     const PortPlan& port = plan.ports[p];
     if (!port.rule.input || (s.at.first & port.kept) != port.kept || (port.guarded && !port.guard.holds(s.at, index))) continue;
@@ -56,8 +56,8 @@ bool ContextEngine::tokens_there(std::uint32_t a, ActorState& s, const ActorPlan
   return true;
 }
 
-bool ContextEngine::space_there(std::uint32_t a, ActorState& s, const ActorPlan& plan) {
-  const std::int64_t* index = variables_.data() + s.variables + plan.rank;
+bool Engine::space_there(std::uint32_t a, ActorState& s, const ActorPlan& plan) {
+  const std::int64_t* index = variables_.from(s.variables) + plan.rank;
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     const PortPlan& port = plan.ports[p];
     if (port.rule.input || (s.at.first & port.kept) != port.kept || (port.guarded && !port.guard.holds(s.at, index))) continue;
@@ -78,9 +78,9 @@ bool ContextEngine::space_there(std::uint32_t a, ActorState& s, const ActorPlan&
 }
 
 /// The firing begins as far as tokens and slots go. Ties: the one that came at this very instant and was needed, least id first.
-ContextEngine::Ties ContextEngine::take_tokens_and_space(ActorState& s, const ActorPlan& plan) {
+Engine::Ties Engine::take_tokens_and_space(ActorState& s, const ActorPlan& plan) {
   Ties ties;
-  const std::int64_t* index = variables_.data() + s.variables + plan.rank;
+  const std::int64_t* index = variables_.from(s.variables) + plan.rank;
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     const PortPlan& port = plan.ports[p];
     if ((s.at.first & port.kept) != port.kept || (port.guarded && !port.guard.holds(s.at, index))) continue;
@@ -108,7 +108,7 @@ ContextEngine::Ties ContextEngine::take_tokens_and_space(ActorState& s, const Ac
 }
 
 /// The firing at `at`, `index` ends as far as tokens and slots go.
-void ContextEngine::retire(const ActorState& s, const ActorPlan& plan, Odometer at, const std::int64_t* index, std::uint32_t cause) {
+void Engine::retire(const ActorState& s, const ActorPlan& plan, Odometer at, const std::int64_t* index, std::uint32_t cause) {
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     const PortPlan& port = plan.ports[p];
     if ((at.last & port.kept) != port.kept || (port.guarded && !port.guard.holds(at, index))) continue;
@@ -153,24 +153,26 @@ void ContextEngine::retire(const ActorState& s, const ActorPlan& plan, Odometer 
   }
 }
 
-void ContextEngine::finish(std::uint32_t a, std::uint32_t cause) {
+void Engine::finish(std::uint32_t a, std::uint32_t cause) {
   ActorState& s = actors_[a];
   s.wait = Wait::finished;
-  --unfinished_;
   const ActorPlan& plan = plans_[s.plan];
   ArrayState& array = arrays_[plan.array];
-  const std::uint32_t resident = a - plan.first_instance;
-  if (--array.unfinished[resident] == 0 && array.next < array.total) {
-    freed_slots_.push_back({plan.array, array.component[resident], resident, cause});
+  if (array.array->dynamic) {
+    const std::uint32_t resident = a - plan.first_instance;
+    if (--array.unfinished[resident] == 0 && array.next < array.total) {
+      freed_slots_.push_back({plan.array, array.component[resident], resident, cause});
+    }
   }
+  count_out(plan.context);
 }
 
 /// Starts as many firings of an actor as can start now.
-void ContextEngine::advance(std::uint32_t a) {
+void Engine::advance(std::uint32_t a) {
   ActorState& s = actors_[a];
   ActorPlan& plan = plans_[s.plan];
   for (;;) {
-    if (s.wait == Wait::running || s.wait == Wait::finished) return;
+    if (s.wait == Wait::running || s.wait == Wait::finished || s.wait == Wait::start) return;
     s.wait = Wait::nothing;
     if (!s.priced) {
       s.free = costs_nothing(plan, s, s.at, s.variables);
@@ -201,18 +203,18 @@ void ContextEngine::advance(std::uint32_t a) {
     } else {
       const Ties ties = take_tokens_and_space(s, plan);
       const std::uint32_t cause = ties.token != kNone ? ties.token : s.unblocked_by;
-      std::int64_t* index = variables_.data() + s.variables + plan.rank;
+      std::int64_t* index = variables_.from(s.variables) + plan.rank;
       if (!plan.moves) {
         retire(s, plan, s.at, index, cause);
       } else if (FlightList& list = flight_lists_[s.flights]; list.head != kNone) {
         ++flights_[list.tail].free_after;
       } else {
-        retire(s, plan, list.at, variables_.data() + list.variables, cause);
-        if (!odometer_step(list.at, plan.trips, variables_.data() + list.variables)) return finish(a, cause);
+        retire(s, plan, list.at, variables_.from(list.variables), cause);
+        if (!odometer_step(list.at, plan.trips, variables_.from(list.variables))) return finish(a, cause);
       }
     }
     s.priced = false;
-    if (!odometer_step(s.at, plan.trips, variables_.data() + s.variables + plan.rank)) {
+    if (!odometer_step(s.at, plan.trips, variables_.from(s.variables) + plan.rank)) {
       if (!plan.moves) return finish(a, s.unblocked_by);
       s.wait = Wait::running;  // its last transfers are on their way
       return;
@@ -220,7 +222,7 @@ void ContextEngine::advance(std::uint32_t a) {
   }
 }
 
-void ContextEngine::wake_one(std::vector<std::uint32_t>& waiting, std::uint32_t cause) {
+void Engine::wake_one(std::vector<std::uint32_t>& waiting, std::uint32_t cause) {
   if (waiting.empty()) return;
   const auto first = std::min_element(waiting.begin(), waiting.end());
   const std::uint32_t a = *first;
@@ -230,7 +232,7 @@ void ContextEngine::wake_one(std::vector<std::uint32_t>& waiting, std::uint32_t 
 }
 
 /// The new activity of the firing that starts now, with the one that let it start.
-std::uint32_t ContextEngine::begin_activity(ActorState& s, const ActorPlan& plan) {
+std::uint32_t Engine::begin_activity(ActorState& s, const ActorPlan& plan) {
   const Ties ties = take_tokens_and_space(s, plan);
   std::uint32_t before = s.unblocked_by;
   if (ties.token != kNone) {
@@ -245,17 +247,19 @@ std::uint32_t ContextEngine::begin_activity(ActorState& s, const ActorPlan& plan
   if (s.issue != kNone) --s.commands;
   SY_CHECK(before == kNone ? now_ == 0 : log_[before].end == now_, "an activity begins when the one that let it start ends");
   s.activity = log_.add(before, s.plan);
+  note_begin(contexts_[plan.context]);
   return s.activity;
 }
 
-void ContextEngine::note_end(std::uint32_t activity) {
-  log_[activity].end = now_;
+void Engine::note_end(std::uint32_t activity, ContextState& context) {
+  log_[activity].end = context.run.end = now_;
+  if (context.last_activity == kNone || log_[context.last_activity].end < now_) context.last_activity = activity;
   if (last_activity_ == kNone || log_[last_activity_].end < now_) last_activity_ = activity;
 }
 
-void ContextEngine::start_compute(std::uint32_t a, ActorState& s, ActorPlan& plan) {
+void Engine::start_compute(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   const std::uint32_t activity = begin_activity(s, plan);
-  const ComputePrice& price = plan.compute->price(variables(plan, s.variables), s.at, variables_.data() + s.variables + plan.rank);
+  const ComputePrice& price = plan.compute->price(variables(plan, s.variables), s.at, variables_.from(s.variables) + plan.rank);
   UnitClass& units = unit_classes_[plan.unit_class];
   units.integral += units.busy * (now_ - units.since);
   units.since = now_;
@@ -269,7 +273,7 @@ void ContextEngine::start_compute(std::uint32_t a, ActorState& s, ActorPlan& pla
   events_.push(Event::make(now_ + price.duration, a, EventKind::firing, a));
 }
 
-void ContextEngine::end_compute(std::uint32_t a) {
+void Engine::end_compute(std::uint32_t a) {
   ActorState& s = actors_[a];
   const ActorPlan& plan = plans_[s.plan];
   const std::uint32_t activity = s.activity;
@@ -278,15 +282,17 @@ void ContextEngine::end_compute(std::uint32_t a) {
   units.since = now_;
   --units.busy;
   log_[activity].account += units.integral;
-  note_end(activity);
-  ++run_.firings;
+  ContextState& context = contexts_[plan.context];
+  note_end(activity, context);
+  ++context.run.firings;
+  ++context.run.events;
   UnitState& unit = units_[s.unit];
   unit.busy = false;
   unit.freed_at = now_;
   unit.freed_by = activity;
   wake_one(unit.waiting, activity);
   if (s.issue != kNone) request_command(s.issue, activity);
-  std::int64_t* index = variables_.data() + s.variables + plan.rank;
+  std::int64_t* index = variables_.from(s.variables) + plan.rank;
   retire(s, plan, s.at, index, activity);
   s.priced = false;
   if (!odometer_step(s.at, plan.trips, index)) return finish(a, activity);

@@ -12,17 +12,17 @@ namespace switchyard::simulation::timing {
 
 namespace {
 
+constexpr std::uint32_t kAfterActors = 0x80000000u;  ///< in the order of events
 constexpr std::int64_t kWindowBytes = 8192;
 constexpr std::size_t kNamedActors = 8;
 
-std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
-
 }  // namespace
 
-ContextEngine::ContextEngine(const program::Program& program, std::int64_t chunk)
+Engine::Engine(const program::Program& program, std::int64_t chunk)
     : fabric(*program.chip, chunk), program_(program), chip_(*program.chip), chunk_(chunk) {
   if (chunk > 0) window_ = static_cast<std::uint32_t>(std::max<std::int64_t>(2, (kWindowBytes + chunk - 1) / chunk));
   if (chip_.sequencer.kind == chip::SequencerKind::component_queues) issue_time_ = from_seconds(chip_.sequencer.issue.value).value;
+  ended_at_.assign(program.contexts.size(), 0);
   totals.unit_busy.assign(chip_.units.size(), 0);
   totals.mover_busy.assign(chip_.movers.size(), 0);
   totals.mover_bytes.assign(chip_.movers.size(), 0);
@@ -35,30 +35,7 @@ ContextEngine::ContextEngine(const program::Program& program, std::int64_t chunk
   }
 }
 
-Result<ContextRun> ContextEngine::run(const program::Context& context, std::span<const program::BufferId> dead) {
-  context_ = &context;
-  now_ = 0;
-  run_ = {};
-  log_.clear();
-  events_.clear();
-  last_activity_ = kNone;
-  SY_TRY(const Done built, build());
-  (void)built;
-  dirty_.assign(actors_.size() / 64 + 1, 0);
-  lowest_dirty_ = dirty_count_ = 0;
-  if (cache_) cache_->begin_context(context);
-  for (std::uint32_t i = 0; i < arrays_.size(); ++i) {
-    ArrayState& array = arrays_[i];
-    for (std::uint32_t r = 0; r < array.residents; ++r) start_resident(i, r, array.next++, kNone);
-  }
-  if (auto failure = play()) return *failure;
-  if (cache_) cache_->end_context(dead);
-  run_.makespan = now_;
-  attribute(run_);
-  return run_;
-}
-
-std::optional<Failure> ContextEngine::play() {
+std::optional<Failure> Engine::play() {
   for (;;) {
     // Whatever can start now starts, lowest actor first; then freed slots of grids are dealt again, which may start more.
     for (;;) {
@@ -71,28 +48,35 @@ std::optional<Failure> ContextEngine::play() {
         --dirty_count_;
         advance(static_cast<std::uint32_t>(lowest_dirty_) * 64 + bit);
       }
-      if (freed_slots_.empty()) break;
-      deal();
+      if (!freed_slots_.empty()) {
+        deal();
+      } else if (ended_) {
+        if (auto failed = end_contexts(); !failed) return failed.failure();
+      } else {
+        break;
+      }
     }
     if (events_.empty()) break;
     now_ = events_.next_time();
     do {
       const Event e = events_.take();
-      ++run_.events;
       switch (e.kind()) {
         case EventKind::firing: end_compute(e.index()); break;
         case EventKind::chunk: pass(e.index()); break;
         case EventKind::transfer: end_transfer(e.index()); break;
         case EventKind::issue: end_issue(e.index()); break;
+        case EventKind::context:
+          if (auto failed = start_context(e.index()); !failed) return failed.failure();
+          break;
       }
     } while (!events_.empty() && events_.next_time() == now_);
   }
-  if (unfinished_ > 0) return deadlock();
+  if (running_ < contexts_.size()) return deadlock();
   return std::nullopt;
 }
 
 /// Grid instances go to the slots that have become free, ties by component.
-void ContextEngine::deal() {
+void Engine::deal() {
   std::sort(freed_slots_.begin(), freed_slots_.end(), [](const FreedSlot& a, const FreedSlot& b) {
     return std::tie(a.array, a.component, a.resident) < std::tie(b.array, b.component, b.resident);
   });
@@ -100,27 +84,31 @@ void ContextEngine::deal() {
   freed_slots_.clear();
   for (const FreedSlot& slot : slots) {
     ArrayState& array = arrays_[slot.array];
-    if (array.next < array.total) start_resident(slot.array, slot.resident, array.next++, slot.cause);
+    if (array.next == array.total) continue;
+    --contexts_[array.context].undealt;
+    start_resident(slot.array, slot.resident, array.next++, slot.cause);
   }
 }
 
 /// Asks the control core for the command of the next firing that costs something.
-void ContextEngine::request_command(std::uint32_t number, std::uint32_t cause) {
+void Engine::request_command(std::uint32_t number, std::uint32_t cause) {
   IssueState& issue = issues_[number];
   const ActorState& s = actors_[issue.actor];
   ActorPlan& plan = plans_[s.plan];
   while (!issue.through) {
     const bool nothing = costs_nothing(plan, s, issue.at, issue.variables);
-    issue.through = !odometer_step(issue.at, plan.trips, variables_.data() + issue.variables + plan.rank);
+    issue.through = !odometer_step(issue.at, plan.trips, variables_.from(issue.variables) + plan.rank);
     if (nothing) continue;
     Core& core = cores_[issue.core];
-    core.queue.push_back({issue.actor, cause});
+    auto at = core.queue.end();
+    while (at != core.queue.begin() && std::prev(at)->context > plan.context) --at;
+    core.queue.insert(at, {issue.actor, cause, plan.context});
     if (!core.busy) idle_cores_.push_back(issue.core);
     return;
   }
 }
 
-void ContextEngine::serve_core(std::uint32_t number) {
+void Engine::serve_core(std::uint32_t number) {
   Core& core = cores_[number];
   if (core.busy || core.queue.empty()) return;
   const Core::Request request = core.queue.front();
@@ -129,13 +117,16 @@ void ContextEngine::serve_core(std::uint32_t number) {
   const std::uint32_t before = asked_now ? request.cause : core.activity;
   core.actor = request.actor;
   core.activity = log_.add(before, Activity::kIssue);
+  log_[core.activity].account = core.context = request.context;
   core.busy = true;
-  events_.push(Event::make(now_ + issue_time_, static_cast<std::uint32_t>(actors_.size()) + number, EventKind::issue, number));
+  note_begin(contexts_[request.context]);
+  events_.push(Event::make(now_ + issue_time_, kAfterActors + number, EventKind::issue, number));
 }
 
-void ContextEngine::end_issue(std::uint32_t number) {
+void Engine::end_issue(std::uint32_t number) {
   Core& core = cores_[number];
-  note_end(core.activity);
+  ++contexts_[core.context].run.events;
+  note_end(core.activity, contexts_[core.context]);
   core.busy = false;
   if (!core.queue.empty()) idle_cores_.push_back(number);
   ActorState& s = actors_[core.actor];
@@ -145,36 +136,7 @@ void ContextEngine::end_issue(std::uint32_t number) {
   if (s.wait == Wait::command) wake(core.actor, core.activity);
 }
 
-/// From the last end back to the beginning: every activity begins where the one before it ended, so they tile the makespan.
-void ContextEngine::attribute(ContextRun& run) const {
-  std::uint32_t number = last_activity_;
-  SY_CHECK(number == kNone ? run.makespan == 0 : log_[number].end == run.makespan, "the last activity ends the context");
-  while (number != kNone) {
-    const Activity& a = log_[number];
-    const std::int64_t time = a.end - (a.before == kNone ? 0 : log_[a.before].end);
-    if (a.what == Activity::kIssue) {
-      run.attribution[at(Cause::control)] += time;
-    } else if (const ActorPlan& plan = plans_[a.what]; plan.moves) {
-      const std::int64_t network = time - plan.startup - a.account;
-      SY_CHECK(a.account >= 0 && network >= 0, "the account of a transfer covers its time");
-      run.attribution[at(Cause::control)] += plan.startup;
-      run.attribution[at(Cause::memory)] += a.account;
-      run.attribution[at(Cause::interconnect)] += network;
-    } else {
-      const std::int64_t units = unit_classes_[plan.unit_class].units;
-      const std::int64_t idle = (units * time - a.account) / units;
-      SY_CHECK(idle >= 0 && idle <= time, "busy units of a class");
-      run.attribution[at(Cause::compute)] += time - idle;
-      run.attribution[at(Cause::imbalance)] += idle;
-    }
-    number = a.before;
-  }
-  std::int64_t sum = 0;
-  for (const std::int64_t part : run.attribution) sum += part;
-  SY_CHECK(sum == run.makespan, "the causes sum to the context's time");
-}
-
-std::string ContextEngine::describe(std::uint32_t a) const {
+std::string Engine::describe(std::uint32_t a) const {
   const ActorState& s = actors_[a];
   const ActorPlan& plan = plans_[s.plan];
   const auto values = variables(plan, s.variables);
@@ -182,7 +144,7 @@ std::string ContextEngine::describe(std::uint32_t a) const {
   for (std::size_t d = 0; d < plan.rank; ++d) place += fmt::format("{}{}", d == 0 ? "[" : ",", values[d]);
   if (plan.rank > 0) place += "]";
   for (std::size_t l = 0; l < plan.trips.size(); ++l) place += fmt::format(" {}={}", plan.actor->loops[l].name, values[plan.rank + l]);
-  const auto channel = [&] { return context_->channels[rings_[s.waits_on].channel].name; };
+  const auto channel = [&] { return contexts_[plan.context].context->channels[rings_[s.waits_on].channel].name; };
   switch (s.wait) {
     case Wait::token: return fmt::format("{}{} waits for a token of channel '{}'", plan.actor->name, place, channel());
     case Wait::space: return fmt::format("{}{} waits for space in channel '{}'", plan.actor->name, place, channel());
@@ -192,12 +154,13 @@ std::string ContextEngine::describe(std::uint32_t a) const {
   }
 }
 
-Failure ContextEngine::deadlock() const {
+Failure Engine::deadlock() const {
   Failure failure;
   std::size_t waiting = 0;
-  std::string message = fmt::format("context '{}' cannot go on after {} ps: ", context_->name, now_);
-  for (std::uint32_t a = 0; a < actors_.size(); ++a) {
-    if (actors_[a].wait == Wait::finished) continue;
+  const std::string& name = contexts_[running_].context->name;
+  std::string message = fmt::format("context '{}' cannot go on after {} ps: ", name, now_);
+  for (std::uint32_t a = plans_[contexts_[running_].first_plan].first_instance; a < actors_.end(); ++a) {
+    if (actors_[a].wait == Wait::finished || actors_[a].wait == Wait::start) continue;
     if (++waiting <= kNamedActors) message += fmt::format("{}{}", waiting == 1 ? "" : "; ", describe(a));
   }
   if (waiting > kNamedActors) message += fmt::format("; and {} more", waiting - kNamedActors);
@@ -205,7 +168,7 @@ Failure ContextEngine::deadlock() const {
   Diagnostic d;
   d.code = "simulation/deadlock";
   d.message = std::move(message);
-  d.pointer = context_->name;
+  d.pointer = name;
   d.hint = "give the channels named more depth, or break the cycle of actors that wait for each other";
   failure.diagnostics.push_back(std::move(d));
   return failure;

@@ -7,7 +7,7 @@
 namespace switchyard::simulation::timing {
 
 /// A transfer needs something to take from and somewhere to go to.
-bool ContextEngine::both_ends(const ActorState& s, const ActorPlan& plan, Odometer at, const std::int64_t* index) const {
+bool Engine::both_ends(const ActorState& s, const ActorPlan& plan, Odometer at, const std::int64_t* index) const {
   bool from = plan.actor->source.has_value(), to = plan.actor->destination.has_value();
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     const PortPlan& port = plan.ports[p];
@@ -24,14 +24,36 @@ bool ContextEngine::both_ends(const ActorState& s, const ActorPlan& plan, Odomet
   return from && to;
 }
 
+std::uint32_t Engine::component_of(const ActorPlan& plan, const ActorState& s) const {
+  const auto a = static_cast<std::uint32_t>(&s - actors_.from(plan.first_instance));
+  return arrays_[plan.array].component[a];
+}
+
+const MovePrice& Engine::price_of(ActorPlan& plan, const ActorState& s, std::uint32_t first) {
+  return plan.move->price(variables(plan, first), plan.move->sends_messages() ? component_of(plan, s) : 0);
+}
+
+/// Each message goes its own way: to the components that hold its elements, but the own one.
+std::uint32_t Engine::path_of(const ActorPlan& plan, const MovePrice& price, std::uint32_t component) {
+  PathRequest request;
+  request.mover = plan.actor->mover;
+  request.component = component;
+  for (const std::uint32_t target : *price.components) {
+    if (target != component) request.targets.push_back(target);
+  }
+  const std::uint32_t path = fabric.path(request);
+  fabric.use(path);
+  return path;
+}
+
 /// What the transfer reads from and writes to the memories, through a cache where there is one.
-void ContextEngine::charge_memories(const ActorPlan& plan, const MovePrice& price, Flight& flight) {
+void Engine::charge_memories(const ActorPlan& plan, const MovePrice& price, Flight& flight) {
   const program::Actor& actor = *plan.actor;
   const auto proportion = [&](std::int64_t cost, std::int64_t part) {
     return part >= price.payload ? cost
                                  : static_cast<std::int64_t>((static_cast<__int128>(cost) * part + price.payload - 1) / price.payload);
   };
-  if (actor.source) {
+  if (plan.move->reads_memory()) {
     const program::Buffer& buffer = program_.buffers[actor.source->buffer.index()];
     std::int64_t from_memory = price.payload;
     if (cache_ && buffer.memory == cached_memory_) {
@@ -45,7 +67,7 @@ void ContextEngine::charge_memories(const ActorPlan& plan, const MovePrice& pric
     totals.offchip_read += from_memory;
     if (buffer.role == program::BufferRole::constant) totals.offchip_constants += from_memory;
   }
-  if (actor.destination) {
+  if (plan.move->writes_memory()) {
     const program::Buffer& buffer = program_.buffers[actor.destination->buffer.index()];
     if (cache_ && buffer.memory == cached_memory_) {
       const CacheModel::Outcome got = cache_->write(actor.destination->buffer, price.write_begin, price.write_extent);
@@ -58,7 +80,7 @@ void ContextEngine::charge_memories(const ActorPlan& plan, const MovePrice& pric
   }
 }
 
-void ContextEngine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
+void Engine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   std::uint32_t number = static_cast<std::uint32_t>(flights_.size());
   if (!free_flights_.empty()) {
     number = free_flights_.back();
@@ -71,9 +93,10 @@ void ContextEngine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& pl
   Flight& flight = flights_[number];
   flight.actor = a;
   flight.activity = begin_activity(s, plan);
-  flight.path = s.path;
-  const MovePrice& price = plan.move->price(variables(plan, s.variables));
-  const Path& path = fabric.paths[s.path];
+  flight.context = plan.context;
+  const MovePrice& price = price_of(plan, s, s.variables);
+  flight.path = s.path != kNone ? s.path : path_of(plan, price, component_of(plan, s));
+  const Path& path = fabric.paths[flight.path];
   charge_memories(plan, price, flight);
   if (path.links > 0) {
     totals.network_bytes += price.payload;
@@ -109,7 +132,7 @@ void ContextEngine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& pl
 }
 
 /// The next chunk of a flight comes to the first stage at `time`.
-void ContextEngine::enter(std::uint32_t number, std::int64_t time, std::int64_t memory) {
+void Engine::enter(std::uint32_t number, std::int64_t time, std::int64_t memory) {
   Flight& flight = flights_[number];
   const Path& path = fabric.paths[flight.path];
   const std::uint32_t chunk = flight.entered++;
@@ -130,7 +153,7 @@ void ContextEngine::enter(std::uint32_t number, std::int64_t time, std::int64_t 
 }
 
 /// Sends the next chunk when the first stage has served the last one and the window has room; else the window will call again.
-void ContextEngine::try_enter(std::uint32_t number) {
+void Engine::try_enter(std::uint32_t number) {
   Flight& flight = flights_[number];
   const std::uint32_t chunk = flight.entered;
   if (chunk == flight.chunks) return;
@@ -147,15 +170,16 @@ void ContextEngine::try_enter(std::uint32_t number) {
   enter(number, time, memory);
 }
 
-void ContextEngine::pass(std::uint32_t at) {
+void Engine::pass(std::uint32_t at) {
   const Chunk chunk = chunks_[at];
   chunks_[at].next_free = free_chunk_;
   free_chunk_ = at;
+  ++contexts_[flights_[chunk.flight].context].run.events;
   pass_from(chunk, now_);
 }
 
 /// The head of a chunk arrives at a stage at `time`: it is served after those that came before.
-void ContextEngine::pass_from(Chunk chunk, std::int64_t time) {
+void Engine::pass_from(Chunk chunk, std::int64_t time) {
   for (;;) {
     Flight& flight = flights_[chunk.flight];
     const PathNode& node = fabric.nodes[chunk.node];
@@ -230,8 +254,8 @@ void ContextEngine::pass_from(Chunk chunk, std::int64_t time) {
   }
 }
 
-void ContextEngine::leave(std::uint32_t number, std::uint32_t chunk, std::int64_t time, std::int64_t memory, std::int64_t latency,
-                          bool memory_cause) {
+void Engine::leave(std::uint32_t number, std::uint32_t chunk, std::int64_t time, std::int64_t memory, std::int64_t latency,
+                   bool memory_cause) {
   Flight& flight = flights_[number];
   Leaving& leaving = leaving_[number * window_ + chunk % window_];
   if (time >= leaving.time) {
@@ -251,14 +275,16 @@ void ContextEngine::leave(std::uint32_t number, std::uint32_t chunk, std::int64_
   events_.push(Event::make(flight.done_at, flight.actor, EventKind::transfer, number));
 }
 
-void ContextEngine::end_transfer(std::uint32_t number) {
+void Engine::end_transfer(std::uint32_t number) {
   Flight& flight = flights_[number];
   const std::uint32_t a = flight.actor, activity = flight.activity;
   ActorState& s = actors_[a];
   const ActorPlan& plan = plans_[s.plan];
-  note_end(activity);
-  ++run_.firings;
-  ++run_.transfers;
+  ContextState& context = contexts_[plan.context];
+  note_end(activity, context);
+  ++context.run.firings;
+  ++context.run.transfers;
+  ++context.run.events;
   const Activity& done = log_[activity];
   totals.mover_busy[plan.unit_class] += now_ - (done.before == kNone ? 0 : log_[done.before].end);
   MoverState& mover = movers_[s.unit];
@@ -271,11 +297,11 @@ void ContextEngine::end_transfer(std::uint32_t number) {
 }
 
 /// Tokens are given and taken in the order of firings: a transfer that overtook another one waits for it.
-void ContextEngine::pop_flights(std::uint32_t a, std::uint32_t cause) {
+void Engine::pop_flights(std::uint32_t a, std::uint32_t cause) {
   ActorState& s = actors_[a];
   const ActorPlan& plan = plans_[s.plan];
   FlightList& list = flight_lists_[s.flights];
-  std::int64_t* index = variables_.data() + list.variables;
+  std::int64_t* index = variables_.from(list.variables);
   while (list.head != kNone && flights_[list.head].done) {
     const std::uint32_t number = list.head;
     list.head = flights_[number].next;

@@ -7,7 +7,7 @@
 
 namespace switchyard::simulation::timing {
 
-enum class EventKind : std::uint32_t { firing, chunk, transfer, issue };
+enum class EventKind : std::uint32_t { firing, chunk, transfer, issue, context };
 
 /// One key says all: time, then the actor instance (the canonical tie break), then kind and index of what happens.
 struct Event {

@@ -217,6 +217,16 @@ void Fabric::use(std::uint32_t p) {
   }
 }
 
+void Fabric::mix(std::optional<chip::NetworkId> network) {
+  if (!network) return;
+  const std::uint32_t first = first_link_[network->index()];
+  const std::int64_t count = chip::link_count(*chip_, chip_->networks[network->index()]);
+  for (std::int64_t i = 0; i < count; ++i) {
+    fed_by_[first + static_cast<std::size_t>(i)] = kMany;
+    resources[first + static_cast<std::size_t>(i)].feeds_in_order = false;
+  }
+}
+
 std::vector<Fabric::Named> Fabric::reported() const {
   std::vector<Named> list;
   for (std::size_t m = 0; m < chip_->memories.size(); ++m) {

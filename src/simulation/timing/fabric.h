@@ -62,6 +62,8 @@ class Fabric {
   /// Forgets the state of the last context. Call use() with every path of the new one, then the first transfer may start.
   void begin_context();
   void use(std::uint32_t path);
+  /// Anything may come over any link of the network.
+  void mix(std::optional<chip::NetworkId> network);
 
   [[nodiscard]] std::uint32_t memory(chip::MemoryId id) const { return first_memory_[id.index()]; }
   /// First engine of a mover of a component; `count` engines follow one another.

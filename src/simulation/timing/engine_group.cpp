@@ -1,0 +1,209 @@
+// The life of the contexts of a group: when their early actors start, what stands before the others, when they end.
+#include <algorithm>
+
+#include "program/instance.h"
+#include "simulation/timing/engine.h"
+#include "support/check.h"
+
+namespace switchyard::simulation::timing {
+
+namespace {
+
+constexpr std::uint32_t kAfterAll = 0xffffffffu;  ///< in the order of events
+
+}  // namespace
+
+bool has_early_actors(const program::Context& context) {
+  return std::any_of(context.actors.begin(), context.actors.end(), [&](const program::Actor& actor) {
+    return actor.early && actor.kind == program::ActorKind::move && !context.arrays[actor.array.index()].dynamic;
+  });
+}
+
+std::uint32_t early_from(const program::Context& context) {
+  std::uint32_t after = 0;
+  for (const program::ContextId c : context.early_after) after = std::max(after, static_cast<std::uint32_t>(c.index()) + 1);
+  return after;
+}
+
+void Engine::begin_group(const Group& group) {
+  now_ = 0;
+  origin_ = group.origin;
+  if (group.first == 0) launched_at_ = origin_;
+  preludes_ = group.preludes;
+  running_ = built_ = 0;
+  ended_ = false;
+  plans_.clear();
+  kinds_.clear();
+  arrays_.clear();
+  actors_.clear();
+  variables_.clear();
+  ports_.clear();
+  feeds_.clear();
+  ring_feeds_.clear();
+  outlets_.clear();
+  guards_.clear();
+  feed_rules_.clear();
+  rings_.clear();
+  flight_lists_.clear();
+  issues_.clear();
+  units_.clear();
+  movers_.clear();
+  flights_.clear();
+  free_flights_.clear();
+  leaving_.clear();
+  chunks_.clear();
+  free_chunk_ = kNone;
+  cores_.clear();
+  idle_cores_.clear();
+  freed_slots_.clear();
+  dirty_.clear();
+  lowest_dirty_ = dirty_count_ = 0;
+  events_.clear();
+  log_.clear();
+  last_activity_ = kNone;
+  unit_classes_.assign(chip_.units.size(), {});
+  core_at_.assign(chip_.components.size(), {});
+  unit_at_.assign(chip_.units.size(), {});
+  mover_at_.assign(chip_.movers.size(), {});
+
+  contexts_.assign(group.preludes.size(), {});
+  early_starts_.assign(contexts_.size() + 1, {});
+  for (std::uint32_t c = 0; c < contexts_.size(); ++c) {
+    ContextState& state = contexts_[c];
+    state.number = group.first + c;
+    state.context = &program_.contexts[state.number];
+    state.units.assign(chip_.units.size(), 0);
+    if (!has_early_actors(*state.context)) continue;
+    const std::uint32_t after = std::min(early_from(*state.context), state.number);
+    early_starts_[after > group.first ? after - group.first : 0].push_back(c);
+  }
+  fabric.begin_context();
+  if (cache_) cache_->begin_contexts({program_.contexts.data() + group.first, contexts_.size()});
+}
+
+Result<GroupRun> Engine::run(const Group& group) {
+  begin_group(group);
+  SY_TRY(const Done early, start_early(kNone));
+  (void)early;
+  if (auto failed = begin_prelude(kNone); !failed) return failed.failure();
+  if (auto failure = play()) return *failure;
+  if (cache_) cache_->end_context(group.dead);
+  GroupRun run;
+  run.makespan = now_;
+  attribute(run);
+  for (const ContextState& c : contexts_) run.contexts.push_back(c.run);
+  return run;
+}
+
+/// Early actors of the contexts that wait for no later one than the one that ended just now.
+Status Engine::start_early(std::uint32_t cause) {
+  for (const std::uint32_t c : early_starts_[running_]) {
+    SY_TRY(const Done built, build_through(c));
+    (void)built;
+    start_actors(c, true, cause);
+  }
+  return Done{};
+}
+
+/// The next context is due: what it costs to get there, then it starts.
+Status Engine::begin_prelude(std::uint32_t cause) {
+  const std::uint32_t c = running_;
+  ContextState& state = contexts_[c];
+  const Prelude& prelude = preludes_[c];
+  state.run.opens = state.active ? state.run.begin : now_;
+  std::int64_t time = now_;
+  const auto pass = [&](std::uint32_t what, std::int64_t duration) {
+    if (duration == 0) return;
+    time += duration;
+    cause = log_.add(cause, what);
+    log_[cause].account = c;
+    log_[cause].end = time;
+  };
+  pass(Activity::kLaunch, prelude.launch);
+  std::int64_t load = prelude.load;
+  if (const auto resident = static_cast<std::size_t>(chip_.context.resident); resident > 1 && load > 0) {
+    // Loaded in the background, one configuration after the other, each as soon as one of the resident contexts has made room.
+    const std::int64_t room = state.number >= resident ? ended_at_[state.number - resident] : launched_at_;
+    loaded_at_ = std::max(loaded_at_, room) + load;
+    pass(Activity::kBarrier, prelude.barrier);
+    load = std::max<std::int64_t>(0, loaded_at_ - origin_ - time);
+  } else {
+    pass(Activity::kBarrier, prelude.barrier);
+  }
+  pass(Activity::kSwitch, load + prelude.switching);
+  state.cause = cause;
+  if (time == now_) return start_context(c);
+  events_.push(Event::make(time, kAfterAll, EventKind::context, c));
+  return Done{};
+}
+
+Status Engine::start_context(std::uint32_t c) {
+  SY_TRY(const Done built, build_through(c));
+  (void)built;
+  ContextState& state = contexts_[c];
+  state.started = true;
+  const auto note = [&](std::uint32_t& last) {
+    if (state.cause != kNone && (last == kNone || log_[last].end < now_)) last = state.cause;
+  };
+  note(state.last_activity);
+  note(last_activity_);
+  start_actors(c, false, state.cause);
+  if (state.unfinished == 0 && state.undealt == 0) ended_ = true;
+  return Done{};
+}
+
+void Engine::start_actors(std::uint32_t c, bool early, std::uint32_t cause) {
+  ContextState& state = contexts_[c];
+  for (std::uint32_t i = state.first_array; i < state.ends.arrays; ++i) {
+    ArrayState& array = arrays_[i];
+    for (std::uint32_t r = 0; r < array.residents; ++r) {
+      if (array.array->dynamic) {
+        if (early) continue;
+        --state.undealt;
+        start_resident(i, r, array.next++, cause);
+        continue;
+      }
+      const std::vector<std::int64_t> coordinates = program::coordinates(*array.array, r);
+      for (const std::uint32_t p : array.actors) {
+        if (plans_[p].early == early) start_instance(p, r, coordinates, cause);
+      }
+    }
+  }
+}
+
+/// Contexts end in order: the one that runs, and those whose actors were all early ones.
+Status Engine::end_contexts() {
+  ended_ = false;
+  const auto over = [&](const ContextState& c) { return c.started && c.unfinished == 0 && c.undealt == 0; };
+  while (running_ < contexts_.size() && over(contexts_[running_])) {
+    const ContextState& state = contexts_[running_];
+    const std::uint32_t cause = state.last_activity;
+    SY_CHECK(cause == kNone ? now_ == 0 : log_[cause].end == now_, "a context ends with its last activity");
+    ended_at_[state.number] = origin_ + now_;
+    give_back(state.ends);
+    ++running_;
+    SY_TRY(const Done early, start_early(cause));
+    (void)early;
+    if (running_ == contexts_.size()) break;
+    if (auto failed = begin_prelude(cause); !failed) return failed;
+  }
+  return Done{};
+}
+
+void Engine::give_back(const Extents& ends) {
+  plans_.drop(ends.plans);
+  arrays_.drop(ends.arrays);
+  actors_.drop(ends.actors);
+  variables_.drop(ends.variables);
+  ports_.drop(ends.ports);
+  feeds_.drop(ends.feeds);
+  ring_feeds_.drop(ends.ring_feeds);
+  outlets_.drop(ends.outlets);
+  guards_.drop(ends.guards);
+  feed_rules_.drop(ends.feed_rules);
+  rings_.drop(ends.rings);
+  flight_lists_.drop(ends.flight_lists);
+  issues_.drop(ends.issues);
+}
+
+}  // namespace switchyard::simulation::timing
