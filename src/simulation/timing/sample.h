@@ -25,6 +25,8 @@ struct SampleChip {
   std::int64_t outstanding = 1, engines = 1, queue_depth = 1, granule = 1, slots = 1, cache = 0;
   bool grid = false, launch_per_context = false;
   double barrier_alpha = 0, barrier_beta = 0;
+  double configuration = 0;  ///< bytes, kept in the dram
+  std::int64_t resident = 1;
 };
 
 inline constexpr std::size_t kLoad = 0, kStore = 1, kSend = 2, kVector = 0, kMatrix = 1, kSpm = 0, kDram = 1;
@@ -92,6 +94,12 @@ inline std::shared_ptr<const chip::Chip> make_chip(const SampleChip& o) {
   chip->sequencer.launch_per_context = o.launch_per_context;
   chip->sequencer.slots = o.slots;
   chip->context.switch_time = number(o.switch_time);
+  chip->context.resident = o.resident;
+  chip->context.keeps_scratchpads = true;
+  if (o.configuration > 0) {
+    chip->context.bytes = number(o.configuration);
+    chip->context.load_from = chip::MemoryId(kDram);
+  }
   chip->syncs.push_back({"barrier", number(o.barrier_alpha), number(o.barrier_beta)});
   return chip;
 }
@@ -132,6 +140,36 @@ class SampleProgram {
     b.role = role;
     program.buffers.push_back(b);
     return program.buffers.size() - 1;
+  }
+  /// One dimension over the scratchpads of the first tiles: tile t holds `extent` elements from start(t) on.
+  std::size_t spread(std::int64_t elements, std::int64_t tiles, const numerics::Affine& start, std::int64_t extent) {
+    const std::size_t number = buffer(4 * elements);
+    program::Buffer& b = program.buffers[number];
+    b.memory = chip::MemoryId(kSpm);
+    b.spread = program::Spread{{tiles}, {}, {start}, {extent}, 1};
+    for (std::int64_t t = 0; t < tiles; ++t) b.spread->components.push_back(static_cast<std::uint32_t>(t));
+    return number;
+  }
+  /// A mover of `extent` elements from buffer to buffer, from the same place in both; loop 0 picks the message.
+  std::size_t copy(std::size_t array_number, std::size_t mover, const std::vector<std::int64_t>& trips, std::size_t from, std::size_t to,
+                   const numerics::Affine& start, std::int64_t extent) {
+    program::Actor& a = actor("copy", array_number, trips);
+    a.kind = program::ActorKind::move;
+    a.mover = chip::MoverId(mover);
+    a.source = access(from, start);
+    a.destination = access(to, start);
+    a.source->extent = a.destination->extent = {extent};
+    if (program.buffers[to].spread && !trips.empty()) a.destination->message = 0;
+    return here().actors.size() - 1;
+  }
+  /// The consumer waits for what the producer has done: tokens without elements.
+  program::Channel& order(std::size_t from, std::size_t to) {
+    program::Channel& c = channel(from, to, 0, 1);
+    for (const auto& end : {c.from, c.to[0].end}) {
+      program::Actor& a = here().actors[end.actor.index()];
+      a.ports[static_cast<std::size_t>(end.port)].kept.assign(a.loops.size(), true);
+    }
+    return c;
   }
   /// One parallel loop per trip.
   program::Actor& actor(const std::string& name, std::size_t array_number, const std::vector<std::int64_t>& trips) {
