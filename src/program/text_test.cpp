@@ -95,6 +95,85 @@ TEST(Text, ProductOfElementsIsAContraction) {
   EXPECT_EQ(statement.kinds, (std::vector{numerics::LoopKind::parallel, numerics::LoopKind::reduction}));
 }
 
+TEST(Text, WhatIsSpreadInPlaceOrEarlyIsPrintedAsWritten) {
+  const std::string text = kHead + R"(buffer X input 0 fp32[8, 16] in ram at 0
+buffer T fp32[8, 16] in sram at 0 spread [2, 2] = 0..3 part [6, 8] at [4*c0 - 1, 8*c1]
+buffer U fp32[8, 15] order 1, 0 in sram at 1024 bytes 2000 spread [4] = 3, 2, 1, 0 part [2, 15] at [2*c0, 0] pad 4
+
+context first {
+    array a[x:2, y:2] of core = 0..3
+    move load on a.get {
+      out t fp32[4, 8]
+      from X[4*x, 8*y]
+    }
+    move store on a.get {
+      loops m:3
+      in t fp32[4, 8] kept m
+      out done int8[0] kept m
+      to T[4*x, 8*y] region 0:8, 0:12 message m
+    }
+    compute f on a.vec {
+      loops n:4
+      in done int8[0] kept n
+      in t fp32[1, 8] place T[4*x + n - 1, 8*y] region 1:8, 0:16 fill -1.5
+      out u fp32[1, 8] on n[1:] place T[4*x + n, 8*y]
+      dim i = 8
+      u[0, i] = t[0, i] on n[1:]
+    }
+    channel c0: load.t -> store.t depth 1 in sram at 4096
+    channel c1: store.done -> f.done depth 1 in sram at 8192
+}
+
+context second after first early after first {
+    array a[x:2, y:2] of core = 0..3
+    move push on a.get {
+      loops message_number:3
+      from T[4*x, 8*y] extent [4, 8]
+      to T[4*x, 8*y] extent [4, 8] message message_number
+    }
+    move load on a.get early {
+      out t fp32[8, 16]
+      from X[0, 0]
+    }
+    compute f on a.vec {
+      in t fp32[8, 16]
+      state s fp32[] in sram at 16384
+      s[] = 0
+    }
+    channel c0: load.t -> f.t depth 1 in sram at 20480
+}
+)";
+  const Program program = parsed(text);
+  EXPECT_EQ(after_chip(print(program)), after_chip(text));
+  EXPECT_EQ(print(parsed(print(program))), print(program));
+  const Buffer& t = program.buffers.at(1);
+  ASSERT_TRUE(t.spread);
+  EXPECT_EQ(t.bytes, 6 * 8 * 4);
+  EXPECT_EQ(t.spread->components, (std::vector<std::uint32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(program.buffers.at(2).spread->pad, 4);
+  EXPECT_EQ(program.contexts.at(0).actors.at(1).destination->message, 0);
+  EXPECT_EQ(program.contexts.at(0).actors.at(2).ports.at(1).place->fill, -1.5);
+  EXPECT_EQ(program.contexts.at(1).actors.at(0).source->extent, (std::vector<std::int64_t>{4, 8}));
+  EXPECT_TRUE(program.contexts.at(1).actors.at(1).early);
+  EXPECT_FALSE(program.contexts.at(1).actors.at(0).early);
+  EXPECT_EQ(program.contexts.at(1).early_after, std::vector<ContextId>{ContextId(0)});
+}
+
+TEST(Text, MistakesInWhatIsSpreadAreLocated) {
+  const std::string good = "buffer T fp32[8] in sram at 0 spread [2] = 0..1 part [4] at [4*c0]\n";
+  EXPECT_TRUE(parse(kHead + good, "t.syp").ok());
+  for (const auto& [from, to, expected] :
+       {std::tuple("part", "parts", "program/syntax"), std::tuple("c0]", "c1]", "program/unknown-name"),
+        std::tuple("0..1", "1..0", "program/too-large"), std::tuple("= 0", "0", "program/syntax"),
+        std::tuple("4*c0]", "4*c0", "program/syntax"), std::tuple("part [4]", "part [9223372036854775807]", "program/overflow")}) {
+    std::string text = good;
+    text.replace(text.find(from), std::string(from).size(), to);
+    const auto read = parse(kHead + text, "t.syp");
+    ASSERT_FALSE(read.ok()) << to;
+    EXPECT_EQ(read.failure().diagnostics.at(0).code, expected) << to;
+  }
+}
+
 TEST(Text, ConstantsGoToASidecar) {
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("switchyard-text-" + std::to_string(getpid()));
   std::filesystem::create_directories(folder);

@@ -137,7 +137,7 @@ class CopiesLaw {
     const Ended before = ended_before(program_), early = ended_before_early(program_, before);
     for (std::size_t c = 0; c < program_.contexts.size(); ++c)
       for (const Use& use : uses_of(program_, program_.contexts[c])) last_[use.access->buffer.index()] = c;
-    for (std::size_t c = 0; c < program_.contexts.size() && !findings_.full(); ++c) context(c, before, early);
+    for (std::size_t c = 0; c < program_.contexts.size() && findings_.none(); ++c) context(c, before, early);
   }
 
  private:
