@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
+
+#include "program/spread.h"
 
 namespace switchyard::testing {
 namespace {
@@ -104,7 +107,7 @@ Where buffer_shortened(Draw& d) {
     }
     case 1: {
       auto& b = d.program.buffers[d.below(d.program.buffers.size())];
-      b.bytes = numerics::element_count(b.shape) * numerics::format_bytes(b.format) - 1;
+      b.bytes = (b.spread ? program::part_bytes(b) : numerics::element_count(b.shape) * numerics::format_bytes(b.format)) - 1;
       return "buffer " + b.name;
     }
     default: {
@@ -212,6 +215,98 @@ Where store_displaced(Draw& d) {
   return d.at(fmt::format("start {}", dim));
 }
 
+// ------------------------------------------------------------------------- of programs that keep tensors in scratchpads, or start early
+
+bool resident(const Program& program) {
+  const auto spread = [](const program::Buffer& b) { return b.spread.has_value(); };
+  const auto early = [](const Context& c) { return !c.early_after.empty(); };
+  return std::any_of(program.buffers.begin(), program.buffers.end(), spread) ||
+         std::any_of(program.contexts.begin(), program.contexts.end(), early);
+}
+
+Where place_shifted(Draw& d) {
+  std::vector<program::Port*> placed;
+  for (auto& port : d.actor.ports)
+    if (port.place) placed.push_back(&port);
+  if (placed.empty()) return {};
+  program::Port& port = *placed[d.below(placed.size())];
+  const std::size_t dim = d.below(port.place->start.size());
+  auto& start = port.place->start[dim];
+  start = start + numerics::affine_constant(d.below(2) ? 1 : -1);
+  return d.at(fmt::format("place {} {}", port.name, dim));
+}
+
+Where message_dropped(Draw& d) {
+  if (!d.actor.destination || d.actor.destination->message < 0) return {};
+  auto& loop = d.actor.loops[static_cast<std::size_t>(d.actor.destination->message)];
+  if (loop.trip < 2) return {};
+  --loop.trip;
+  return d.at("loop " + loop.name);
+}
+
+Where update_in_part(Draw& d) {
+  if (!d.actor.source || !d.actor.destination) return {};
+  const std::size_t dim = d.below(d.actor.source->extent.size());
+  if (d.actor.source->extent[dim] < 2) return {};
+  --d.actor.source->extent[dim];
+  --d.actor.destination->extent[dim];
+  return d.at(fmt::format("extent {}", dim));
+}
+
+Where early_too_soon(Draw& d) {
+  if (d.context.early_after.empty()) return {};
+  const std::size_t k = d.below(d.context.early_after.size());
+  d.context.early_after.erase(d.context.early_after.begin() + static_cast<std::ptrdiff_t>(k));
+  return d.context.name + "/early after";
+}
+
+Where part_shrunk(Draw& d) {
+  auto& b = d.program.buffers[d.below(d.program.buffers.size())];
+  if (!b.spread) return {};
+  const std::size_t dim = d.below(b.spread->extent.size());
+  if (b.spread->extent[dim] < 2) return {};
+  --b.spread->extent[dim];
+  if (d.below(2)) b.spread->start[dim] = b.spread->start[dim] + numerics::affine_constant(1);
+  return fmt::format("part of {} {}", b.name, dim);
+}
+
+/// Takes a port away that no statement uses.
+void erase_port(Context& context, program::ActorId actor, int port) {
+  Actor& a = context.actors[actor.index()];
+  a.ports.erase(a.ports.begin() + port);
+  const auto shift = [port](int& slot) { slot -= slot > port ? 1 : 0; };
+  for (auto& statement : a.statements) {
+    for (auto& read : statement.reads) shift(read.slot);
+    shift(statement.write.slot);
+  }
+  for (auto& channel : context.channels) {
+    if (channel.from.actor == actor) shift(channel.from.port);
+    for (auto& to : channel.to)
+      if (to.end.actor == actor) shift(to.end.port);
+  }
+}
+
+Where token_unwaited(Draw& d) {
+  if (d.context.channels.empty()) return {};
+  const std::size_t c = d.below(d.context.channels.size());
+  const program::Channel channel = d.context.channels[c];
+  const auto& token = d.context.actors[channel.from.actor.index()].ports[static_cast<std::size_t>(channel.from.port)].token;
+  if (program::carries_data(token) || channel.to.size() != 1) return {};
+  const auto uses = [&](const program::Endpoint& end) {
+    int n = 0;
+    for (const auto& other : d.context.channels) {
+      n += other.from.actor == end.actor && other.from.port == end.port ? 1 : 0;
+      for (const auto& to : other.to) n += to.end.actor == end.actor && to.end.port == end.port ? 1 : 0;
+    }
+    return n;
+  };
+  if (uses(channel.from) != 1 || uses(channel.to[0].end) != 1 || channel.from.actor == channel.to[0].end.actor) return {};
+  d.context.channels.erase(d.context.channels.begin() + static_cast<std::ptrdiff_t>(c));
+  erase_port(d.context, channel.from.actor, channel.from.port);
+  erase_port(d.context, channel.to[0].end.actor, channel.to[0].end.port);
+  return d.at("channel " + channel.name);
+}
+
 struct Kind {
   const char* name;
   Where (*apply)(Draw&);
@@ -229,15 +324,41 @@ constexpr std::array<Kind, 12> kKinds{{{"tile skipped", tile_skipped},
                                        {"guard moved", guard_moved},
                                        {"index shifted", index_shifted}}};
 
+/// Those that only programs with something spread or early can have.
+constexpr std::array<Kind, 6> kResidentKinds{{{"place shifted", place_shifted},
+                                              {"message dropped", message_dropped},
+                                              {"update cut", update_in_part},
+                                              {"early too soon", early_too_soon},
+                                              {"part shrunk", part_shrunk},
+                                              {"token unwaited", token_unwaited}}};
+
 /// Clipped box of an access at one point; empty text when nothing is left of it.
-std::string box(const program::BufferAccess& a, const program::Token& token, const std::vector<std::int64_t>& point) {
+std::string box(const program::BufferAccess& a, std::span<const std::int64_t> extent, const std::vector<std::int64_t>& point) {
   std::string text;
   for (std::size_t d = 0; d < a.start.size(); ++d) {
     const std::int64_t start = a.start[d].at(point);
-    const std::int64_t begin = std::max(start, a.region[d][0]), end = std::min(start + token.shape[d], a.region[d][1]);
+    const std::int64_t begin = std::max(start, a.region[d][0]), end = std::min(start + extent[d], a.region[d][1]);
     if (begin >= end) return {};
     text += fmt::format("{}:{}@{} ", begin, end, begin - start);
   }
+  return text;
+}
+
+/// The message of a firing: what goes to which components; empty when there is none.
+std::string sent(const Program& program, const Context& context, const Actor& actor, std::uint32_t instance,
+                 const std::vector<std::int64_t>& point) {
+  const program::Buffer& buffer = program.buffers[actor.destination->buffer.index()];
+  const program::Array& array = context.arrays[actor.array.index()];
+  const auto own = program::updates_copies(actor) ? program::instance_on(*buffer.spread, array.components[instance]) : std::nullopt;
+  const auto touched = program::touched(*actor.destination, program::move_extent(actor, *actor.destination), point);
+  const auto list = program::messages(buffer, touched, own);
+  const int loop = actor.destination->message;
+  const std::int64_t which = loop < 0 ? 0 : point[array.shape.size() + static_cast<std::size_t>(loop)];
+  if (which >= static_cast<std::int64_t>(list.size())) return {};
+  const program::Message& message = list[static_cast<std::size_t>(which)];
+  std::string text;
+  for (const auto& [begin, end] : message.box) text += fmt::format("{}:{} ", begin, end);
+  for (const std::uint32_t to : message.instances) text += fmt::format(">{} ", buffer.spread->components[to]);
   return text;
 }
 
@@ -248,8 +369,10 @@ std::optional<Mutation> mutate(Program& program, std::mt19937_64& random) {
   const std::size_t c = below(program.contexts.size());
   Context& context = program.contexts[c];
   Draw draw{program, context, context.actors[below(context.actors.size())], random};
-  const std::size_t k = below(kKinds.size() + 1);
-  const Kind kind = k < kKinds.size() ? kKinds[k] : Kind{"store displaced", store_displaced};
+  const std::size_t k = below(kKinds.size() + 1 + (resident(program) ? kResidentKinds.size() : 0));
+  const Kind kind = k < kKinds.size()    ? kKinds[k]
+                    : k == kKinds.size() ? Kind{"store displaced", store_displaced}
+                                         : kResidentKinds[k - kKinds.size() - 1];
   const Where where = kind.apply(draw);
   if (!where) return {};
   return Mutation{kind.name, *where, c};
@@ -273,10 +396,15 @@ std::vector<std::string> effects(const Program& program, std::size_t number) {
           point[shape.size() + l] = rest % actor.loops[l].trip, rest /= actor.loops[l].trip;
         std::string what;
         if (actor.kind == ActorKind::move) {
-          const auto& token = actor.ports.front().token;
           for (const auto* a : {&actor.source, &actor.destination})
-            if (*a) what += box(**a, token, point);
+            if (*a) what += box(**a, program::move_extent(actor, **a), point);
+          if (actor.destination && program.buffers[actor.destination->buffer.index()].spread) {
+            const std::string to = sent(program, context, actor, static_cast<std::uint32_t>(i), point);
+            what = to.empty() ? "" : what + to;
+          }
         } else {
+          for (const program::Port& port : actor.ports)
+            if (port.place) what += port.name + " " + box(*port.place, port.token.shape, point);
           for (std::size_t s = 0; s < actor.statements.size(); ++s) {
             bool active = true, some = true;
             for (const IndexRange& r : actor.statements[s].guard) {
@@ -309,18 +437,18 @@ std::vector<double> loaded(const Program& program, const Context& context, const
   const program::BufferAccess& access = *actor.source;
   const numerics::Tensor data = program.buffers[access.buffer.index()].constant->make();
   const auto strides = numerics::row_major_strides(data.shape);
-  const auto& token = actor.ports.front().token;
+  const auto extent = program::move_extent(actor, access);
   const auto& shape = context.arrays[actor.array.index()].shape;
   std::vector<std::int64_t> extents(shape.begin(), shape.end());
   for (const auto& l : actor.loops) extents.push_back(l.trip);
   std::vector<std::int64_t> point(extents.size(), 0);
   for (bool more = true; more;) {
-    for (std::int64_t e = 0; e < numerics::element_count(token.shape); ++e) {
+    for (std::int64_t e = 0; e < numerics::element_count({extent.begin(), extent.end()}); ++e) {
       std::int64_t rest = e, flat = 0;
       bool inside = true;
-      for (std::size_t d = token.shape.size(); d-- > 0;) {
-        const std::int64_t at = access.start[d].at(point) + rest % token.shape[d];
-        rest /= token.shape[d];
+      for (std::size_t d = extent.size(); d-- > 0;) {
+        const std::int64_t at = access.start[d].at(point) + rest % extent[d];
+        rest /= extent[d];
         inside = inside && at >= access.region[d][0] && at < access.region[d][1];
         flat += at * strides[d];
       }
@@ -336,14 +464,14 @@ std::vector<double> loaded(const Program& program, const Context& context, const
 }
 
 /// The part of its buffer that an access can touch: per dimension, the range of all its boxes.
-std::vector<std::array<std::int64_t, 2>> reach(const Context& context, const Actor& actor, const program::BufferAccess& access) {
+std::vector<std::array<std::int64_t, 2>> reach(const Context& context, const Actor& actor, const program::BufferAccess& access,
+                                               std::span<const std::int64_t> extent) {
   std::vector<std::int64_t> extents(context.arrays[actor.array.index()].shape);
   for (const auto& l : actor.loops) extents.push_back(l.trip);
   std::vector<std::array<std::int64_t, 2>> out;
   for (std::size_t d = 0; d < access.start.size(); ++d) {
     const auto range = numerics::range_over(access.start[d], extents);
-    out.push_back(
-        {std::max(range.least, access.region[d][0]), std::min(range.greatest + actor.ports.front().token.shape[d], access.region[d][1])});
+    out.push_back({std::max(range.least, access.region[d][0]), std::min(range.greatest + extent[d], access.region[d][1])});
   }
   return out;
 }
@@ -357,8 +485,10 @@ bool independent(const Program& program, const Context& a, const Context& b) {
   const auto touches = [](const Context& c) {
     std::vector<Touch> out;
     for (const Actor& actor : c.actors) {
-      if (actor.destination) out.push_back({actor.destination->buffer.index(), true, reach(c, actor, *actor.destination)});
-      if (actor.source) out.push_back({actor.source->buffer.index(), false, reach(c, actor, *actor.source)});
+      for (const auto* a : {&actor.source, &actor.destination})
+        if (*a) out.push_back({(*a)->buffer.index(), a == &actor.destination, reach(c, actor, **a, program::move_extent(actor, **a))});
+      for (const program::Port& port : actor.ports)
+        if (port.place) out.push_back({port.place->buffer.index(), !port.input, reach(c, actor, *port.place, port.token.shape)});
     }
     return out;
   };
@@ -386,6 +516,19 @@ std::string prove_equivalent(const Program& original, const Program& mutant, con
       if (mutant.contexts[k].name == original.contexts[k + 1].name && mutant.contexts[k + 1].name == original.contexts[k].name)
         return independent(original, original.contexts[k], original.contexts[k + 1]) ? "independent" : "";
     return {};
+  }
+  if (mutation.where.starts_with("part of")) {  // in every context that uses it
+    for (std::size_t k = 0; k < original.contexts.size(); ++k)
+      if (effects(original, k) != effects(mutant, k)) return {};
+    return "same work";
+  }
+  if (mutation.kind == "early too soon") {
+    for (const Actor& actor : mutant.contexts[c].actors) {
+      if (!actor.early || !actor.source) continue;
+      const program::Buffer& from = mutant.buffers[actor.source->buffer.index()];
+      if (from.role != program::BufferRole::input && from.role != program::BufferRole::constant) return {};
+    }
+    return "host data";
   }
   if (effects(original, c) == effects(mutant, c)) return "same work";
   bool known = true;

@@ -23,6 +23,7 @@ std::optional<Mutation> mutate(program::Program& program, std::mt19937_64& rando
 /// Why a mutant that changed no output computes the same values all the same; empty when there is no proof.
 ///  - "same work": its effects are the original's; what differs does nothing (a round of tiles that lies outside the tensor).
 ///  - "same data": its loads bring the same numbers (a dropped row of zeros where padding is zero).
+///  - "host data": what starts early reads only what the host supplies.
 ///  - "independent": two exchanged contexts touch no buffer that the other writes.
 std::string prove_equivalent(const program::Program& original, const program::Program& mutant, const Mutation& mutation);
 
