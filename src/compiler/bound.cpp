@@ -135,13 +135,15 @@ Picoseconds model_peak_bound(const chip::Chip& chip, const graph::Graph& g) {
   return floor_picoseconds(std::max(compute, bytes / off.bandwidth.value));
 }
 
-Picoseconds kernel_bound(const chip::Chip& chip, const graph::Graph& g, const Kernel& kernel, const std::vector<bool>& read_before) {
+Picoseconds kernel_bound(const chip::Chip& chip, const graph::Graph& g, const Kernel& kernel, const std::vector<bool>& read_before,
+                         const std::vector<bool>& stays) {
   std::vector<std::int64_t> extents;
   for (const auto& d : kernel.dims) extents.push_back(d.extent);
   Work work;
   if (kernel.contraction) work.macs[g.tensor(kernel.operands.front().tensor).format] = static_cast<double>(kernel.macs);
   std::map<TensorId, double> read;
   for (const auto& o : kernel.operands) {
+    if (stays[o.tensor.index()]) continue;
     const double bytes = touched_bytes(g, o.tensor, o.index, extents);
     if (o.write)
       work.written += bytes;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -16,45 +17,14 @@
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
 #include "compiler/plan.h"
+#include "compiler/residence.h"
+#include "compiler/storage.h"
 
 namespace switchyard::compiler {
 namespace {
 
 using graph::TensorId;
 using program::BufferRole;
-
-/// Tensors a kernel touches become buffers; returns the buffer of each tensor.
-std::vector<program::BufferId> make_buffers(const graph::Graph& g, const std::vector<Kernel>& kernels,
-                                            const std::vector<std::vector<int>>& layouts, chip::MemoryId memory,
-                                            program::Program& program) {
-  std::vector<program::BufferId> of(g.tensors.size());
-  const auto add = [&](TensorId id) {
-    if (of[id.index()].valid()) return;
-    const graph::Tensor& t = g.tensor(id);
-    program::Buffer b;
-    b.name = t.name;
-    b.memory = memory;
-    b.format = t.format;
-    b.shape = t.shape;
-    b.order = layouts[id.index()];
-    for (std::size_t i = 0; i < g.inputs.size(); ++i)
-      if (g.inputs[i] == id) b.role = BufferRole::input, b.index = static_cast<int>(i);
-    for (std::size_t i = 0; i < g.outputs.size(); ++i)
-      if (g.outputs[i] == id) b.role = BufferRole::output, b.index = static_cast<int>(i);
-    if (t.role == graph::Role::constant) {
-      b.role = BufferRole::constant;
-      b.lifetime = program::Lifetime::persistent;
-      b.constant = t.constant;
-    }
-    program.buffers.push_back(std::move(b));
-    of[id.index()] = program::BufferId(program.buffers.size() - 1);
-  };
-  for (TensorId t : g.inputs) add(t);
-  for (TensorId t : g.outputs) add(t);
-  for (const Kernel& k : kernels)
-    for (const KernelOperand& o : k.operands) add(o.tensor);
-  return of;
-}
 
 Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, const chip::Chip& chip) {
   Failure failure{FailureKind::unsupported, {}, {}};
@@ -80,8 +50,10 @@ Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, 
 }
 
 /// Everything a mapping depends on: kernels with equal forms get equal mappings.
-std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts) {
-  std::string form;
+std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
+                    const std::vector<Reach>& reach, std::int64_t reserved) {
+  std::string form = fmt::format("{}:", reserved);
+  for (const Reach r : reach) form += static_cast<char>('a' + static_cast<int>(r));
   const auto number = [&](std::int64_t v) { form += fmt::format("{},", v); };
   const auto index_of = [&](const std::vector<numerics::Affine>& index) {
     for (const auto& f : index) {
@@ -151,28 +123,55 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
   labels.notes.assign(said.begin(), said.end());
 }
 
-/// One mapping per kernel. Composite operators for which there is none are listed in `too_large`; where others have none, all reasons are
-/// given.
-Result<std::vector<Mapping>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                                         const std::vector<std::vector<int>>& layouts, int effort, std::vector<graph::OpId>& too_large) {
-  std::vector<Mapping> mappings;
-  std::map<std::string, Mapping> known;  // kernels of one form are mapped once
+/// What the compiler may still change its mind about, when a mapping or the storage of all contexts does not work out.
+struct Attempt {
+  std::vector<bool> stays;             ///< tensors that live in scratchpads
+  std::vector<std::int64_t> reserved;  ///< per kernel: bytes of each scratchpad it must leave to others
+};
+
+using Known = std::map<std::string, std::vector<Mapping>>;
+
+/// Candidates of each kernel; kernels of one form are mapped once. Composite operators for which there are none are listed in `too_large`;
+/// a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and all is tried again by the caller
+/// (`again`). Where others have none, all reasons are given.
+Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
+                                                      const std::vector<std::vector<int>>& layouts, int effort, Attempt& attempt,
+                                                      Known& known, std::vector<graph::OpId>& too_large, bool& again) {
+  constexpr std::size_t kCandidates = 12;
+  std::vector<std::vector<Mapping>> mappings;
   Failure failure{FailureKind::unsupported, {}, {}};
-  for (const Kernel& k : kernels) {
-    const std::string form = form_of(k, g, layouts);
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    const Kernel& kernel = kernels[k];
+    const auto reach = reach_of(machine, g, kernel, attempt.stays);
+    const std::string form = form_of(kernel, g, layouts, reach, attempt.reserved[k]);
     if (const auto same = known.find(form); same != known.end()) {
       mappings.push_back(same->second);
       continue;
     }
-    Result<Mapping> mapping = choose_mapping(machine, g, k, layouts, effort);
-    if (mapping) {
-      known.emplace(form, mapping.value());
-      mappings.push_back(std::move(mapping).value());
+    auto found = choose_mappings(machine, g, kernel, layouts, reach, attempt.reserved[k], effort, kCandidates);
+    if (found) {
+      known.emplace(form, found.value());
+      mappings.push_back(std::move(found).value());
       continue;
     }
-    const Failure& f = mapping.failure();
-    if (!f.infeasible.empty() && is_composite(g.ops[k.ops.front().index()])) {
-      too_large.push_back(k.ops.front());
+    std::int64_t largest = 0;
+    std::size_t give_up = 0;
+    for (std::size_t i = 0; i < reach.size(); ++i) {
+      const graph::Tensor& t = g.tensor(kernel.operands[i].tensor);
+      const std::int64_t bytes = numerics::element_count(t.shape) * numerics::format_bytes(t.format);
+      if (reach[i] == Reach::placed && attempt.stays[kernel.operands[i].tensor.index()] && bytes > largest)
+        largest = bytes, give_up = kernel.operands[i].tensor.index();
+    }
+    if (largest > 0 || attempt.reserved[k] > 0) {
+      again = true;
+      if (largest > 0) attempt.stays[give_up] = false;
+      attempt.reserved[k] = 0;
+      mappings.emplace_back();
+      continue;
+    }
+    const Failure& f = found.failure();
+    if (!f.infeasible.empty() && is_composite(g.ops[kernel.ops.front().index()])) {
+      too_large.push_back(kernel.ops.front());
       continue;
     }
     failure.diagnostics.insert(failure.diagnostics.end(), f.diagnostics.begin(), f.diagnostics.end());
@@ -180,6 +179,35 @@ Result<std::vector<Mapping>> map_kernels(const Machine& machine, const graph::Gr
   }
   if (!failure.diagnostics.empty()) return failure;
   return mappings;
+}
+
+/// The storage of a context does not fit: it must leave more to what lives through it, or the largest of that goes off chip.
+void make_room(const Overflow& overflow, const graph::Graph& g, const std::vector<Kernel>& kernels, Attempt& attempt) {
+  if (attempt.reserved[overflow.context] < overflow.through) {
+    attempt.reserved[overflow.context] = overflow.through;
+    return;
+  }
+  const auto touches = [&](std::size_t k, std::size_t t) {
+    return std::any_of(kernels[k].operands.begin(), kernels[k].operands.end(),
+                       [&](const KernelOperand& o) { return o.tensor.index() == t; });
+  };
+  std::size_t give_up = g.tensors.size();
+  std::pair<bool, std::int64_t> most{false, 0};
+  for (std::size_t t = 0; t < attempt.stays.size(); ++t) {
+    if (!attempt.stays[t]) continue;
+    bool before = false, after = false;
+    for (std::size_t k = 0; k < kernels.size(); ++k) {
+      if (!touches(k, t)) continue;
+      before = before || k <= overflow.context;
+      after = after || k >= overflow.context;
+    }
+    if (!before || !after) continue;
+    const std::int64_t bytes = numerics::element_count(g.tensors[t].shape) * numerics::format_bytes(g.tensors[t].format);
+    const std::pair<bool, std::int64_t> key{!touches(overflow.context, t), bytes};
+    if (give_up == g.tensors.size() || key > most) most = key, give_up = t;
+  }
+  if (give_up < g.tensors.size()) attempt.stays[give_up] = false;
+  attempt.reserved[overflow.context] = 0;
 }
 
 }  // namespace
@@ -200,45 +228,72 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   out.graph = canonicalise(model, out.decisions);
   choose_formats(out.graph, *chip, options.precision, out.decisions);
   const graph::Graph& g = out.graph;
+  program::Program& program = out.program;
+  program.chip = chip;
   std::vector<Kernel> kernels;
   std::vector<std::vector<int>> layouts;
-  std::vector<Mapping> mappings;
-  for (;;) {
-    kernels = make_kernels(g);
-    SY_TRY([[maybe_unused]] Done formats, check_formats(g, kernels, *chip));
-    layouts = choose_layouts(g, kernels);
+  Attempt attempt;
+  Known known;
+  Splits splits;
+  Homes homes;
+  for (bool fresh = true;;) {
+    if (fresh) {
+      kernels = make_kernels(g);
+      SY_TRY([[maybe_unused]] Done formats, check_formats(g, kernels, *chip));
+      layouts = choose_layouts(g, kernels);
+      attempt.stays = tensors_that_may_stay(machine, g, kernels);
+      attempt.reserved.assign(kernels.size(), 0);
+      fresh = false;
+    }
     std::vector<graph::OpId> too_large;
-    SY_TRY(mappings, map_kernels(machine, g, kernels, layouts, options.effort, too_large));
-    if (too_large.empty()) break;
+    bool again = false;
+    SY_TRY(const auto candidates, map_kernels(machine, g, kernels, layouts, options.effort, attempt, known, too_large, again));
     for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
       out.decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
                                                         g.ops[too_large[i].index()].name)});
       decompose(out.graph, too_large[i]);
+      fresh = true;
     }
+    if (fresh || again) continue;
+    splits = choose_splits(machine, g, kernels, candidates, attempt.stays);
+    for (std::size_t t = 0; t < attempt.stays.size(); ++t)
+      if (attempt.stays[t] && std::isinf(splits.moves[t])) {
+        attempt.stays[t] = false;
+        again = true;
+      }
+    if (again) continue;
+    program.buffers.clear();
+    program.contexts.clear();
+    homes = make_homes(machine, g, kernels, layouts, splits.mappings, attempt.stays, program);
+    for (std::size_t k = 0; k < kernels.size(); ++k) {
+      program.contexts.push_back(emit_context(machine, g, kernels[k], splits.mappings[k], layouts,
+                                              reach_of(machine, g, kernels[k], attempt.stays), homes[k], program.buffers));
+      if (k > 0) program.contexts.back().after.push_back(program::ContextId(k - 1));
+    }
+    const auto overflow = plan_storage(program);
+    if (!overflow) break;
+    make_room(*overflow, g, kernels, attempt);
   }
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});
-  for (std::size_t k = 0; k < kernels.size(); ++k) out.decisions.push_back({kernels[k].name, describe(kernels[k], mappings[k], *chip)});
-
-  program::Program& program = out.program;
-  program.chip = chip;
-  const auto buffers = make_buffers(g, kernels, layouts, machine.off_chip, program);
+  for (std::size_t k = 0; k < kernels.size(); ++k)
+    out.decisions.push_back({kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
   std::vector<bool> read_before(g.tensors.size(), false);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
-    program::Context context = emit_context(machine, g, kernels[k], mappings[k], layouts, buffers);
-    if (k > 0) context.after.push_back(program::ContextId(k - 1));
-    context.bound = kernel_bound(*chip, g, kernels[k], read_before);
+    program.contexts[k].bound = kernel_bound(*chip, g, kernels[k], read_before, attempt.stays);
     for (const KernelOperand& o : kernels[k].operands)
       if (!o.write) read_before[o.tensor.index()] = true;
-    program.contexts.push_back(std::move(context));
     ContextMap map;
     map.ops = kernels[k].ops;
-    for (const KernelOperand& o : kernels[k].operands) (o.write ? map.writes : map.reads).emplace_back(o.tensor, buffers[o.tensor.index()]);
+    for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
+      const KernelOperand& o = kernels[k].operands[i];
+      (o.write ? map.writes : map.reads).emplace_back(o.tensor, homes[k][i].buffer);
+    }
     out.contexts.push_back(std::move(map));
   }
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
   labels.lower_bound = model_bound(*chip, g);
   labels.peak_bound = model_peak_bound(*chip, g);
-  note_fallbacks(g, kernels, mappings, *chip, labels);
+  note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;
 }
 

@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "chip/query.h"
+#include "program/instance.h"
+#include "program/spread.h"
 #include "support/check.h"
 
 namespace switchyard::compiler {
@@ -22,12 +24,17 @@ using program::Token;
 class Emitter {
  public:
   Emitter(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& mapping,
-          const std::vector<std::vector<int>>& layouts, const std::vector<program::BufferId>& buffers)
-      : machine_(machine), chip_(*machine.chip), g_(g), kernel_(kernel), mapping_(mapping), layouts_(layouts), buffers_(buffers) {
-    next_ = chip::usable_range(chip_.memories[machine.scratchpad.index()]).begin;
-    next_accumulator_ =
-        machine.accumulators == machine.scratchpad ? 0 : chip::usable_range(chip_.memories[machine.accumulators.index()]).begin;
-  }
+          const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach, const std::vector<OperandHome>& homes,
+          const std::vector<program::Buffer>& buffers)
+      : machine_(machine),
+        chip_(*machine.chip),
+        g_(g),
+        kernel_(kernel),
+        mapping_(mapping),
+        layouts_(layouts),
+        reach_(reach),
+        homes_(homes),
+        buffers_(buffers) {}
 
   program::Context run() {
     context_.name = kernel_.name;
@@ -135,12 +142,14 @@ class Emitter {
   }
 
   // -------------------------------------------------------------------------------------------------------------- tokens
+  [[nodiscard]] std::size_t number_of(const KernelOperand& o) const { return static_cast<std::size_t>(&o - kernel_.operands.data()); }
+
   [[nodiscard]] Token token_of(const KernelOperand& o) const {
     Token t;
     t.format = g_.tensor(o.tensor).format;
     t.shape = token_shape(o, mapping_.tile);
     t.order = layouts_[o.tensor.index()];
-    if (!t.shape.empty() && !o.write)
+    if (!t.shape.empty() && !o.write && !homes_[number_of(o)].placed)
       t.pad = token_pad(chip_.units[mapping_.unit.index()], kernel_.contraction && !o.epilogue,
                         t.shape[static_cast<std::size_t>(t.order.back())]);
     return t;
@@ -163,7 +172,7 @@ class Emitter {
 
   [[nodiscard]] program::BufferAccess access_of(const KernelOperand& o, const std::vector<int>& loops, std::size_t array) const {
     program::BufferAccess a;
-    a.buffer = buffers_[o.tensor.index()];
+    a.buffer = homes_[number_of(o)].buffer;
     a.fill = o.fill.value_or(0);
     const auto& shape = g_.tensor(o.tensor).shape;
     for (std::size_t d = 0; d < o.index.size(); ++d) {
@@ -185,27 +194,17 @@ class Emitter {
     return a;
   }
 
-  // ------------------------------------------------------------------------------------------------------------- storage
-  void place(Channel& c, const Token& token, std::int64_t depth) {
-    c.depth = depth;
-    c.memory = machine_.scratchpad;
-    c.bytes = depth * token.bytes();
-    c.offset = allocate(next_, machine_.scratchpad, c.bytes);
-  }
-  std::int64_t allocate(std::int64_t& next, chip::MemoryId memory, std::int64_t bytes) const {
-    const std::int64_t alignment = std::max<std::int64_t>(1, chip_.memories[memory.index()].alignment);
-    const std::int64_t at = (next + alignment - 1) / alignment * alignment;
-    next = at + bytes;
-    return at;
-  }
-
+  // ------------------------------------------------------------------------------------------------------------ channels
+  /// Offsets are given when the storage of all contexts is planned (storage.h).
   void connect(const std::string& name, ActorId from, int from_port, ActorId to, int to_port, std::int64_t depth) {
     Channel c;
     c.name = name;
     c.from = {from, from_port};
     c.to.push_back({{to, to_port}, {}});
     relate(c, context_.actors[from.index()].array.index(), context_.actors[to.index()].array.index());
-    place(c, context_.actors[from.index()].ports[static_cast<std::size_t>(from_port)].token, depth);
+    c.depth = depth;
+    c.memory = machine_.scratchpad;
+    c.bytes = depth * context_.actors[from.index()].ports[static_cast<std::size_t>(from_port)].token.bytes();
     context_.channels.push_back(std::move(c));
   }
 
@@ -252,6 +251,7 @@ class Emitter {
     a.ports.push_back(std::move(p));
     (o.write ? a.destination : a.source) = access_of(o, loops, array);
     a.route = route(chip_.movers[a.mover.index()], !o.write, array);
+    a.early = reach_[number_of(o)] == Reach::early;
     a.ops = kernel_.nodes;
     return a;
   }
@@ -264,6 +264,7 @@ class Emitter {
     a.array = program::ArrayId(readers);
     a.mover = machine_.cast;
     a.loops = load.loops;
+    a.early = load.early;
     Port in = load.ports[0], out = load.ports[0];
     in.name = "in";
     in.input = true;
@@ -306,7 +307,7 @@ class Emitter {
 
   /// Nothing is computed and both boxes have one form: the mover's token goes straight back.
   [[nodiscard]] bool is_plain_move() const {
-    if (!kernel_.copy || kernel_.operands.size() != 2) return false;
+    if (!kernel_.copy || kernel_.operands.size() != 2 || homes_[0].placed || homes_[1].placed) return false;
     const KernelOperand &in = kernel_.operands[0], &out = kernel_.operands[1];
     if (in.fill || in.index.size() != out.index.size() || g_.tensor(in.tensor).format != g_.tensor(out.tensor).format) return false;
     if (layouts_[in.tensor.index()] != layouts_[out.tensor.index()]) return false;
@@ -377,7 +378,6 @@ class Emitter {
       s.kept = l.accumulator ? is_reduction : std::vector<bool>(loops.size(), false);
       s.memory = machine_.accumulators;
       s.bytes = s.token.bytes();
-      s.offset = allocate(machine_.accumulators == machine_.scratchpad ? next_ : next_accumulator_, machine_.accumulators, s.bytes);
       main.states.push_back(std::move(s));
     }
     program::Guard last;
@@ -411,6 +411,10 @@ class Emitter {
       const ActorId user = port_of_[i].first == 1 ? epilogue_id : main_id;
       const std::vector<int>& user_loops = port_of_[i].first == 1 ? outer : loops;
       const auto kept = kept_loops(o, user_loops, mapping_.resident[i]);
+      if (homes_[i].placed) {
+        for (const program::BufferId to : homes_[i].send) send(i, user, user_loops, kept, to);
+        continue;
+      }
       if (mapping_.shared[i]) {
         const std::size_t readers = make_readers(i);
         Actor load = move_actor(mover_name(i), o, without(user_loops, kept), readers);
@@ -428,6 +432,79 @@ class Emitter {
     }
   }
 
+  /// A mover that carries what has been written to the parts of `to` that hold it, one message a firing; nothing when none does.
+  void send(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept, program::BufferId to) {
+    const KernelOperand& o = kernel_.operands[i];
+    const std::vector<int> loops = without(user_loops, kept);
+    Actor a;
+    a.array = program::ArrayId(std::size_t{0});
+    a.kind = ActorKind::move;
+    a.mover = machine_.cast;
+    a.loops = loops_of(loops);
+    a.source = access_of(o, loops, 0);
+    a.source->extent = token_shape(o, mapping_.tile);
+    a.destination = a.source;
+    a.destination->buffer = to;
+    a.ops = kernel_.nodes;
+    const std::int64_t count = most_messages(a);
+    if (count == 0) return;
+    a.name = fmt::format("send{}_{}", i, context_.actors.size());
+    Port wait;
+    wait.name = "ready";
+    wait.token.format = numerics::Format::int8;
+    wait.token.shape = {0};
+    wait.token.order = {0};
+    wait.kept.assign(loops.size(), false);
+    if (count > 1) {
+      a.destination->message = static_cast<int>(loops.size());
+      a.loops.push_back({"message", count, numerics::LoopKind::parallel});
+      wait.kept.push_back(true);
+    }
+    Port done = wait;
+    done.name = fmt::format("done{}_{}", i, context_.actors.size());
+    done.input = false;
+    done.kept = kept;
+    a.ports.push_back(std::move(wait));
+    Actor& writer = context_.actors[user.index()];
+    const int port = static_cast<int>(writer.ports.size());
+    writer.ports.push_back(std::move(done));
+    // Ports come before states in the numbering of slots: what names a state moves up.
+    for (program::Statement& s : writer.statements) {
+      for (numerics::Access& r : s.reads)
+        if (r.slot >= port) ++r.slot;
+      if (s.write.slot >= port) ++s.write.slot;
+    }
+    std::int64_t firings = 1;
+    for (const int d : loops) firings *= mapping_.trips[static_cast<std::size_t>(d)];
+    const ActorId mover = add(std::move(a));
+    connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min<std::int64_t>(firings, 16));
+  }
+
+  /// The most messages that one store of this mover takes, over its instances and firings.
+  [[nodiscard]] std::int64_t most_messages(const Actor& a) const {
+    const program::Array& array = context_.arrays[0];
+    const program::Buffer& to = buffers_[a.destination->buffer.index()];
+    const bool same = a.source->buffer == a.destination->buffer;
+    std::int64_t most = 0;
+    for (std::uint32_t i = 0; i < array.components.size(); ++i) {
+      std::vector<std::int64_t> variables = program::coordinates(array, i);
+      const std::size_t rank = variables.size();
+      variables.resize(rank + a.loops.size(), 0);
+      const auto own = same ? program::instance_on(*to.spread, array.components[i]) : std::nullopt;
+      for (;;) {
+        const auto box = program::touched(*a.destination, a.destination->extent, variables);
+        most = std::max(most, static_cast<std::int64_t>(program::messages(to, box, own).size()));
+        std::size_t l = a.loops.size();
+        while (l-- > 0) {
+          if (++variables[rank + l] < a.loops[l].trip) break;
+          variables[rank + l] = 0;
+        }
+        if (l == static_cast<std::size_t>(-1)) break;
+      }
+    }
+    return most;
+  }
+
   [[nodiscard]] std::vector<program::Dim> dims_of(const std::vector<int>& loops) const {
     std::vector<program::Dim> dims;
     for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
@@ -442,6 +519,7 @@ class Emitter {
     p.input = !o.write;
     p.token = token_of(o);
     p.kept = kept_loops(o, loops, mapping_.resident[i]);
+    if (homes_[i].placed) p.place = access_of(o, loops, 0);
     port_of_[i].second = static_cast<int>(actor.ports.size());
     actor.ports.push_back(std::move(p));
   }
@@ -495,22 +573,24 @@ class Emitter {
   const Kernel& kernel_;
   const Mapping& mapping_;
   const std::vector<std::vector<int>>& layouts_;
-  const std::vector<program::BufferId>& buffers_;
+  const std::vector<Reach>& reach_;
+  const std::vector<OperandHome>& homes_;
+  const std::vector<program::Buffer>& buffers_;
   program::Context context_;
   struct Frame {  ///< of an array: which coordinate goes with each dim (-1: none), and how many there are
     std::vector<int> coordinate;
     int count = 0;
   };
-  std::vector<Frame> frames_;  ///< by array
-  std::int64_t next_ = 0, next_accumulator_ = 0;
+  std::vector<Frame> frames_;                 ///< by array
   std::vector<std::pair<int, int>> port_of_;  ///< per operand: actor (0 main, 1 epilogue), port
 };
 
 }  // namespace
 
 program::Context emit_context(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& mapping,
-                              const std::vector<std::vector<int>>& layouts, const std::vector<program::BufferId>& buffers) {
-  return Emitter(machine, g, kernel, mapping, layouts, buffers).run();
+                              const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach,
+                              const std::vector<OperandHome>& homes, const std::vector<program::Buffer>& buffers) {
+  return Emitter(machine, g, kernel, mapping, layouts, reach, homes, buffers).run();
 }
 
 }  // namespace switchyard::compiler

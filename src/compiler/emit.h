@@ -4,12 +4,14 @@
 #include <vector>
 
 #include "compiler/mapping.h"
+#include "compiler/residence.h"
 #include "program/program.h"
 
 namespace switchyard::compiler {
 
-/// `buffers[t]` is the buffer of tensor t. Storage is laid out from the start of the usable scratchpad.
+/// `homes[i]` says in which of `buffers` operand i lies. Channels and states have no offsets yet: plan_storage gives them.
 program::Context emit_context(const Machine& machine, const graph::Graph& graph, const Kernel& kernel, const Mapping& mapping,
-                              const std::vector<std::vector<int>>& layouts, const std::vector<program::BufferId>& buffers);
+                              const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach,
+                              const std::vector<OperandHome>& homes, const std::vector<program::Buffer>& buffers);
 
 }  // namespace switchyard::compiler

@@ -8,9 +8,16 @@
 
 #include "chip/chip.h"
 #include "compiler/kernel.h"
+#include "compiler/machine.h"
+#include "program/program.h"
 #include "support/result.h"
 
 namespace switchyard::compiler {
+
+/// How an operand reaches the unit. off_chip: through a channel, while the kernel runs. early: the same, but what it needs lies in off-chip
+/// memory from the beginning (constants, inputs), so that it may be fetched while earlier kernels run. placed: it lies in scratchpads,
+/// spread as the kernel needs it, and is read and written there.
+enum class Reach : std::uint8_t { off_chip, early, placed };
 
 /// Extent of dim d = at most split * trips * tile. Loops run over the dims with trips > 1: parallel ones in `order`, then reductions.
 struct Mapping {
@@ -22,26 +29,15 @@ struct Mapping {
   std::vector<bool> resident;          ///< per operand: kept over every loop it does not depend on
   std::vector<std::int64_t> depth;     ///< per operand: slots of its channel
   std::int64_t accumulator_depth = 2;  ///< slots between unit and epilogue unit
-  std::int64_t storage = 0;            ///< bytes of scratchpad in each component
+  std::int64_t storage = 0;            ///< bytes of scratchpad in each component, for channels and sums
+  std::int64_t placed = 0;             ///< bytes of the parts of placed operands in each component
   std::int64_t instances = 1;
-  double seconds = 0;             ///< estimate
+  double seconds = 0;             ///< estimate, on its own
+  double on_chip = 0;             ///< the same when all that may be fetched early has been
+  double off_chip = 0;            ///< time on off-chip memory of what may be fetched early
   std::array<double, 5> terms{};  ///< of the estimate: compute, movers, issue, memory, fill and drain
   std::int64_t tried = 0;         ///< candidates it was chosen from
 };
-
-/// What the mapper needs to know about the machine, gathered once.
-struct Machine {
-  const chip::Chip* chip = nullptr;
-  chip::ComponentId component;
-  chip::MemoryId scratchpad, off_chip, accumulators;  ///< accumulators: registers where they are described, else the scratchpad
-  chip::MoverId load, store;
-  chip::MoverId cast;                     ///< from one component's scratchpad to several others'; none where the chip has no such mover
-  std::vector<std::uint32_t> components;  ///< working instances, in the order in which splits fill them
-  bool grid = false;
-};
-/// Failure compile/unsupported-chip when the chip has no component with a matrix or vector unit, a scratchpad and movers to off-chip
-/// memory.
-Result<Machine> describe_machine(const chip::Chip& chip);
 
 /// Token extents of an operand for given tile sizes: the box that one firing needs, clipped to the tensor where the tile spans it.
 std::vector<std::int64_t> token_shape(const KernelOperand& operand, const std::vector<std::int64_t>& tile);
@@ -56,8 +52,14 @@ std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& m
 /// Slots a resident operand holds at once.
 std::int64_t live_tokens(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
 
-/// The best mapping found; Failure compile/does-not-fit (Infeasible with terms) or compile/unsupported-format.
-Result<Mapping> choose_mapping(const Machine& machine, const graph::Graph& graph, const Kernel& kernel,
-                               const std::vector<std::vector<int>>& layouts, int effort);
+/// What an instance touches of an operand over all its firings, as a spread of the operand's tensor over the mapping's instances.
+program::Spread spread_of(const Machine& machine, const Kernel& kernel, const KernelOperand& operand, const Mapping& mapping);
+
+/// The best mapping found for each way of splitting the kernel over components, best first, at most `most`. `reserved`:
+/// bytes of each scratchpad that it must leave to others. Failure compile/does-not-fit
+/// (Infeasible with terms) or compile/unsupported-format.
+Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph::Graph& graph, const Kernel& kernel,
+                                             const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach,
+                                             std::int64_t reserved, int effort, std::size_t most);
 
 }  // namespace switchyard::compiler

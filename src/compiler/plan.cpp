@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "chip/query.h"
 #include "numerics/format.h"
@@ -31,14 +30,16 @@ Status plan_buffers(program::Program& program) {
       }
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     program::Buffer& buffer = program.buffers[b];
+    if (buffer.spread) continue;
     const std::int64_t bytes = numerics::element_count(buffer.shape) * numerics::format_bytes(buffer.format);
     buffer.bytes = std::max<std::int64_t>(1, (bytes + alignment - 1) / alignment) * alignment;
     const bool always = buffer.lifetime == program::Lifetime::persistent || lives[b].first < 0;
     if (always || buffer.role == program::BufferRole::input) lives[b].first = 0;
     if (always || buffer.role == program::BufferRole::output) lives[b].last = contexts;
   }
-  std::vector<std::size_t> order(program.buffers.size());
-  std::iota(order.begin(), order.end(), 0);
+  std::vector<std::size_t> order;
+  for (std::size_t b = 0; b < program.buffers.size(); ++b)
+    if (!program.buffers[b].spread) order.push_back(b);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     const bool pa = program.buffers[a].lifetime == program::Lifetime::persistent,
                pb = program.buffers[b].lifetime == program::Lifetime::persistent;
@@ -77,7 +78,8 @@ Status plan_buffers(program::Program& program) {
   infeasible.demand = static_cast<double>(top);
   infeasible.capacity = static_cast<double>(range.end);
   double constants = 0, others = 0;
-  for (const auto& b : program.buffers) (b.lifetime == program::Lifetime::persistent ? constants : others) += static_cast<double>(b.bytes);
+  for (const std::size_t b : order)
+    (program.buffers[b].lifetime == program::Lifetime::persistent ? constants : others) += static_cast<double>(program.buffers[b].bytes);
   infeasible.terms = {{"weights and constants", constants},
                       {"inputs, outputs and intermediate tensors, with reuse", static_cast<double>(top - base)}};
   infeasible.levers = {"a narrower --precision", "a smaller --batch", "a chip with more off-chip memory"};

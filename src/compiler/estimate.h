@@ -1,0 +1,68 @@
+// Estimate: how long one kernel takes under one mapping, in well under a microsecond: exact footprints and traffic of a tiled, ordered and
+// spatially split nest, against the rates of the machine. The analytical model of the search (Timeloop's kind, arXiv:1902.02434).
+#pragma once
+
+#include <vector>
+
+#include "compiler/mapping.h"
+#include "support/diagnostic.h"
+
+namespace switchyard::compiler {
+
+/// Dims whose tiles must divide them: they share an index of the result with a slower dim.
+std::vector<bool> dims_to_divide(const Kernel& kernel);
+
+/// What the search repeats for every candidate of one kernel on one choice of units, precomputed.
+class Evaluator {
+ public:
+  Evaluator(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const std::vector<std::vector<int>>& layouts,
+            const std::vector<Reach>& reach, std::int64_t reserved, chip::UnitId unit, chip::UnitId epilogue);
+
+  /// Fills units, residency, depths, sharing, storage and the estimate of a mapping that has splits, trips, tiles and an order; false when
+  /// it does not fit or cannot be stored.
+  bool evaluate(Mapping& m) const;
+  /// The terms of the demand, for a kernel that fits in no mapping.
+  [[nodiscard]] Infeasible explain(Mapping m) const;
+
+ private:
+  struct Extent {
+    const std::vector<numerics::Affine::Term>* terms;  ///< of the index along this dimension
+    std::int64_t full;                                 ///< of the tensor
+  };
+  struct MoverRates {  ///< of one kind of mover
+    double startup = 0, places = 1, rate = 1;
+  };
+
+  void size_tokens(const Mapping& m) const;
+  bool fit_storage(Mapping& m) const;
+  void keep_panels(Mapping& m) const;
+  void choose_sharing(Mapping& m, std::int64_t firings) const;
+  void estimate(Mapping& m, std::int64_t firings) const;
+  [[nodiscard]] double firing_seconds(const Mapping& m) const;
+  [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op) const;
+  [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return (bytes + alignment_ - 1) / alignment_ * alignment_; }
+  [[nodiscard]] bool placed(std::size_t operand) const { return reach_[operand] == Reach::placed; }
+  [[nodiscard]] std::int64_t part_bytes(std::size_t operand, const Mapping& m) const;
+
+  const Machine& machine_;
+  const Kernel& kernel_;
+  const chip::Unit& unit_;
+  const graph::Graph& g_;
+  const std::vector<Reach>& reach_;
+  chip::UnitId unit_id_, epilogue_id_;
+  std::vector<std::uint64_t> masks_;          ///< per operand: dims its index depends on
+  std::vector<std::vector<Extent>> extents_;  ///< per operand, innermost dimension first
+  std::vector<std::int64_t> bytes_;           ///< per operand: of one element
+  std::vector<double> footprint_;             ///< per operand: bytes of its tensor
+  std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
+  bool accumulators_apart_ = false;
+  MoverRates load_, store_, cast_;
+  double off_rate_ = 1, cache_rate_ = 0, load_latency_ = 0;
+  double issue_ = 0, clock_ = 1, startup_cycles_ = 0, main_rate_ = 1;
+  double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
+  // Of the mapping at hand.
+  mutable std::vector<std::int64_t> token_bytes_, tokens_, sharers_;
+  mutable std::vector<double> wire_bytes_;
+};
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,46 @@
+#include "compiler/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "chip/query.h"
+
+namespace switchyard::compiler {
+
+Result<Machine> describe_machine(const chip::Chip& chip) {
+  Machine m;
+  m.chip = &chip;
+  m.off_chip = chip::off_chip_memory(chip);
+  m.grid = chip.sequencer.kind == chip::SequencerKind::grid;
+  for (std::size_t u = 0; u < chip.units.size(); ++u) {
+    const auto component = chip.units[u].in;
+    const auto scratchpad = chip::scratchpad_of(chip, component);
+    if (!scratchpad) continue;
+    const auto load = chip::mover_between(chip, component, m.off_chip, *scratchpad),
+               store = chip::mover_between(chip, component, *scratchpad, m.off_chip);
+    if (!load || !store) continue;
+    m.component = component;
+    m.scratchpad = m.accumulators = *scratchpad;
+    m.load = *load;
+    m.store = *store;
+    break;
+  }
+  if (!m.component.valid())
+    return fail(FailureKind::unsupported, "compile/unsupported-chip",
+                fmt::format("{} has no component with a unit, a scratchpad and movers between it and off-chip memory", chip.name),
+                "describe movers whose from and to name the off-chip memory and the scratchpad");
+  for (std::size_t i = 0; i < chip.movers.size() && !m.grid; ++i) {
+    const chip::Mover& mover = chip.movers[i];
+    const auto has = [&](const std::vector<chip::MemoryId>& list) {
+      return std::find(list.begin(), list.end(), m.scratchpad) != list.end();
+    };
+    if (mover.in == m.component && mover.network && mover.multicast > 1 && has(mover.from) && has(mover.to)) m.cast = chip::MoverId(i);
+  }
+  for (std::size_t i = 0; i < chip.memories.size(); ++i)
+    if (chip.memories[i].kind == chip::MemoryKind::registers && chip.memories[i].in == m.component) m.accumulators = chip::MemoryId(i);
+  m.components = chip::working_instances(chip.components[m.component.index()]);
+  return m;
+}
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,25 @@
+// Machine: what the compiler needs to know about a chip, gathered once.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "chip/chip.h"
+#include "support/result.h"
+
+namespace switchyard::compiler {
+
+struct Machine {
+  const chip::Chip* chip = nullptr;
+  chip::ComponentId component;
+  chip::MemoryId scratchpad, off_chip, accumulators;  ///< accumulators: registers where they are described, else the scratchpad
+  chip::MoverId load, store;
+  chip::MoverId cast;                     ///< from one component's scratchpad to several others'; none where the chip has no such mover
+  std::vector<std::uint32_t> components;  ///< working instances, in the order in which splits fill them
+  bool grid = false;
+};
+/// Failure compile/unsupported-chip when the chip has no component with a matrix or vector unit, a scratchpad and movers to off-chip
+/// memory.
+Result<Machine> describe_machine(const chip::Chip& chip);
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,45 @@
+// Residence: which tensors stay in scratchpads from kernel to kernel, how each is spread over the components, and how every kernel is split
+// so that little has to move between them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compiler/mapping.h"
+
+namespace switchyard::compiler {
+
+/// May values stay in scratchpads between contexts of this machine? Its components must be listed (no grid), its contexts keep scratchpads,
+/// and a mover must lead from one scratchpad to others.
+bool keeps_values(const Machine& machine);
+/// May movers of a context start while earlier ones run?
+bool fetches_early(const Machine& machine);
+
+/// Tensors that may stay: written and read by kernels only.
+std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels);
+/// How each operand of a kernel is reached, given which tensors stay.
+std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& graph, const Kernel& kernel, const std::vector<bool>& stays);
+
+struct Splits {
+  std::vector<Mapping> mappings;  ///< by kernel
+  std::vector<double> moves;      ///< by tensor: seconds from being written to being where it is needed; infinite: no mover does it
+};
+/// One of each kernel's candidates, so that the sum of the kernels' own times and of what moves between them is small: coordinate descent
+/// from the best candidates, in order of the kernels. Deterministic.
+Splits choose_splits(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
+                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays);
+
+/// Where one operand of a kernel lies.
+struct OperandHome {
+  program::BufferId buffer;             ///< off chip, or spread as the kernel needs it
+  bool placed = false;                  ///< in scratchpads
+  std::vector<program::BufferId> send;  ///< written operands: spread buffers that get what is written (the own one: its other copies)
+};
+using Homes = std::vector<std::vector<OperandHome>>;  ///< by kernel, by operand
+
+/// Makes the buffers of all tensors that kernels touch, and says where each operand lies.
+Homes make_homes(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
+                 const std::vector<std::vector<int>>& layouts, const std::vector<Mapping>& mappings, const std::vector<bool>& stays,
+                 program::Program& program);
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,247 @@
+#include "compiler/search.h"
+
+#include <algorithm>
+#include <map>
+
+namespace switchyard::compiler {
+namespace {
+
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// Candidate tile sizes along one dim.
+std::vector<std::int64_t> halvings(std::int64_t extent, int most) {
+  std::vector<std::int64_t> out;
+  for (int e = 0; e < most; ++e) {
+    const std::int64_t t = ceil_div(extent, std::int64_t{1} << e);
+    if (out.empty() || out.back() != t) out.push_back(t);
+  }
+  return out;
+}
+
+std::vector<std::int64_t> divisors(std::int64_t extent, std::int64_t most) {
+  std::vector<std::int64_t> out;
+  for (std::int64_t t = std::min(extent, most); t >= 1; --t)
+    if (extent % t == 0) out.push_back(t);
+  return out;
+}
+
+/// Matrix units gain nothing from blocks beyond 256; what only streams wants few and long ones.
+std::vector<std::int64_t> block_sizes(std::int64_t extent, bool contraction) {
+  std::vector<std::int64_t> out;
+  for (std::int64_t b : {16384, 4096, 1024, 256, 128, 96, 64, 48, 32, 16, 4, 1})
+    if (b < extent && (b <= 256 || !contraction)) out.push_back(b);
+  if (extent <= 256) out.insert(out.begin(), extent);
+  return out;
+}
+
+class Search {
+ public:
+  Search(const Machine& machine, const Kernel& kernel, const Evaluator& evaluator, int effort)
+      : machine_(machine), kernel_(kernel), evaluator_(evaluator), effort_(std::clamp(effort, 0, 3)), divide_(dims_to_divide(kernel)) {
+    const std::size_t n = kernel.dims.size();
+    current_.split.assign(n, 1);
+    current_.trips.assign(n, 1);
+    current_.tile.resize(n);
+    for (std::size_t d = 0; d < n; ++d) current_.tile[d] = kernel.dims[d].extent;
+    for (std::size_t d = 0; d < n; ++d) {
+      if (kernel.dims[d].extent <= 1) continue;
+      if (kernel.dims[d].parallel) parallel_.push_back(static_cast<int>(d));
+      if (kernel.dims[d].reduction) reductions_.push_back(static_cast<int>(d));
+    }
+    const auto by_extent = [&](int a, int b) {
+      return kernel.dims[static_cast<std::size_t>(a)].extent > kernel.dims[static_cast<std::size_t>(b)].extent;
+    };
+    std::stable_sort(parallel_.begin(), parallel_.end(), by_extent);
+    std::stable_sort(reductions_.begin(), reductions_.end(), by_extent);
+  }
+
+  bool run() {
+    // First the other dims whole and most components busy; where nothing of the kind fits, dims cut into single indices, idle components,
+    // and tiles however small.
+    attempt(0);
+    if (!found_) {
+      attempt(1);
+      thorough_ = true;
+      attempt(0);
+    }
+    if (!found_) attempt(1);
+    return found_;
+  }
+  /// The best of each way of splitting, best first.
+  [[nodiscard]] std::vector<Mapping> best(std::size_t most) const {
+    std::vector<Mapping> all;
+    for (const auto& [split, mapping] : best_) all.push_back(mapping);
+    std::stable_sort(all.begin(), all.end(), [](const Mapping& a, const Mapping& b) { return a.seconds < b.seconds; });
+    if (all.size() > most) all.resize(most);
+    for (Mapping& m : all) m.tried = tried_;
+    return all;
+  }
+  /// Where nothing fits: what came nearest.
+  [[nodiscard]] const Mapping& nearest() const { return nearest_; }
+
+ private:
+  /// Three dims are cut in every way; the others stay whole (rest 0) or are cut into single indices (rest 1).
+  void attempt(int rest) {
+    const std::size_t majors = std::min<std::size_t>(parallel_.size(), 3);
+    for (std::size_t i = majors; i < parallel_.size(); ++i) {
+      const auto d = static_cast<std::size_t>(parallel_[i]);
+      current_.tile[d] = rest == 0 ? kernel_.dims[d].extent : 1;
+      current_.trips[d] = machine_.grid ? 1 : ceil_div(kernel_.dims[d].extent, current_.tile[d]);
+    }
+    if (machine_.grid)
+      blocks(0, majors);
+    else
+      spread(0, majors, static_cast<std::int64_t>(machine_.components.size()));
+  }
+
+  void blocks(std::size_t i, std::size_t majors) {
+    if (i == majors) return reduce();
+    const auto d = static_cast<std::size_t>(parallel_[i]);
+    auto sizes = block_sizes(kernel_.dims[d].extent, kernel_.contraction);
+    if (i >= 2) sizes = {kernel_.dims[d].extent <= 256 ? kernel_.dims[d].extent : 256, 16, 4, 1};
+    if (divide_[d]) sizes = divisors(kernel_.dims[d].extent, 4096);
+    for (std::int64_t t : sizes) {
+      if (t > kernel_.dims[d].extent) continue;
+      current_.tile[d] = t;
+      blocks(i + 1, majors);
+    }
+  }
+
+  void spread(std::size_t i, std::size_t majors, std::int64_t left) {
+    if (i == majors) {
+      if (!thorough_ && worse_than_half(left)) return;
+      return tiles(0, majors);
+    }
+    const auto d = static_cast<std::size_t>(parallel_[i]);
+    const std::int64_t extent = kernel_.dims[d].extent;
+    for (std::int64_t s = 1; s <= left && s <= extent; ++s) {
+      if ((s & (s - 1)) != 0 && extent % s != 0) continue;  // powers of two, and what divides evenly
+      current_.split[d] = s;
+      spread(i + 1, majors, left / s);
+    }
+    current_.split[d] = 1;
+  }
+
+  /// Leaving more than half of the components idle is worth trying only when the loops are too short for more.
+  [[nodiscard]] bool worse_than_half(std::int64_t left) const {
+    if (left <= 4) return false;
+    for (int d : parallel_)
+      if (current_.split[static_cast<std::size_t>(d)] * 2 <= kernel_.dims[static_cast<std::size_t>(d)].extent) return true;
+    return false;
+  }
+
+  void tiles(std::size_t i, std::size_t majors) {
+    if (i == majors) return reduce();
+    const auto d = static_cast<std::size_t>(parallel_[i]);
+    const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
+    const int most = (i < 2 ? thorough_ ? 40 : 4 : 2) + effort_;
+    for (std::int64_t t : divide_[d] ? divisors(kernel_.dims[d].extent, local) : halvings(local, most)) {
+      current_.tile[d] = t;
+      current_.trips[d] = ceil_div(local, t);
+      tiles(i + 1, majors);
+    }
+    if (i >= 2 && local > 1) {  // the last resort of a long third dim
+      current_.tile[d] = 1;
+      current_.trips[d] = local;
+      tiles(i + 1, majors);
+    }
+    current_.tile[d] = local;
+    current_.trips[d] = 1;
+  }
+
+  /// The longest reduction is cut, the others stay whole; a thorough search cuts more and more of them into single indices.
+  void reduce() {
+    cut_longest_reduction();
+    if (!thorough_) return;
+    for (std::size_t i = 1; i < reductions_.size(); ++i) {
+      const auto d = static_cast<std::size_t>(reductions_[i]);
+      current_.tile[d] = 1;
+      current_.trips[d] = kernel_.dims[d].extent;
+      cut_longest_reduction();
+    }
+    for (std::size_t i = 1; i < reductions_.size(); ++i) {
+      const auto d = static_cast<std::size_t>(reductions_[i]);
+      current_.tile[d] = kernel_.dims[d].extent;
+      current_.trips[d] = 1;
+    }
+  }
+
+  void cut_longest_reduction() {
+    if (reductions_.empty()) {
+      offer();
+      return;
+    }
+    const auto d = static_cast<std::size_t>(reductions_[0]);
+    const std::int64_t extent = kernel_.dims[d].extent;
+    const auto cut = [&](std::int64_t t) {
+      current_.tile[d] = t;
+      current_.trips[d] = ceil_div(extent, t);
+      return offer();
+    };
+    if (machine_.grid) {
+      if (extent <= 512 || !kernel_.contraction) cut(extent);
+      for (std::int64_t t : {16384, 4096, 1024, 256, 128, 64, 32, 16, 4, 1})
+        if (t < extent && (t <= 256 || !kernel_.contraction || extent > 65536) && (t >= 32 || thorough_)) cut(t);
+    } else {
+      int fitted = 0;
+      for (std::int64_t t : halvings(extent, thorough_ ? 40 : 12))
+        if (cut(t) && ++fitted > effort_) break;
+    }
+    current_.tile[d] = extent;
+    current_.trips[d] = 1;
+  }
+
+  bool offer() {
+    ++tried_;
+    if (nearest_.tile.empty()) nearest_ = current_;
+    std::vector<int> loops;
+    for (int d : parallel_)
+      if (current_.trips[static_cast<std::size_t>(d)] > 1) loops.push_back(d);
+    std::vector<int> inner;
+    for (int d : reductions_)
+      if (current_.trips[static_cast<std::size_t>(d)] > 1) inner.push_back(d);
+    bool fits = false;
+    const int orders = loops.size() > 1 ? 2 : 1;
+    for (int o = 0; o < orders; ++o) {
+      current_.order = loops;
+      if (o == 1) std::reverse(current_.order.begin(), current_.order.end());
+      current_.order.insert(current_.order.end(), inner.begin(), inner.end());
+      std::int64_t firings = 1;
+      for (int d : current_.order) firings *= current_.trips[static_cast<std::size_t>(d)];
+      if (firings > (thorough_ ? kMostFirings * 64 : kMostFirings)) continue;
+      if (!evaluator_.evaluate(current_)) {
+        if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
+        continue;
+      }
+      fits = true;
+      found_ = true;
+      const auto [at, fresh] =
+          best_.try_emplace(machine_.grid ? std::vector<std::int64_t>{} : instances_along(kernel_, current_), current_);
+      if (!fresh && current_.seconds < at->second.seconds * (1 - 1e-9)) at->second = current_;
+    }
+    return fits;
+  }
+
+  static constexpr std::int64_t kMostFirings = 65536;  ///< of one instance: finer tiles are not worth timing
+
+  const Machine& machine_;
+  const Kernel& kernel_;
+  const Evaluator& evaluator_;
+  int effort_;
+  std::vector<bool> divide_;
+  std::vector<int> parallel_, reductions_;
+  Mapping current_, nearest_;
+  std::map<std::vector<std::int64_t>, Mapping> best_;  ///< by instances along each dim; on a grid one for all
+  bool found_ = false, thorough_ = false;
+  std::int64_t tried_ = 0;
+};
+
+}  // namespace
+
+SearchResult search_mappings(const Machine& machine, const Kernel& kernel, const Evaluator& evaluator, int effort, std::size_t most) {
+  Search search(machine, kernel, evaluator, effort);
+  search.run();
+  return {search.best(most), search.nearest()};
+}
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,239 @@
+#include "compiler/storage.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "chip/query.h"
+
+namespace switchyard::compiler {
+namespace {
+
+using program::Actor;
+using program::BufferAccess;
+using program::Channel;
+using program::Context;
+
+struct Life {
+  int first = 0, last = 0;
+};
+
+/// One memory's addresses over the contexts.
+class Addresses {
+ public:
+  Addresses(const chip::Memory& memory, std::size_t contexts) : in_use_(contexts) {
+    const auto range = chip::usable_range(memory);
+    begin_ = range.begin;
+    end_ = range.end;
+    alignment_ = std::max<std::int64_t>(1, memory.alignment);
+  }
+
+  /// The lowest free address over a life; nothing when there is none.
+  std::optional<std::int64_t> find(Life life, std::int64_t bytes) const {
+    std::vector<Range> taken;
+    for (int c = life.first; c <= life.last; ++c) {
+      const auto& here = in_use_[static_cast<std::size_t>(c)];
+      taken.insert(taken.end(), here.begin(), here.end());
+    }
+    std::sort(taken.begin(), taken.end());
+    std::int64_t at = up(begin_);
+    for (const Range& r : taken) {
+      if (r.first - at >= bytes) break;
+      at = std::max(at, up(r.second));
+    }
+    return at + bytes <= end_ ? std::optional(at) : std::nullopt;
+  }
+  void take(Life life, std::int64_t at, std::int64_t bytes) {
+    for (int c = life.first; c <= life.last; ++c) in_use_[static_cast<std::size_t>(c)].push_back({at, at + bytes});
+  }
+  void give_back(Life life, std::int64_t at, std::int64_t bytes) {
+    for (int c = life.first; c <= life.last; ++c) {
+      auto& here = in_use_[static_cast<std::size_t>(c)];
+      here.erase(std::find(here.begin(), here.end(), Range{at, at + bytes}));
+    }
+  }
+
+ private:
+  using Range = std::pair<std::int64_t, std::int64_t>;
+  [[nodiscard]] std::int64_t up(std::int64_t at) const { return (at + alignment_ - 1) / alignment_ * alignment_; }
+  std::int64_t begin_ = 0, end_ = 0, alignment_ = 1;
+  std::vector<std::vector<Range>> in_use_;  ///< by context
+};
+
+/// Calls `use` with every buffer that a context reads or writes.
+template <class Use>
+void each_buffer(const Context& context, Use&& use) {
+  for (const Actor& actor : context.actors) {
+    for (const auto* access : {&actor.source, &actor.destination})
+      if (access->has_value()) use((*access)->buffer);
+    for (const auto& port : actor.ports)
+      if (port.place) use(port.place->buffer);
+  }
+}
+
+std::int64_t token_bytes(const Context& context, const Channel& c) {
+  return context.actors[c.from.actor.index()].ports[static_cast<std::size_t>(c.from.port)].token.bytes();
+}
+
+/// Tokens that pass through a channel in one run of its producer.
+std::int64_t tokens_through(const Context& context, const Channel& c) {
+  const Actor& from = context.actors[c.from.actor.index()];
+  return program::token_count(from, from.ports[static_cast<std::size_t>(c.from.port)]);
+}
+
+class Planner {
+ public:
+  explicit Planner(program::Program& program) : program_(program), chip_(*program.chip) {
+    for (const chip::Memory& m : chip_.memories) addresses_.emplace_back(m, program.contexts.size());
+  }
+
+  std::optional<Overflow> run() {
+    if (auto overflow = place_buffers()) return overflow;
+    for (int k = 0; k < count(); ++k)
+      if (auto overflow = place_context(k)) return overflow;
+    for (int k = 0; k < count(); ++k) advance(k);
+    return std::nullopt;
+  }
+
+ private:
+  [[nodiscard]] int count() const { return static_cast<int>(program_.contexts.size()); }
+  Context& context(int k) { return program_.contexts[static_cast<std::size_t>(k)]; }
+  Addresses& in(chip::MemoryId memory) { return addresses_[memory.index()]; }
+
+  std::optional<Overflow> place_buffers() {
+    lives_.assign(program_.buffers.size(), {count(), -1});
+    for (int k = 0; k < count(); ++k)
+      each_buffer(context(k), [&](program::BufferId b) {
+        Life& life = lives_[b.index()];
+        life.first = std::min(life.first, k);
+        life.last = std::max(life.last, k);
+      });
+    std::vector<std::size_t> order;
+    for (std::size_t b = 0; b < lives_.size(); ++b)
+      if (program_.buffers[b].spread && lives_[b].last >= 0) order.push_back(b);
+    // Long lives first: what stays for long must not lie between what comes and goes.
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      const auto key = [&](std::size_t i) { return std::tuple(lives_[i].first - lives_[i].last, lives_[i].first); };
+      return key(a) < key(b);
+    });
+    for (const std::size_t b : order) {
+      program::Buffer& buffer = program_.buffers[b];
+      program::Token part;
+      part.format = buffer.format;
+      part.shape = buffer.spread->extent;
+      part.order = buffer.order;
+      part.pad = buffer.spread->pad;
+      buffer.bytes = part.bytes();
+      const auto at = in(buffer.memory).find(lives_[b], buffer.bytes);
+      if (!at) return overflow(lives_[b].first);
+      buffer.offset = *at;
+      in(buffer.memory).take(lives_[b], *at, buffer.bytes);
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Overflow> place_context(int k) {
+    const Life life{k, k};
+    const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes) {
+      const auto at = in(memory).find(life, bytes);
+      if (!at) return false;
+      offset = *at;
+      in(memory).take(life, *at, bytes);
+      return true;
+    };
+    for (Channel& c : context(k).channels)
+      if (!place(c.memory, c.offset, c.bytes)) return overflow(k);
+    for (Actor& a : context(k).actors)
+      for (program::State& s : a.states)
+        if (!place(s.memory, s.offset, s.bytes)) return overflow(k);
+    return std::nullopt;
+  }
+
+  Overflow overflow(int k) {
+    Overflow out{static_cast<std::size_t>(k), 0};
+    std::vector<bool> used(program_.buffers.size(), false);
+    each_buffer(context(k), [&](program::BufferId b) { used[b.index()] = true; });
+    for (std::size_t b = 0; b < lives_.size(); ++b)
+      if (program_.buffers[b].spread && !used[b] && lives_[b].first <= k && lives_[b].last >= k) out.through += program_.buffers[b].bytes;
+    return out;
+  }
+
+  /// Deepens the channels of a context's early movers and lets them begin as early as there is room.
+  void advance(int k) {
+    Context& context = this->context(k);
+    std::vector<Channel*> early;
+    for (Channel& c : context.channels)
+      if (context.actors[c.from.actor.index()].early) early.push_back(&c);
+    if (k == 0 || early.empty()) {
+      for (Actor& a : context.actors) a.early = false;
+      return deepen(k, early);
+    }
+    const int soonest = std::max(0, k - static_cast<int>(chip_.context.resident) + 1);
+    for (Channel* c : early) in(c->memory).give_back({k, k}, c->offset, c->bytes);
+    std::vector<std::int64_t> least;
+    for (const Channel* c : early) least.push_back(c->depth);
+    for (std::int64_t share = 1; share <= 64; share *= 2) {
+      set_depths(context, early, least, share);
+      for (int first = soonest; first < k; ++first)
+        if (place(early, {first, k})) return finish(context, first);
+    }
+    for (std::int64_t share = 1;; share *= 2) {
+      set_depths(context, early, least, share);
+      if (place(early, {k, k})) return finish(context, k);
+    }
+  }
+
+  /// Without going ahead, deeper channels still keep the movers busy.
+  void deepen(int k, const std::vector<Channel*>& early) {
+    Context& context = this->context(k);
+    for (Channel* c : early) in(c->memory).give_back({k, k}, c->offset, c->bytes);
+    std::vector<std::int64_t> least;
+    for (const Channel* c : early) least.push_back(c->depth);
+    for (std::int64_t share = 1;; share *= 2) {
+      set_depths(context, early, least, share);
+      if (place(early, {k, k})) return;
+    }
+  }
+
+  static void set_depths(const Context& context, const std::vector<Channel*>& channels, const std::vector<std::int64_t>& least,
+                         std::int64_t share) {
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      Channel& c = *channels[i];
+      // Staging between two movers of one component need not be deep.
+      const bool relayed = context.actors[c.to.front().end.actor.index()].kind == program::ActorKind::move;
+      const std::int64_t all = relayed ? least[i] : tokens_through(context, c);
+      c.depth = share > 32 ? least[i] : std::max(least[i], all / share);
+      c.bytes = c.depth * token_bytes(context, c);
+    }
+  }
+
+  bool place(const std::vector<Channel*>& channels, Life life) {
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      Channel& c = *channels[i];
+      const auto at = in(c.memory).find(life, c.bytes);
+      if (!at) {
+        for (std::size_t j = 0; j < i; ++j) in(channels[j]->memory).give_back(life, channels[j]->offset, channels[j]->bytes);
+        return false;
+      }
+      c.offset = *at;
+      in(c.memory).take(life, *at, c.bytes);
+    }
+    return true;
+  }
+
+  static void finish(Context& context, int first) {
+    context.early_after.clear();
+    if (first > 0) context.early_after.emplace_back(static_cast<std::size_t>(first - 1));
+  }
+
+  program::Program& program_;
+  const chip::Chip& chip_;
+  std::vector<Addresses> addresses_;
+  std::vector<Life> lives_;
+};
+
+}  // namespace
+
+std::optional<Overflow> plan_storage(program::Program& program) { return Planner(program).run(); }
+
+}  // namespace switchyard::compiler
