@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,7 @@ struct Divergence {
   double got = 0, expected = 0, tolerance = 0;
   std::string context;             ///< where the operator ran; may be empty
   std::vector<std::string> fused;  ///< operators of the context computed together with it
+  std::string copies;              ///< where two places that hold one tensor differ: which; `got` is in the second, `expected` in the first
 };
 
 struct CheckReport {
@@ -100,12 +102,17 @@ class OperatorChecker {
   [[nodiscard]] double seconds() const { return seconds_; }
 
  private:
+  void check_copies(const compiler::ContextMap& map, program::ContextId context, const simulation::BufferReader& read);
+  void check_moved(const numerics::Tensor& from, program::BufferId source, const numerics::Tensor& to, program::BufferId target,
+                   graph::TensorId tensor, program::ContextId context);
+  void fail(Divergence divergence);
   [[nodiscard]] std::vector<std::vector<std::int64_t>> points_written(const graph::Op& op, graph::TensorId tensor,
                                                                       const std::string& name) const;
 
   const compiler::Compiled& compiled_;
   OperatorCheckOptions options_;
   ErrorSummary errors_;
+  std::set<program::BufferId> agreed_;  ///< spread buffers whose copies agree
   mutable CheckReport report_;
   double seconds_ = 0;
 };

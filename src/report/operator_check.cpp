@@ -1,5 +1,6 @@
 // The sampled check: what a context wrote against what the reference evaluator makes of what the context read.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <mutex>
 
 #include "graph/evaluate.h"
+#include "program/spread.h"
 #include "report/check.h"
 #include "support/parallel.h"
 
@@ -18,45 +20,96 @@ using graph::TensorId;
 using numerics::Format;
 using numerics::FormatInfo;
 
+/// Whether the elements of a buffer exist: of a spread one, those that a part holds.
+class Held {
+ public:
+  explicit Held(const program::Buffer& buffer) : buffer_(buffer) {
+    if (!buffer.spread) return;
+    for (std::uint32_t i = 0; i < program::part_count(*buffer.spread); ++i) parts_.push_back(program::part_of(buffer, i));
+  }
+  [[nodiscard]] bool all() const {
+    if (!buffer_.spread) return true;
+    program::Box whole;
+    for (const std::int64_t extent : buffer_.shape) whole.push_back({0, extent});
+    bool exact = true;
+    return !program::uncovered_point({whole}, parts_, exact) && exact;
+  }
+  [[nodiscard]] bool at(std::int64_t flat) const {
+    if (!buffer_.spread) return true;
+    const std::vector<std::int64_t> index = unflatten(flat, buffer_.shape);
+    return std::any_of(parts_.begin(), parts_.end(), [&](const program::Box& part) {
+      for (std::size_t d = 0; d < part.size(); ++d)
+        if (index[d] < part[d][0] || index[d] >= part[d][1]) return false;
+      return true;
+    });
+  }
+
+ private:
+  const program::Buffer& buffer_;
+  std::vector<program::Box> parts_;
+};
+
 /// Values of tensors that exist around one context: its buffers, and constants as they would be stored. Read once each, on any thread.
 class KnownTensors {
  public:
   KnownTensors(const compiler::Compiled& compiled, const compiler::ContextMap& map, const simulation::BufferReader& read)
-      : graph_(compiled.graph), read_(read), precision_(numerics::format_named(compiled.program.labels.precision).value_or(Format::fp32)) {
-    for (const auto& [tensor, buffer] : map.reads) buffers_.emplace(tensor, buffer);
-    for (const auto& [tensor, buffer] : map.writes) buffers_.emplace(tensor, buffer);
+      : compiled_(compiled),
+        graph_(compiled.graph),
+        read_(read),
+        precision_(numerics::format_named(compiled.program.labels.precision).value_or(Format::fp32)) {
+    // A tensor may lie in several buffers. What the context writes to a part of one says too little to start from.
+    for (const auto* list : {&map.reads, &map.writes}) {
+      for (const bool spread : {false, true}) {
+        for (const auto& [tensor, buffer] : *list) {
+          const program::Buffer& declared = compiled.program.buffers[buffer.index()];
+          if (declared.spread.has_value() != spread) continue;
+          if (spread && list == &map.writes && !Held(declared).all()) continue;
+          buffers_.emplace(tensor, buffer);
+        }
+      }
+    }
   }
 
   /// Null for tensors that exist only inside the context.
   const numerics::Tensor* find(TensorId id) {
     const graph::Tensor& tensor = graph_.tensor(id);
-    const auto buffer = buffers_.find(id);
-    if (buffer == buffers_.end() && tensor.constant == nullptr) return nullptr;
+    if (const auto buffer = buffers_.find(id); buffer != buffers_.end()) return &in_buffer(id, buffer->second);
+    if (tensor.constant == nullptr) return nullptr;
     const std::lock_guard lock(mutex_);
-    auto cached = values_.find(id);
-    if (cached == values_.end()) cached = values_.emplace(id, make(id, tensor)).first;
+    auto cached = constants_.find(id);
+    if (cached == constants_.end()) cached = constants_.emplace(id, constant(tensor)).first;
     return &cached->second;
   }
+  /// What one buffer holds of a tensor.
+  const numerics::Tensor& in_buffer(TensorId id, program::BufferId buffer) {
+    const std::lock_guard lock(mutex_);
+    auto cached = values_.find({id, buffer});
+    if (cached == values_.end()) {
+      numerics::Tensor value = read_(buffer);
+      // A buffer may hold the tensor under another shape of the same elements (a reshape that costs nothing).
+      const graph::Tensor& tensor = graph_.tensor(id);
+      if (value.count() == numerics::element_count(tensor.shape)) value.shape = tensor.shape;
+      cached = values_.emplace(std::pair(id, buffer), std::move(value)).first;
+    }
+    return cached->second;
+  }
   [[nodiscard]] bool exists(TensorId id) const { return buffers_.count(id) > 0 || graph_.tensor(id).constant != nullptr; }
+  [[nodiscard]] const program::Buffer& buffer(program::BufferId id) const { return compiled_.program.buffers[id.index()]; }
 
  private:
-  numerics::Tensor make(TensorId id, const graph::Tensor& tensor) const {
-    if (const auto buffer = buffers_.find(id); buffer != buffers_.end()) {
-      numerics::Tensor value = read_(buffer->second);
-      // A buffer may hold the tensor under another shape of the same elements (a reshape that costs nothing).
-      if (value.count() == numerics::element_count(tensor.shape)) value.shape = tensor.shape;
-      return value;
-    }
+  [[nodiscard]] numerics::Tensor constant(const graph::Tensor& tensor) const {
     numerics::Tensor value = tensor.constant->make();
     const bool stored_narrower = numerics::format_info(value.format).floating && value.format != precision_;
     return stored_narrower ? numerics::convert_tensor(value, precision_) : value;
   }
 
+  const compiler::Compiled& compiled_;
   const graph::Graph& graph_;
   const simulation::BufferReader& read_;
   Format precision_;
   std::map<TensorId, program::BufferId> buffers_;
-  std::map<TensorId, numerics::Tensor> values_;  // a map: addresses stay valid
+  std::map<std::pair<TensorId, program::BufferId>, numerics::Tensor> values_;  // maps: addresses stay valid
+  std::map<TensorId, numerics::Tensor> constants_;
   std::mutex mutex_;
 };
 
@@ -167,20 +220,28 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
   const compiler::ContextMap& map = compiled_.contexts[context.index()];
   const Format storage = numerics::format_named(compiled_.program.labels.precision).value_or(Format::fp32);
   KnownTensors known(compiled_, map, read);
-  for (const auto& write : map.writes) {
-    const TensorId tensor = write.first;
+  check_copies(map, context, read);
+  for (const auto& [tensor, buffer] : map.writes) {
     const Recipe recipe = recipe_of(compiled_, map, known, tensor);
-    if (recipe.op == nullptr) continue;
-    const numerics::Tensor& got = *known.find(tensor);
+    const numerics::Tensor& got = known.in_buffer(tensor, buffer);
+    if (recipe.op == nullptr) {
+      const TensorId moved = tensor;
+      const auto source = std::find_if(map.reads.begin(), map.reads.end(), [&](const auto& r) { return r.first == moved; });
+      if (source != map.reads.end()) check_moved(known.in_buffer(tensor, source->second), source->second, got, buffer, tensor, context);
+      continue;
+    }
+    const Held held(known.buffer(buffer));
     const graph::Tensor& declared = compiled_.graph.tensor(tensor);
-    const std::vector<std::vector<std::int64_t>> points = points_written(*recipe.op, tensor, declared.name);
+    std::vector<std::vector<std::int64_t>> points = points_written(*recipe.op, tensor, declared.name);
+    std::erase_if(points, [&](const auto& point) { return !held.at(flatten(point, declared.shape)); });
     const graph::OpId producer(static_cast<std::size_t>(recipe.op - compiled_.graph.ops.data()));
     std::vector<graph::PointEvaluator::Value> references(points.size());
     // The evaluator keeps what it computed, so each thread has its own and a contiguous share of the points.
     const std::size_t threads = std::clamp<std::size_t>(points.size() / 16, 1, static_cast<std::size_t>(std::max(1, options_.threads)));
     parallel_for(static_cast<int>(threads), threads, [&](std::size_t t) {
-      graph::PointEvaluator evaluator(
-          compiled_.graph, [&](TensorId id) { return id == tensor ? nullptr : static_cast<const numerics::Tensor*>(known.find(id)); });
+      graph::PointEvaluator evaluator(compiled_.graph, [&, target = tensor](TensorId id) {
+        return id == target ? nullptr : static_cast<const numerics::Tensor*>(known.find(id));
+      });
       const std::size_t last = points.size() * (t + 1) / threads;
       for (std::size_t p = points.size() * t / threads; p < last; ++p) {
         references[p] = evaluator.at(tensor, points[p], producer);
@@ -200,16 +261,84 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
         continue;
       }
       report_.worst_share = std::max(report_.worst_share, share_of_allowed(value, expected, tolerance));
-      report_.passed = false;
-      if (report_.first) continue;
-      report_.first = Divergence{
-          recipe.op->name, declared.name, points[p], value, expected, tolerance, compiled_.program.contexts[context.index()].name,
-          recipe.fused};
+      fail({recipe.op->name,
+            declared.name,
+            points[p],
+            value,
+            expected,
+            tolerance,
+            compiled_.program.contexts[context.index()].name,
+            recipe.fused,
+            {}});
     }
     ++report_.outputs;
     report_.points += static_cast<std::int64_t>(points.size());
   }
   seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void OperatorChecker::fail(Divergence divergence) {
+  report_.passed = false;
+  if (!report_.first) report_.first = std::move(divergence);
+}
+
+/// All copies of an element of a spread buffer must hold the same bits: who reads which would make a difference.
+void OperatorChecker::check_copies(const compiler::ContextMap& map, program::ContextId context, const simulation::BufferReader& read) {
+  const program::Program& program = compiled_.program;
+  for (const auto& write : map.writes) agreed_.erase(write.second);
+  for (const auto* list : {&map.writes, &map.reads}) {
+    for (const auto& [tensor, id] : *list) {
+      const program::Buffer& buffer = program.buffers[id.index()];
+      if (!buffer.spread || !agreed_.insert(id).second) continue;
+      const auto differ = read.copies_differ(id);
+      if (!differ) continue;
+      const std::string& component = program.chip->components[program.chip->memories[buffer.memory.index()].in.index()].name;
+      const auto& [first, second] = differ->components;
+      errors_.add(differ->values[1], differ->values[0]);
+      fail({{},
+            compiled_.graph.tensor(tensor).name,
+            differ->index,
+            differ->values[1],
+            differ->values[0],
+            0,
+            program.contexts[context.index()].name,
+            {},
+            fmt::format("buffer {} holds another copy of [{}] on {} {} than on {} {}", buffer.name, fmt::join(differ->index, ", "),
+                        component, second, component, first)});
+    }
+  }
+}
+
+/// A tensor that a context only moves must arrive as it was.
+void OperatorChecker::check_moved(const numerics::Tensor& from, program::BufferId source, const numerics::Tensor& to,
+                                  program::BufferId target, TensorId tensor, program::ContextId context) {
+  const program::Program& program = compiled_.program;
+  const program::Buffer &a = program.buffers[source.index()], &b = program.buffers[target.index()];
+  const graph::Tensor& declared = compiled_.graph.tensor(tensor);
+  if (from.count() != to.count() || numerics::element_count(declared.shape) != to.count()) return;
+  const numerics::Tensor wanted = from.format == to.format ? from : numerics::convert_tensor(from, to.format);
+  const auto bytes = static_cast<std::size_t>(numerics::format_bytes(to.format));
+  const Held held_from(a), held_to(b);
+  ++report_.outputs;
+  report_.points += to.count();
+  if (wanted.bytes == to.bytes) return;
+  for (std::int64_t i = 0; i < to.count(); ++i) {
+    const auto at = static_cast<std::ptrdiff_t>(static_cast<std::size_t>(i) * bytes);
+    if (std::equal(wanted.bytes.begin() + at, wanted.bytes.begin() + at + static_cast<std::ptrdiff_t>(bytes), to.bytes.begin() + at))
+      continue;
+    if (!held_from.at(i) || !held_to.at(i)) continue;
+    errors_.add(to.at(i), wanted.at(i));
+    fail({{},
+          declared.name,
+          unflatten(i, declared.shape),
+          to.at(i),
+          wanted.at(i),
+          0,
+          program.contexts[context.index()].name,
+          {},
+          fmt::format("buffer {} does not hold what was moved to it from buffer {}", b.name, a.name)});
+    return;
+  }
 }
 
 /// Points of what one operator writes: it may write only a part of the tensor (a concatenation that its producers fill).

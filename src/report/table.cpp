@@ -147,7 +147,7 @@ std::string readable_ratio(double ratio) {
 std::string describe_divergence(const CheckReport& check) {
   if (check.passed || !check.first) return {};
   const Divergence& d = *check.first;
-  std::string text = fmt::format("first diverging operator: {}", d.op.empty() ? "(unknown)" : d.op);
+  std::string text = d.copies.empty() ? fmt::format("first diverging operator: {}", d.op.empty() ? "(unknown)" : d.op) : d.copies;
   if (!d.context.empty()) text += fmt::format(" (context {})", d.context);
   text += fmt::format(", {}[{}] is {:.9g}, expected {:.9g}, allowed error {:.3g}", d.tensor, fmt::join(d.index, ", "), d.got, d.expected,
                       d.tolerance);
