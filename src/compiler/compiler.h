@@ -12,10 +12,20 @@
 
 namespace switchyard::compiler {
 
+/// What the compiler is told to do without, to see what it is worth.
+struct Disabled {
+  bool fuse = false;     ///< every operator is a context of its own and hands its results on through off-chip memory
+  bool share = false;    ///< operands that several components need alike are read by each
+  bool overlap = false;  ///< nothing is fetched before its context starts
+  bool place = false;    ///< instances take components in plain order
+  bool pin = false;      ///< no panel stays in a scratchpad over loops that do not use it, and no context's weights are there before it starts
+};
+
 struct CompileOptions {
   numerics::Format precision = numerics::Format::bf16;  ///< every floating tensor is stored and multiplied in this
   std::uint64_t seed = 0;
   int effort = 1;
+  Disabled disabled;
 };
 
 /// One decision: what was chosen, against what, and why.
