@@ -136,6 +136,7 @@ void describe_memories(const Chip& chip, Table& table) {
   for (const Memory& memory : chip.memories) {
     std::string head = fmt::format("{}: {} in {}", memory.name, name_of(memory.kind), place_text(chip, memory.in));
     if (memory.backing) head += fmt::format(", caches {}", chip.memories[memory.backing->index()].name);
+    if (memory.part_of) head += fmt::format(", a channel of {}", chip.memories[memory.part_of->index()].name);
     if (memory.network) head += fmt::format(", on {}", chip.networks[memory.network->index()].name);
     if (!memory.ports.empty()) head += fmt::format(" at {}", fmt::join(memory.ports, ", "));
     if (!memory.reserved.empty()) {
@@ -170,6 +171,8 @@ void describe_networks(const Chip& chip, Table& table) {
     const bool routed = network.topology == Topology::mesh2d || network.topology == Topology::torus2d;
     std::string over = network.between_chips ? "between chips" : "over " + chip.components[network.over.index()].name;
     if (network.topology == Topology::host) over = "link of the chip";
+    if (network.one_way != 0) over += network.one_way > 0 ? ", one way upwards" : ", one way downwards";
+    if (network.through_holes) over += ", holes have routers";
     table.head(fmt::format("{}: {} {}{}", network.name, name_of(network.topology), over, routed ? ", routing " + network.routing : ""));
     table.number("link", network.link);
     table.number("hop", network.hop);

@@ -134,6 +134,85 @@ TEST(Links, AreAllNumberedOnceAndInBothDirections) {
   }
 }
 
+TEST(OneWay, RoutesGoRoundTheOnlyWay) {
+  struct Case {
+    std::vector<std::int64_t> shape;
+    Topology topology;
+    std::string routing;
+    int way;
+    std::uint32_t from, to;
+    std::vector<std::uint32_t> route;
+  };
+  const Case cases[] = {
+      {{3, 4}, Topology::torus2d, "xy", 1, 1, 4, {1, 2, 3, 0, 4}},
+      {{3, 4}, Topology::torus2d, "yx", -1, 1, 4, {1, 9, 5, 4}},
+      {{3, 4}, Topology::torus2d, "yx", -1, 4, 7, {4, 7}},
+      {{2, 2}, Topology::torus2d, "xy", 1, 3, 0, {3, 2, 0}},  // here a wrap-around of two is a link of its own
+      {{4}, Topology::ring, "xy", -1, 1, 2, {1, 0, 3, 2}},
+  };
+  for (const Case& c : cases) {
+    Chip chip = array_chip(c.shape, c.topology, c.routing);
+    chip.networks[0].one_way = c.way;
+    EXPECT_EQ(default_route(chip, chip.networks[0], c.from, c.to), c.route) << c.from << " -> " << c.to;
+  }
+}
+
+TEST(OneWay, EveryInstanceHasOneLinkPerDimension) {
+  for (const int way : {1, -1}) {
+    Chip chip = array_chip({3, 4}, Topology::torus2d);
+    chip.networks[0].one_way = way;
+    const Network& network = chip.networks[0];
+    EXPECT_EQ(link_count(chip, network), 24);
+    std::set<std::uint32_t> seen;
+    for (std::uint32_t from = 0; from < 12; ++from) {
+      for (std::uint32_t to = 0; to < 12; ++to) {
+        const auto link = link_between(chip, network, from, to);
+        EXPECT_EQ(link.has_value(), default_route(chip, network, from, to).size() == 2);
+        if (!link) continue;
+        EXPECT_FALSE(link_between(chip, network, to, from).has_value());
+        EXPECT_LT(*link, 24U);
+        EXPECT_TRUE(seen.insert(*link).second);
+      }
+    }
+    EXPECT_EQ(seen.size(), 24U);
+    EXPECT_TRUE(all_connected(chip, network));
+  }
+}
+
+TEST(OneWay, TheNearestPortIsNearestAlongTheLinks) {
+  Chip chip = array_chip({1, 6}, Topology::torus2d);
+  chip.networks[0].one_way = 1;
+  Memory memory;
+  memory.network = NetworkId(0);
+  memory.ports = {1, 3};
+  EXPECT_EQ(nearest_port(chip, memory, 2), 1U);
+  EXPECT_EQ(nearest_port(chip, memory, 0), 3U) << "three hops on from 3, five from 1";
+}
+
+TEST(Holes, WithRoutersArePassedAndMayHavePorts) {
+  Chip chip = array_chip({3, 4}, Topology::mesh2d);
+  chip.components[1].holes = {1, 4};
+  chip.networks[0].through_holes = true;
+  EXPECT_EQ(default_route(chip, chip.networks[0], 0, 2), (std::vector<std::uint32_t>{0, 1, 2}));
+  EXPECT_TRUE(all_connected(chip, chip.networks[0]));
+  Memory memory;
+  memory.network = NetworkId(0);
+  memory.ports = {4, 8};
+  EXPECT_EQ(nearest_port(chip, memory, 5), 4U);
+  EXPECT_EQ(working_instances(chip.components[1]).size(), 10U);
+}
+
+TEST(Networks, OfTheMoverGoBeforeTheMemorys) {
+  Chip chip;
+  chip.memories.emplace_back();
+  Mover mover;
+  EXPECT_FALSE(network_between(chip, mover, MemoryId(0)).has_value());
+  chip.memories[0].network = NetworkId(1);
+  EXPECT_EQ(network_between(chip, mover, MemoryId(0)), NetworkId(1));
+  mover.network = NetworkId(0);
+  EXPECT_EQ(network_between(chip, mover, MemoryId(0)), NetworkId(0));
+}
+
 TEST(Links, OfACrossbarAreOneOutAndOneIn) {
   const Chip chip = array_chip({5}, Topology::crossbar);
   EXPECT_EQ(link_count(chip, chip.networks[0]), 10);

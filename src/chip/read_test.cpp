@@ -315,6 +315,56 @@ TEST(ReadChip, KnowsTheLinkToTheHost) {
   EXPECT_NE(describe(with).find("pcie: host link of the chip"), std::string::npos) << describe(with);
 }
 
+/// The first diagnostic of a description that must be refused.
+std::string mistake(const std::string& text) {
+  const Result<Chip> chip = parse_chip(text, "small.yaml");
+  return chip.ok() ? "" : format_failure(chip.failure());
+}
+
+TEST(ReadChip, KnowsNetworksOfOneDirectionAndRoutersOfHoles) {
+  std::string text(kSmall);
+  const std::string ring = "topology: ring,";
+  text.replace(text.find(ring), ring.size(), "topology: ring, one_way: decreasing, through_holes: true,");
+  const Chip chip = parsed(text);
+  EXPECT_EQ(chip.networks[0].one_way, -1);
+  EXPECT_TRUE(chip.networks[0].through_holes);
+  EXPECT_NE(describe(chip).find("one way"), std::string::npos) << describe(chip);
+  EXPECT_EQ(parsed(chip.text), chip);
+  text.replace(text.find("topology: ring"), 14, "topology: crossbar");
+  EXPECT_NE(mistake(text).find("chip/topology"), std::string::npos) << mistake(text);
+  text.replace(text.find("decreasing"), 10, "leftwards");
+  EXPECT_NE(mistake(text).find("chip/kind"), std::string::npos) << mistake(text);
+}
+
+TEST(ReadChip, KnowsTheChannelsOfADram) {
+  const auto with = [](std::string_view channels) {
+    std::string text(kSmall);
+    return text.insert(text.find("movers:"), channels);
+  };
+  const std::string two =
+      "  a: {in: chip, kind: dram, part_of: ram, bytes: 500 MB, bandwidth: 50 GB/s}\n"
+      "  b: {in: chip, kind: dram, part_of: ram, bytes: 500 MB, bandwidth: 50 GB/s}\n";
+  const Chip chip = parsed(with(two));
+  EXPECT_EQ(chip.memories[2].part_of, MemoryId(1));
+  EXPECT_EQ(off_chip_memory(chip), MemoryId(1));
+  EXPECT_NE(describe(chip).find("a channel of ram"), std::string::npos) << describe(chip);
+  EXPECT_EQ(parsed(chip.text), chip);
+  struct Case {
+    const char* channels;
+    const char* code;
+  };
+  const Case cases[] = {
+      {"  a: {in: chip, kind: dram, part_of: ram, bytes: 500 MB, bandwidth: 101 GB/s}\n", "chip/range"},
+      {"  a: {in: chip, kind: dram, part_of: ram, bytes: 2 GB, bandwidth: 50 GB/s}\n", "chip/range"},
+      {"  a: {in: chip, kind: dram, part_of: pad, bytes: 1 MB, bandwidth: 50 GB/s}\n", "chip/kind"},
+      {"  a: {in: chip, kind: dram, part_of: a, bytes: 1 MB, bandwidth: 50 GB/s}\n", "chip/kind"},
+      {"  a: {in: chip, kind: dram, part_of: rom, bytes: 1 MB, bandwidth: 50 GB/s}\n", "chip/dangling-name"},
+      {"  a: {in: core, kind: scratchpad, part_of: ram, bytes: 1 MB, bandwidth: 50 GB/s}\n", "chip/kind"},
+  };
+  for (const Case& c : cases)
+    EXPECT_NE(mistake(with(c.channels)).find(c.code), std::string::npos) << c.channels << mistake(with(c.channels));
+}
+
 TEST(Pointers, AreEscaped) {
   EXPECT_EQ(pointer_to("/cost", "J/B~"), "/cost/J~1B~0");
   EXPECT_EQ(pointer_names("/cost/J~1B~0"), (std::vector<std::string>{"cost", "J/B~"}));

@@ -240,5 +240,16 @@ TEST(WormholeStreams, AreTheMemorysWhereLinksAreWide) {
   EXPECT_NEAR(rate, 0.92 * 288e9, 0.03 * 288e9);
 }
 
+TEST(WormholeStreams, OfAllChannelsAreNoFasterThanTheWholeMemory) {
+  const auto half = chip::load_chip("wormhole-n150", {SWITCHYARD_SOURCE_DIR "/chips"}, {{"/memories/gddr/bandwidth", "144 GB/s"}});
+  ASSERT_TRUE(half.ok());
+  program::Program program = streams(near_pairing(false), false);
+  program.chip = std::make_shared<const chip::Chip>(half.value());
+  const auto timing = simulation::time_program(program);
+  ASSERT_TRUE(timing.ok());
+  const double rate = 48.0 * kBytesPerTile / (microseconds(timing.value().contexts[0].span) * 1e-6);
+  EXPECT_NEAR(rate, 0.92 * 144e9, 0.02 * 144e9);
+}
+
 }  // namespace
 }  // namespace switchyard
