@@ -170,6 +170,16 @@ struct TwoOperators {
       }
     }
     buffers = {xv, wv, yv, zv};
+    for (std::size_t i = 0; i < buffers.size(); ++i) {
+      program::Buffer& b = compiled.program.buffers.emplace_back();
+      b.name = "buffer" + std::to_string(i);
+      b.memory = chip::MemoryId(0);
+      b.shape = buffers[i].shape;
+    }
+    auto chip = std::make_shared<chip::Chip>();
+    chip->components.emplace_back().name = "tile";
+    chip->memories.emplace_back().in = chip::ComponentId(0);
+    compiled.program.chip = chip;
     const auto buffer = [](std::size_t i) { return program::BufferId(i); };
     compiled.program.contexts.resize(fused ? 1 : 2);
     for (std::size_t c = 0; c < compiled.program.contexts.size(); ++c) compiled.program.contexts[c].name = "context" + std::to_string(c);
@@ -240,6 +250,80 @@ TEST(OperatorCheck, SeesNanAndInfinity) {
     two.buffers[3].set(599, wrong);
     EXPECT_FALSE(two.check(false).passed);
   }
+}
+
+/// Rows [begin, begin + count) of a buffer on tile 0, and those `step` further on tile 1.
+program::Spread rows_on_two_tiles(const program::Buffer& buffer, std::int64_t count, std::int64_t step) {
+  program::Spread spread;
+  spread.shape = {2};
+  spread.components = {0, 1};
+  spread.start = {numerics::affine_variable(0, step), numerics::affine_constant(0)};
+  spread.extent = {count, buffer.shape[1]};
+  return spread;
+}
+
+TEST(OperatorCheck, NamesCopiesThatDiffer) {
+  TwoOperators two(false);
+  program::Buffer& y = two.compiled.program.buffers[2];
+  y.spread = rows_on_two_tiles(y, 12, 8);
+  for (const bool differ : {false, true}) {
+    OperatorChecker checker(two.compiled, {false, 7, 1});
+    const simulation::BufferReader read([&](program::BufferId b) { return two.buffers[b.index()]; },
+                                        [&](program::BufferId b) -> std::optional<simulation::CopiesDiffer> {
+                                          EXPECT_EQ(b.index(), 2u);
+                                          if (!differ) return std::nullopt;
+                                          return simulation::CopiesDiffer{b, {9, 3}, {0, 1}, {2.5, kNan}};
+                                        });
+    for (std::size_t c = 0; c < 2; ++c) checker.check_context(program::ContextId(c), read);
+    const CheckReport& report = checker.result();
+    EXPECT_EQ(report.passed, !differ);
+    if (!differ) continue;
+    ASSERT_TRUE(report.first);
+    EXPECT_EQ(report.first->copies, "buffer buffer2 holds another copy of [9, 3] on tile 1 than on tile 0");
+    EXPECT_EQ(report.first->tensor, "y");
+    EXPECT_EQ(report.first->context, "context0");
+  }
+}
+
+TEST(OperatorCheck, KnowsATensorInTwoBuffers) {
+  // y lies off-chip, and in part (rows 4 to 9 are nowhere) on two tiles.
+  TwoOperators two(false);
+  two.compiled.program.buffers.push_back(two.compiled.program.buffers[2]);
+  two.compiled.program.buffers[4].name = "buffer4";
+  program::Buffer& tiles = two.compiled.program.buffers[4];
+  tiles.spread = rows_on_two_tiles(tiles, 4, 10);
+  two.buffers.push_back(two.buffers[2]);
+  for (std::int64_t i = 4 * 30; i < 10 * 30; ++i) two.buffers[4].set(i, kNan);
+  for (std::int64_t i = 14 * 30; i < 20 * 30; ++i) two.buffers[4].set(i, kNan);
+  two.compiled.contexts[0].writes.insert(two.compiled.contexts[0].writes.begin(), {graph::TensorId(2), program::BufferId(4)});
+  EXPECT_TRUE(two.check(true).passed);
+  EXPECT_EQ(two.check(true).points, 600 + 8 * 30 + 600);
+  TwoOperators wrong = two;
+  wrong.buffers[4].set(10 * 30, 99);
+  EXPECT_FALSE(wrong.check(true).passed);
+  wrong = two;
+  wrong.buffers[2].set(5 * 30, 99);
+  EXPECT_FALSE(wrong.check(true).passed);
+}
+
+TEST(OperatorCheck, HoldsWhatIsOnlyMovedToItsSource) {
+  TwoOperators two(false);
+  two.compiled.program.buffers.push_back(two.compiled.program.buffers[2]);
+  two.compiled.program.buffers[4].name = "buffer4";
+  two.buffers.push_back(two.buffers[2]);
+  const graph::TensorId y(2);
+  two.compiled.contexts.insert(two.compiled.contexts.begin() + 1, {{}, {{y, program::BufferId(2)}}, {{y, program::BufferId(4)}}});
+  two.compiled.program.contexts.insert(two.compiled.program.contexts.begin() + 1, program::Context{});
+  two.compiled.program.contexts[1].name = "move";
+  two.compiled.contexts[2].reads = {{y, program::BufferId(4)}};
+  EXPECT_TRUE(two.check(false).passed);
+  two.buffers[4].set(123, two.buffers[4].at(123) + 1);
+  const CheckReport report = two.check(false);
+  EXPECT_FALSE(report.passed);
+  ASSERT_TRUE(report.first);
+  EXPECT_EQ(report.first->copies, "buffer buffer4 does not hold what was moved to it from buffer buffer2");
+  EXPECT_EQ(report.first->index, (std::vector<std::int64_t>{4, 3}));
+  EXPECT_EQ(report.first->context, "move");
 }
 
 TEST(Check, MeasuresDepth) {
