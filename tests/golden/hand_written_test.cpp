@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <numeric>
 #include <string>
@@ -172,6 +173,46 @@ TEST(HandWritten, GridGemmNeedsMoreThanOneWaveAndReusesTheCache) {
   ASSERT_TRUE(timed.ok());
   // 192 blocks read 64 KiB each; without a cache that would be four times what the operands hold.
   EXPECT_LT(timed.value().offchip_read, 2 * 2 * (2048 * 128 + 128 * 1536));
+}
+
+TEST(HandWritten, ResidentPipelineComputesBothLayers) {
+  const program::Program program = load("resident-pipeline");
+  std::vector<Tensor> inputs = inputs_of(program);
+  const Tensor got = execute(program, inputs);
+  const auto as_images = [](Tensor t) {
+    t.shape.insert(t.shape.begin(), 1);
+    return t;
+  };
+  const auto no_bias = [](const Tensor& w) { return numerics::make_tensor(Format::bf16, {w.shape[3]}); };
+  const Tensor middle = naive_convolution(as_images(inputs[0]), inputs[1], no_bias(inputs[1]));
+  Tensor wanted = naive_convolution(middle, inputs[2], no_bias(inputs[2]));
+  wanted.shape.erase(wanted.shape.begin());
+  expect_bytes(got, wanted);
+}
+
+TEST(HandWritten, ResidentPipelineNeedsEveryMessage) {
+  const program::Program program = load("resident-pipeline");
+  const std::vector<Tensor> inputs = inputs_of(program);
+  const Tensor whole = execute(program, inputs);
+  program::Program dropped = program;
+  for (program::Actor& actor : dropped.contexts[0].actors)
+    if (actor.name == "push") actor.loops[0].trip = 1;
+  EXPECT_FALSE(program::verify(dropped).ok());
+  auto run = simulation::execute(dropped, inputs, {});
+  ASSERT_TRUE(run.ok());
+  const Tensor& got = run.value().outputs[0];
+  // Only the first row of a band needs the row above, which the first band sends first and all others second.
+  std::int64_t numbers = 0, unknown = 0;
+  for (std::int64_t i = 0; i < got.count(); ++i) {
+    const std::int64_t row = i / (64 * 16);
+    if (row >= 8 && row % 4 == 0) {
+      unknown += std::isnan(got.at(i)) ? 1 : 0;
+    } else {
+      numbers += got.at(i) == whole.at(i) ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(unknown, 14 * 64 * 16);
+  EXPECT_EQ(numbers, 50 * 64 * 16);
 }
 
 TEST(HandWritten, LabelsSayWhatIsExecuted) {
