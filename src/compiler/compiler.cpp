@@ -11,6 +11,7 @@
 #include "compiler/bound.h"
 #include "compiler/canonicalise.h"
 #include "compiler/decompose.h"
+#include "compiler/dump.h"
 #include "compiler/emit.h"
 #include "compiler/formats.h"
 #include "compiler/kernel.h"
@@ -19,6 +20,8 @@
 #include "compiler/plan.h"
 #include "compiler/residence.h"
 #include "compiler/storage.h"
+#include "graph/text.h"
+#include "program/text.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -84,15 +87,7 @@ std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vect
 }
 
 std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& chip) {
-  std::string text;
-  for (std::size_t d = 0; d < kernel.dims.size(); ++d) {
-    if (kernel.dims[d].extent <= 1) continue;
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kernel.dims[d].name, kernel.dims[d].extent);
-    const std::int64_t block = m.trips[d] * m.tile[d], split = kernel.dims[d].reduction ? 1 : (kernel.dims[d].extent + block - 1) / block;
-    if (split > 1) text += fmt::format(" = {} instances", split);
-    if (m.trips[d] > 1) text += fmt::format("{}{} tiles", split > 1 ? " x " : " = ", m.trips[d]);
-    if (split > 1 || m.trips[d] > 1) text += fmt::format(" of {}", m.tile[d]);
-  }
+  std::string text = describe_tiling(kernel, m);
   text += fmt::format("; unit {}", chip.units[m.unit.index()].name);
   for (std::size_t i = 0; i < kernel.operands.size(); ++i)
     if (m.shared[i]) text += fmt::format(", operand {} multicast", i);
@@ -224,9 +219,14 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   for (TensorId t : model.inputs) labels.input_formats.emplace_back(numerics::format_name(model.tensor(t).format));
   for (TensorId t : model.outputs) labels.output_formats.emplace_back(numerics::format_name(model.tensor(t).format));
 
+  const auto tell = [&](std::string_view pass, const std::function<std::string()>& text) {
+    if (options.observe) options.observe(pass, text);
+  };
   // The passes, in order.
   out.graph = canonicalise(model, out.decisions);
+  tell("canonicalise", [&] { return graph::print(out.graph); });
   choose_formats(out.graph, *chip, options.precision, out.decisions);
+  tell("formats", [&] { return graph::print(out.graph); });
   const graph::Graph& g = out.graph;
   program::Program& program = out.program;
   program.chip = chip;
@@ -234,26 +234,31 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   std::vector<std::vector<int>> layouts;
   Attempt attempt;
   Known known;
+  std::vector<std::vector<Mapping>> candidates;
   Splits splits;
   Homes homes;
   for (bool fresh = true;;) {
     if (fresh) {
       kernels = make_kernels(g);
+      tell("kernels", [&] { return print_kernels(g, kernels); });
       SY_TRY([[maybe_unused]] Done formats, check_formats(g, kernels, *chip));
       layouts = choose_layouts(g, kernels);
+      tell("layouts", [&] { return print_layouts(g, layouts); });
       attempt.stays = tensors_that_may_stay(machine, g, kernels);
       attempt.reserved.assign(kernels.size(), 0);
       fresh = false;
     }
     std::vector<graph::OpId> too_large;
     bool again = false;
-    SY_TRY(const auto candidates, map_kernels(machine, g, kernels, layouts, options.effort, attempt, known, too_large, again));
+    SY_TRY(candidates, map_kernels(machine, g, kernels, layouts, options.effort, attempt, known, too_large, again));
+    tell("mappings", [&] { return print_mappings(kernels, candidates); });
     for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
       out.decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
                                                         g.ops[too_large[i].index()].name)});
       decompose(out.graph, too_large[i]);
       fresh = true;
     }
+    if (!too_large.empty()) tell("decompose", [&] { return graph::print(out.graph); });
     if (fresh || again) continue;
     splits = choose_splits(machine, g, kernels, candidates, attempt.stays);
     for (std::size_t t = 0; t < attempt.stays.size(); ++t)
@@ -261,22 +266,30 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
         attempt.stays[t] = false;
         again = true;
       }
+    tell("splits", [&] { return print_splits(kernels, splits); });
     if (again) continue;
     program.buffers.clear();
     program.contexts.clear();
     homes = make_homes(machine, g, kernels, layouts, splits.mappings, attempt.stays, program);
+    tell("residence", [&] { return print_homes(g, kernels, homes, program); });
     for (std::size_t k = 0; k < kernels.size(); ++k) {
       program.contexts.push_back(emit_context(machine, g, kernels[k], splits.mappings[k], layouts,
                                               reach_of(machine, g, kernels[k], attempt.stays), homes[k], program.buffers));
       if (k > 0) program.contexts.back().after.push_back(program::ContextId(k - 1));
     }
+    tell("emit", [&] { return program::print(program); });
     const auto overflow = plan_storage(program);
+    tell("storage", [&] { return print_storage(program); });
     if (!overflow) break;
     make_room(*overflow, g, kernels, attempt);
   }
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});
-  for (std::size_t k = 0; k < kernels.size(); ++k)
-    out.decisions.push_back({kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
+    d.alternatives = alternatives_of(kernels[k], candidates[k], splits.costs[k]);
+    d.chosen = splits.choice[k];
+    d.tried = splits.mappings[k].tried;
+  }
   std::vector<bool> read_before(g.tensors.size(), false);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     program.contexts[k].bound = kernel_bound(*chip, g, kernels[k], read_before, attempt.stays);
@@ -290,7 +303,9 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     }
     out.contexts.push_back(std::move(map));
   }
+  tell("bounds", [&] { return print_bounds(program); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
+  tell("plan", [&] { return print_plan(program); });
   labels.lower_bound = model_bound(*chip, g);
   labels.peak_bound = model_peak_bound(*chip, g);
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);

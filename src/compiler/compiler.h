@@ -1,8 +1,11 @@
 // From a graph and a chip to a program. The pass list is in compiler.cpp.
 #pragma once
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chip/chip.h"
@@ -18,20 +21,43 @@ struct Disabled {
   bool share = false;    ///< operands that several components need alike are read by each
   bool overlap = false;  ///< nothing is fetched before its context starts
   bool place = false;    ///< instances take components in plain order
-  bool pin = false;      ///< no panel stays in a scratchpad over loops that do not use it, and no context's weights are there before it starts
+  bool pin = false;  ///< no panel stays in a scratchpad over loops that do not use it, and no context's weights are there before it starts
 };
+
+/// Hears of a pass when it has ended. `text` prints what it made; it may be called until the observer returns. What does not fit makes
+/// passes from `kernels` on run again, with another start.
+using Observer = std::function<void(std::string_view pass, const std::function<std::string()>& text)>;
+/// Names of the passes, in order. `decompose` runs only where an operator does not fit as one context.
+inline constexpr std::array<std::string_view, 12> kPasses{"canonicalise", "formats",   "kernels", "layouts", "mappings", "decompose",
+                                                          "splits",       "residence", "emit",    "storage", "bounds",   "plan"};
 
 struct CompileOptions {
   numerics::Format precision = numerics::Format::bf16;  ///< every floating tensor is stored and multiplied in this
   std::uint64_t seed = 0;
   int effort = 1;
   Disabled disabled;
+  Observer observe;  ///< may be empty
+};
+
+/// One way of mapping a context, of the best ones that were found. Times are estimates, in seconds.
+struct Alternative {
+  std::string text;               ///< instances and tiles
+  std::int64_t instances = 1;     ///< components at work
+  double alone = 0;               ///< the context on its own
+  double fetched = 0;             ///< the same when all that may be fetched early has been
+  double off_chip = 0;            ///< time on off-chip memory of what may be fetched early
+  double moves = 0;               ///< from kernel to kernel, given what the others chose; infinite: no mover does it
+  std::array<double, 5> terms{};  ///< of `alone`: compute, movers, issue, memory, fill and drain
+  std::int64_t storage = 0;       ///< bytes in each scratchpad: channels, sums and parts of tensors
 };
 
 /// One decision: what was chosen, against what, and why.
 struct Decision {
   std::string subject;  ///< context or pass
   std::string text;
+  std::vector<Alternative> alternatives{};  ///< of a context, the chosen one among them
+  std::size_t chosen = 0;
+  std::int64_t tried = 0;  ///< candidates from which the alternatives were taken
 };
 
 /// For the checker: which graph operators a context executes, and in which buffer each of its tensors lies.

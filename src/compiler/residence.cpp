@@ -233,7 +233,12 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   }
   Splits out;
   out.moves.assign(g.tensors.size(), 0);
-  for (std::size_t k = 0; k < kernels.size(); ++k) out.mappings.push_back(candidates[k][choice[k]]);
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    out.mappings.push_back(candidates[k][choice[k]]);
+    auto& costs = out.costs.emplace_back();
+    for (std::size_t c = 0; c < candidates[k].size(); ++c) costs.push_back(total_cost(k, c, true) - own_cost(candidates[k][c]));
+  }
+  out.choice = choice;
   for (std::size_t t = 0; t < stays.size(); ++t)
     for (const User& w : users[t].writers)
       for (const User& r : users[t].readers)

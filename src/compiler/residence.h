@@ -21,8 +21,10 @@ std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Gra
 std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& graph, const Kernel& kernel, const std::vector<bool>& stays);
 
 struct Splits {
-  std::vector<Mapping> mappings;  ///< by kernel
-  std::vector<double> moves;      ///< by tensor: seconds from being written to being where it is needed; infinite: no mover does it
+  std::vector<Mapping> mappings;           ///< by kernel
+  std::vector<std::size_t> choice;         ///< by kernel: which candidate
+  std::vector<std::vector<double>> costs;  ///< by kernel and candidate: seconds of what moves to and from it, the others as chosen
+  std::vector<double> moves;  ///< by tensor: seconds from being written to being where it is needed; infinite: no mover does it
 };
 /// One of each kernel's candidates, so that the sum of the kernels' own times and of what moves between them is small: coordinate descent
 /// from the best candidates, in order of the kernels. Deterministic.
