@@ -1,22 +1,30 @@
 #include "program/parts.h"
 
-#include <map>
 #include <set>
+#include <tuple>
 
 namespace switchyard::program {
 
 Parts::Parts(const Buffer& buffer) {
   const Spread& spread = *buffer.spread;
-  std::map<Box, std::uint32_t> known;
-  for (std::uint32_t i = 0; i < part_count(spread); ++i) {
-    Box box = part_of(buffer, i);
-    const auto [at, fresh] = known.try_emplace(box, static_cast<std::uint32_t>(groups_.size()));
-    if (fresh) groups_.push_back({std::move(box), {}});
-    groups_[at->second].instances.push_back(i);
-    group_of_.push_back(at->second);
+  const auto count = static_cast<std::uint32_t>(part_count(spread));
+  std::vector<Box> boxes;
+  std::vector<std::uint32_t> alike;
+  boxes.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    boxes.push_back(part_of(buffer, i));
+    alike.push_back(i);
     const std::uint32_t component = spread.components[i];
     if (component >= instance_of_.size()) instance_of_.resize(component + 1, kNone);
     instance_of_[component] = i;
+  }
+  std::sort(alike.begin(), alike.end(), [&](std::uint32_t a, std::uint32_t b) { return std::tie(boxes[a], a) < std::tie(boxes[b], b); });
+  group_of_.resize(count);
+  for (std::uint32_t k = 0; k < count; ++k) {
+    const std::uint32_t i = alike[k];
+    if (k == 0 || groups_.back().box != boxes[i]) groups_.push_back({std::move(boxes[i]), {}});
+    groups_.back().instances.push_back(i);
+    group_of_[i] = static_cast<std::uint32_t>(groups_.size() - 1);
   }
   std::size_t most = 0;
   for (std::size_t d = 0; d < buffer.shape.size(); ++d) {

@@ -35,6 +35,7 @@ Box part_of(const Buffer& buffer, std::uint32_t instance) {
   const Spread& spread = *buffer.spread;
   const std::vector<std::int64_t> at = coordinates_of(spread, instance);
   Box box;
+  box.reserve(buffer.shape.size());
   for (std::size_t d = 0; d < buffer.shape.size(); ++d) {
     const std::int64_t begin = spread.start[d].at(at);
     box.push_back(

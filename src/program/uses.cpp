@@ -54,6 +54,21 @@ std::vector<std::int64_t> Use::shift_of(std::uint32_t instance) const {
   return shift;
 }
 
+bool Use::moves_as(const Spread& spread) const {
+  for (std::size_t d = 0; d < terms_.size(); ++d)
+    if (terms_[d] != spread.start[d].terms) return false;
+  return true;
+}
+
+Box Use::hull() const {
+  Box result;
+  for (const Box& box : pattern_.boxes) {
+    if (result.empty()) result = box;
+    for (std::size_t d = 0; d < box.size(); ++d) result[d] = {std::min(result[d][0], box[d][0]), std::max(result[d][1], box[d][1])};
+  }
+  return result;
+}
+
 std::vector<Box> Use::boxes(std::uint32_t instance) const {
   const std::vector<std::int64_t> shift = shift_of(instance);
   std::vector<Box> result;

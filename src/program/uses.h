@@ -42,6 +42,10 @@ class Use {
   bool each(std::uint32_t instance, Visit&& visit) const;
   /// Whether instances of both shift alike.
   [[nodiscard]] bool moves_as(const Use& other) const { return array == other.array && terms_ == other.terms_; }
+  /// Whether it shifts as the parts do.
+  [[nodiscard]] bool moves_as(const Spread& spread) const;
+  /// A box around all it touches at the origin, unclipped; empty when it touches nothing.
+  [[nodiscard]] Box hull() const;
 
  private:
   [[nodiscard]] std::vector<std::int64_t> shift_of(std::uint32_t instance) const;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "program/findings.h"
+#include "program/fold.h"
 #include "program/instance.h"
 #include "program/uses.h"
 
@@ -51,7 +52,8 @@ class PartsOf {
 // ---------------------------------------------------------------------------------------------------------------- law 4
 
 void check_own_part(const Program& program, const Context& context, const Use& use, const Parts& parts, Findings& findings) {
-  for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+  const Use* uses[] = {&use};
+  for (const std::uint32_t i : Fold(program.buffers[use.access->buffer.index()], uses).speakers(*use.array)) {
     const Box& part = parts.part(parts.on(use.array->components[i]));
     for (const Box& box : use.boxes(i)) {
       if (contains(part, box)) continue;
@@ -73,7 +75,8 @@ void check_messages(const Program& program, const Context& context, const Use& u
   const std::int64_t multicast = program.chip->movers[actor.mover.index()].multicast;
   std::int64_t most = 0, widest = 0;
   std::uint32_t where = 0;
-  for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+  const Use* uses[] = {&use};
+  for (const std::uint32_t i : Fold(program.buffers[use.access->buffer.index()], uses).speakers(*use.array)) {
     const std::uint32_t here = parts.on(use.array->components[i]);
     const auto own = use.updates ? std::optional(here) : std::nullopt;
     const bool said = use.each(i, [&](const Box& box) {
@@ -128,6 +131,21 @@ bool cover_in_line(const Box& inner, const std::vector<const Box*>& outer, std::
   return false;
 }
 
+/// What a context wrote into the copies of a buffer.
+struct Record {
+  std::size_t context = 0;
+  Fold fold;
+  std::vector<std::vector<Box>> boxes;  ///< per copy, of those that speak for others
+
+  std::vector<Box> at(std::uint32_t copy) const {
+    const Fold::Speaker speaker = fold.speaker_of(copy);
+    std::vector<Box> result = boxes[speaker.instance];
+    for (Box& box : result)
+      for (std::size_t d = 0; d < box.size(); ++d) box[d] = {box[d][0] + speaker.shift[d], box[d][1] + speaker.shift[d]};
+    return result;
+  }
+};
+
 class CopiesLaw {
  public:
   CopiesLaw(const Program& program, Findings& findings)
@@ -150,25 +168,49 @@ class CopiesLaw {
     std::vector<BufferId> buffers;
     for (const Use& use : uses_)
       if (std::find(buffers.begin(), buffers.end(), use.access->buffer) == buffers.end()) buffers.push_back(use.access->buffer);
+    apart_ = std::all_of(context_->channels.begin(), context_->channels.end(), [&](const Channel& c) { return joins_itself(c); });
     for (const BufferId buffer : buffers) {
       const Parts& parts = parts_[buffer];
+      std::vector<const Use*> uses;
+      for (const Use& use : uses_)
+        if (use.access->buffer == buffer) uses.push_back(&use);
+      Fold fold(program_.buffers[buffer.index()], uses);
+      for (const Record& record : written_[buffer.index()]) fold.limit(record.fold);
+      if (!apart_) fold.open();  // what tokens order may differ from instance to instance
       std::vector<std::vector<Written>> writes(parts.count());
       for (std::size_t u = 0; u < uses_.size(); ++u)
-        if (uses_[u].write && uses_[u].access->buffer == buffer && !collect(u, parts, writes)) return;
-      if (!once(buffer, writes)) return;
+        if (uses_[u].write && uses_[u].access->buffer == buffer && !collect(u, parts, fold, writes)) return;
+      const std::vector<std::uint32_t> speakers = fold.speakers();
+      if (!once(buffer, speakers, writes)) return;
       for (std::size_t u = 0; u < uses_.size(); ++u)
-        if (!uses_[u].write && uses_[u].access->buffer == buffer && !reads(u, parts, writes, actor_of(u).early ? early : before)) return;
-      auto& all = written_[buffer.index()];
+        if (!uses_[u].write && uses_[u].access->buffer == buffer && !reads(u, parts, fold, writes, actor_of(u).early ? early : before))
+          return;
       if (last_[buffer.index()] == number_) {
-        all = {};
+        written_[buffer.index()].clear();
         parts_.drop(buffer);
         continue;
       }
-      all.resize(writes.size());
-      for (std::size_t p = 0; p < writes.size(); ++p)
-        for (Written& w : writes[p])
-          for (Box& box : w.boxes) all[p].push_back({number_, std::move(box)});
+      Record record{number_, fold, {}};
+      record.boxes.resize(writes.size());
+      bool any = false;
+      for (const std::uint32_t p : speakers)
+        for (Written& w : writes[p]) {
+          any = true;
+          record.boxes[p].insert(record.boxes[p].end(), std::make_move_iterator(w.boxes.begin()), std::make_move_iterator(w.boxes.end()));
+        }
+      if (any) written_[buffer.index()].push_back(std::move(record));
     }
+  }
+
+  /// Whether a channel joins each instance with itself.
+  bool joins_itself(const Channel& channel) const {
+    const ArrayId from = context_->actors[channel.from.actor.index()].array;
+    if (context_->actors[channel.to.front().end.actor.index()].array != from) return false;
+    for (std::size_t d = 0; d < channel.relation.coordinates.size(); ++d)
+      if (channel.relation.coordinates[d].modulus != 0 ||
+          !(channel.relation.coordinates[d].source == numerics::affine_variable(static_cast<int>(d))))
+        return false;
+    return true;
   }
 
   const Actor& actor_of(std::size_t use) const { return context_->actors[uses_[use].actor]; }
@@ -182,10 +224,10 @@ class CopiesLaw {
   }
 
   /// What a use writes, copy by copy.
-  bool collect(std::size_t number, const Parts& parts, std::vector<std::vector<Written>>& writes) {
+  bool collect(std::size_t number, const Parts& parts, const Fold& fold, std::vector<std::vector<Written>>& writes) {
     const Use& use = uses_[number];
     std::vector<std::int64_t> where;
-    for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+    for (const std::uint32_t i : use.store ? fold.near_speakers(*use.array) : fold.speakers(*use.array)) {
       const std::uint32_t here = parts.on(use.array->components[i]);
       if (use.twice(i, where)) {
         add("program/double-write", number,
@@ -212,8 +254,8 @@ class CopiesLaw {
   }
 
   /// Nothing is written twice in one context.
-  bool once(BufferId buffer, const std::vector<std::vector<Written>>& writes) {
-    for (std::uint32_t p = 0; p < writes.size(); ++p) {
+  bool once(BufferId buffer, const std::vector<std::uint32_t>& speakers, const std::vector<std::vector<Written>>& writes) {
+    for (const std::uint32_t p : speakers) {
       const auto& list = writes[p];
       if (list.size() < 2) continue;
       for (std::size_t a = 0; a < list.size(); ++a)
@@ -239,14 +281,15 @@ class CopiesLaw {
   std::uint32_t component_of(BufferId buffer, std::uint32_t p) const { return program_.buffers[buffer.index()].spread->components[p]; }
   std::uint32_t from(const Written& w) const { return uses_[w.use].array->components[w.instance]; }
 
-  bool reads(std::size_t number, const Parts& parts, const std::vector<std::vector<Written>>& writes, const Ended& ended) {
+  bool reads(std::size_t number, const Parts& parts, const Fold& fold, const std::vector<std::vector<Written>>& writes,
+             const Ended& ended) {
     const Use& use = uses_[number];
     const BufferId buffer = use.access->buffer;
     const bool early = actor_of(number).early;
-    const auto& earlier = written_[buffer.index()];
     std::vector<const Box*> covers;
+    std::vector<std::vector<Box>> earlier(written_[buffer.index()].size());
     std::vector<Interval> scratch;
-    for (std::uint32_t i = 0; i < use.array->components.size(); ++i) {
+    for (const std::uint32_t i : fold.speakers(*use.array)) {
       const std::uint32_t p = parts.on(use.array->components[i]);
       const std::vector<Box> boxes = use.boxes(i);
       if (boxes.empty()) continue;
@@ -254,8 +297,11 @@ class CopiesLaw {
       const auto met = [&](const Box& box) {
         return std::any_of(boxes.begin(), boxes.end(), [&](const Box& read) { return overlap(read, box); });
       };
-      if (p < earlier.size())
-        for (const auto& [writer, box] : earlier[p]) {
+      for (std::size_t r = 0; r < earlier.size(); ++r) {
+        const Record& record = written_[buffer.index()][r];
+        const std::size_t writer = record.context;
+        earlier[r] = record.at(p);
+        for (const Box& box : earlier[r]) {
           if (!met(box)) continue;
           if (ended.has(number_, writer)) {
             covers.push_back(&box);
@@ -267,6 +313,7 @@ class CopiesLaw {
             return true;
           }
         }
+      }
       for (const Written& w : writes[p]) {
         if (std::none_of(w.boxes.begin(), w.boxes.end(), met)) continue;
         switch (relation(w, number, i, p, parts)) {
@@ -312,10 +359,11 @@ class CopiesLaw {
     const Use &writer = uses_[w.use], &use = uses_[reader];
     if (writer.actor == use.actor && w.instance == instance)  // a compute actor fires one firing after the other, a mover may overlap them
       return context_->actors[use.actor].kind == ActorKind::compute ? Relation::after : Relation::none;
-    if (!order_) order_ = std::make_unique<Order>(*context_);
+    if (apart_ && (writer.array != use.array || w.instance != instance)) return Relation::none;
+    if (!order_) order_ = std::make_unique<Order>(apart_ ? one_instance() : *context_);
     const Play& play = order_->play();
-    const std::uint32_t a = play.layout().first_instance[writer.actor] + w.instance;
-    const std::uint32_t b = play.layout().first_instance[use.actor] + instance;
+    const std::uint32_t a = play.layout().first_instance[writer.actor] + (apart_ ? 0 : w.instance);
+    const std::uint32_t b = play.layout().first_instance[use.actor] + (apart_ ? 0 : instance);
     if (play.network_of(a) != play.network_of(b)) return Relation::none;
     // Where both shift alike and nothing tells their networks from those of other instances, the pattern speaks for all.
     const bool alike = !writer.store && writer.moves_as(use) && w.instance == instance;
@@ -336,6 +384,16 @@ class CopiesLaw {
     return compare(a, written, b, read);
   }
 
+  /// The context with one instance of each array: enough where channels join each instance with itself.
+  const Context& one_instance() {
+    one_ = *context_;
+    for (Array& array : one_.arrays) {
+      std::fill(array.shape.begin(), array.shape.end(), 1);
+      array.components.resize(1);
+    }
+    return one_;
+  }
+
   Relation compare(std::uint32_t a, const Firings& written, std::uint32_t b, const Firings& read) {
     const bool before = order_->comes_after(b, read, a, written);
     const bool after = !before && order_->comes_after(a, written, b, read);
@@ -346,13 +404,15 @@ class CopiesLaw {
   const Program& program_;
   Findings& findings_;
   PartsOf parts_;
-  std::vector<std::vector<std::vector<std::pair<std::size_t, Box>>>> written_;  ///< per buffer and copy: by which context, what
-  std::vector<std::size_t> last_;                                               ///< per buffer: the last context that uses it
+  std::vector<std::vector<Record>> written_;  ///< per buffer, by the contexts so far
+  std::vector<std::size_t> last_;             ///< per buffer: the last context that uses it
 
   // Of the context at hand.
   std::size_t number_ = 0;
   const Context* context_ = nullptr;
   std::vector<Use> uses_;
+  bool apart_ = false;  ///< no channel joins different instances
+  Context one_;
   std::unique_ptr<Order> order_;
   std::map<std::tuple<std::size_t, std::size_t, std::uint32_t>, Relation> relations_;
 };
