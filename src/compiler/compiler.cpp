@@ -278,7 +278,10 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
       if (k > 0) program.contexts.back().after.push_back(program::ContextId(k - 1));
     }
     tell("emit", [&] { return program::print(program); });
-    const auto overflow = plan_storage(program);
+    std::vector<ContextTimes> times;
+    for (std::size_t k = 0; k < kernels.size(); ++k)
+      times.push_back({splits.mappings[k].on_chip + splits.waits[k], splits.mappings[k].off_chip});
+    const auto overflow = plan_storage(program, times);
     tell("storage", [&] { return print_storage(program); });
     if (!overflow) break;
     make_room(*overflow, g, kernels, attempt);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 
@@ -118,6 +119,12 @@ class MoveCost {
   double startup_ = 0, places_ = 1, rate_ = 1;
   std::size_t most_ = 0;
 };
+
+double barrier_seconds(const Machine& machine) {
+  for (const chip::Sync& sync : machine.chip->syncs)
+    if (sync.name == "barrier") return sync.alpha.value + sync.beta.value * std::log2(static_cast<double>(machine.components.size()));
+  return 0;
+}
 
 struct User {
   std::size_t kernel, operand;
@@ -245,6 +252,10 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
         if (stays[t])
           out.moves[t] = std::max(out.moves[t], cost_of(TensorId(t), spreads[w.kernel][choice[w.kernel]][w.operand],
                                                         spreads[r.kernel][choice[r.kernel]][r.operand]));
+  out.waits.assign(kernels.size(), barrier_seconds(machine));
+  for (std::size_t k = 0; k < kernels.size(); ++k)
+    for (const KernelOperand& o : kernels[k].operands)
+      if (o.write && stays[o.tensor.index()]) out.waits[k] += out.moves[o.tensor.index()];
   return out;
 }
 

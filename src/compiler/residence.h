@@ -24,6 +24,7 @@ struct Splits {
   std::vector<Mapping> mappings;           ///< by kernel
   std::vector<std::size_t> choice;         ///< by kernel: which candidate
   std::vector<std::vector<double>> costs;  ///< by kernel and candidate: seconds of what moves to and from it, the others as chosen
+  std::vector<double> waits;               ///< by kernel: seconds until what it writes is where it is needed, and the contexts' barrier
   std::vector<double> moves;  ///< by tensor: seconds from being written to being where it is needed; infinite: no mover does it
 };
 /// One of each kernel's candidates, so that the sum of the kernels' own times and of what moves between them is small: coordinate descent

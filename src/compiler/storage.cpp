@@ -14,6 +14,9 @@ using program::BufferAccess;
 using program::Channel;
 using program::Context;
 
+/// Contexts are taken to last this much longer than estimated: to fetch too early only takes room, to fetch too late leaves memory idle.
+constexpr double kCaution = 3;
+
 struct Life {
   int first = 0, last = 0;
 };
@@ -28,13 +31,20 @@ class Addresses {
     alignment_ = std::max<std::int64_t>(1, memory.alignment);
   }
 
-  /// The lowest free address over a life; nothing when there is none.
-  std::optional<std::int64_t> find(Life life, std::int64_t bytes) const {
-    std::vector<Range> taken;
-    for (int c = life.first; c <= life.last; ++c) {
-      const auto& here = in_use_[static_cast<std::size_t>(c)];
-      taken.insert(taken.end(), here.begin(), here.end());
+  /// The highest free address over a life; nothing when there is none.
+  std::optional<std::int64_t> find_high(Life life, std::int64_t bytes) const {
+    std::vector<Range> taken = taken_over(life);
+    std::sort(taken.begin(), taken.end(), [](const Range& a, const Range& b) { return a.second > b.second; });
+    std::int64_t at = down(end_ - bytes);
+    for (const Range& r : taken) {
+      if (at >= r.second) break;
+      at = std::min(at, down(r.first - bytes));
     }
+    return at >= begin_ ? std::optional(at) : std::nullopt;
+  }
+  /// The lowest one.
+  std::optional<std::int64_t> find(Life life, std::int64_t bytes) const {
+    std::vector<Range> taken = taken_over(life);
     std::sort(taken.begin(), taken.end());
     std::int64_t at = up(begin_);
     for (const Range& r : taken) {
@@ -56,6 +66,18 @@ class Addresses {
  private:
   using Range = std::pair<std::int64_t, std::int64_t>;
   [[nodiscard]] std::int64_t up(std::int64_t at) const { return (at + alignment_ - 1) / alignment_ * alignment_; }
+  [[nodiscard]] std::int64_t down(std::int64_t at) const { return at / alignment_ * alignment_; }
+  [[nodiscard]] std::vector<Range> taken_over(Life life) const {
+    std::vector<Range> taken;
+    for (int c = life.first; c <= life.last; ++c) {
+      const auto& here = in_use_[static_cast<std::size_t>(c)];
+      for (const Range& r : here)
+        if (r.second > r.first) taken.push_back(r);
+    }
+    std::sort(taken.begin(), taken.end());
+    taken.erase(std::unique(taken.begin(), taken.end()), taken.end());  // what lives through several contexts
+    return taken;
+  }
   std::int64_t begin_ = 0, end_ = 0, alignment_ = 1;
   std::vector<std::vector<Range>> in_use_;  ///< by context
 };
@@ -83,7 +105,7 @@ std::int64_t tokens_through(const Context& context, const Channel& c) {
 
 class Planner {
  public:
-  explicit Planner(program::Program& program) : program_(program), chip_(*program.chip) {
+  Planner(program::Program& program, const std::vector<ContextTimes>& times) : program_(program), times_(times), chip_(*program.chip) {
     for (const chip::Memory& m : chip_.memories) addresses_.emplace_back(m, program.contexts.size());
   }
 
@@ -91,7 +113,11 @@ class Planner {
     if (auto overflow = place_buffers()) return overflow;
     for (int k = 0; k < count(); ++k)
       if (auto overflow = place_context(k)) return overflow;
-    for (int k = 0; k < count(); ++k) advance(k);
+    for (int k = 0; k < count(); ++k) {
+      const int first = advance(k);
+      if (const double fetch = times_[static_cast<std::size_t>(k)].fetch; fetch > 0) fetched_ = std::max(fetched_, start_of(first)) + fetch;
+      ends_.push_back(std::max(start_of(k), fetched_) + kCaution * times_[static_cast<std::size_t>(k)].run);
+    }
     return std::nullopt;
   }
 
@@ -134,18 +160,21 @@ class Planner {
 
   std::optional<Overflow> place_context(int k) {
     const Life life{k, k};
-    const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes) {
-      const auto at = in(memory).find(life, bytes);
+    const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes, bool high) {
+      const auto at = high ? in(memory).find_high(life, bytes) : in(memory).find(life, bytes);
       if (!at) return false;
       offset = *at;
       in(memory).take(life, *at, bytes);
       return true;
     };
+    const auto early = [&](const Channel& c) { return context(k).actors[c.from.actor.index()].early; };
     for (Channel& c : context(k).channels)
-      if (!place(c.memory, c.offset, c.bytes)) return overflow(k);
+      if (!early(c) && !place(c.memory, c.offset, c.bytes, false)) return overflow(k);
     for (Actor& a : context(k).actors)
       for (program::State& s : a.states)
-        if (!place(s.memory, s.offset, s.bytes)) return overflow(k);
+        if (!place(s.memory, s.offset, s.bytes, false)) return overflow(k);
+    for (Channel& c : context(k).channels)
+      if (early(c) && !place(c.memory, c.offset, c.bytes, true)) return overflow(k);
     return std::nullopt;
   }
 
@@ -158,17 +187,24 @@ class Planner {
     return out;
   }
 
-  /// Deepens the channels of a context's early movers and lets them begin as early as there is room.
-  void advance(int k) {
+  // The schedule so far: contexts one after the other, each when it has been fetched; fetching goes on all the time.
+  [[nodiscard]] double start_of(int k) const { return k == 0 ? 0 : ends_[static_cast<std::size_t>(k) - 1]; }
+  [[nodiscard]] int running_at(double time) const {
+    return static_cast<int>(std::upper_bound(ends_.begin(), ends_.end(), time) - ends_.begin());
+  }
+
+  /// Deepens the channels of a context's early movers and lets them begin as early as is of use; the context in which they begin.
+  int advance(int k) {
     Context& context = this->context(k);
     std::vector<Channel*> early;
     for (Channel& c : context.channels)
       if (context.actors[c.from.actor.index()].early) early.push_back(&c);
     if (k == 0 || early.empty()) {
       for (Actor& a : context.actors) a.early = false;
-      return deepen(k, early);
+      deepen(k, early);
+      return k;
     }
-    const int soonest = std::max(0, k - static_cast<int>(chip_.context.resident) + 1);
+    const int soonest = std::max(running_at(fetched_), k - static_cast<int>(chip_.context.resident) + 1);
     for (Channel* c : early) in(c->memory).give_back({k, k}, c->offset, c->bytes);
     std::vector<std::int64_t> least;
     for (const Channel* c : early) least.push_back(c->depth);
@@ -210,7 +246,7 @@ class Planner {
   bool place(const std::vector<Channel*>& channels, Life life) {
     for (std::size_t i = 0; i < channels.size(); ++i) {
       Channel& c = *channels[i];
-      const auto at = in(c.memory).find(life, c.bytes);
+      const auto at = in(c.memory).find_high(life, c.bytes);
       if (!at) {
         for (std::size_t j = 0; j < i; ++j) in(channels[j]->memory).give_back(life, channels[j]->offset, channels[j]->bytes);
         return false;
@@ -221,19 +257,25 @@ class Planner {
     return true;
   }
 
-  static void finish(Context& context, int first) {
+  static int finish(Context& context, int first) {
     context.early_after.clear();
     if (first > 0) context.early_after.emplace_back(static_cast<std::size_t>(first - 1));
+    return first;
   }
 
   program::Program& program_;
+  const std::vector<ContextTimes>& times_;
   const chip::Chip& chip_;
   std::vector<Addresses> addresses_;
   std::vector<Life> lives_;
+  std::vector<double> ends_;  ///< of the contexts so far
+  double fetched_ = 0;        ///< when all that they need has been fetched
 };
 
 }  // namespace
 
-std::optional<Overflow> plan_storage(program::Program& program) { return Planner(program).run(); }
+std::optional<Overflow> plan_storage(program::Program& program, const std::vector<ContextTimes>& times) {
+  return Planner(program, times).run();
+}
 
 }  // namespace switchyard::compiler

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "program/program.h"
 
@@ -15,10 +16,17 @@ struct Overflow {
   std::int64_t through = 0;  ///< bytes of spread buffers in one component that live through the context without being used by it
 };
 
+/// What planning assumes about one context: seconds it takes when all that may be fetched early is there, and seconds of off-chip memory
+/// for what may.
+struct ContextTimes {
+  double run = 0, fetch = 0;
+};
+
 /// Sets the offsets of all channels, states and spread buffers: first fit over their lives. A spread buffer lives from the first to the
 /// last context that uses it, a channel or state in its context. Then, context by context, the channels of early movers are made as deep as
-/// the sequence of their tokens and begin their life as early as there is room (Context::early_after), the chip's number of resident
-/// contexts at most: a ring buffer over all that is to come. Early movers for which there is no use start with their context.
-std::optional<Overflow> plan_storage(program::Program& program);
+/// the sequence of their tokens, and begin their life in the context in which off-chip memory will have delivered all that comes before
+/// (Context::early_after), or as soon after it as there is room: a ring buffer over all that is to come. Channels of early movers take the
+/// highest free addresses, what belongs to one context the lowest, so that neither lies scattered in the other's way.
+std::optional<Overflow> plan_storage(program::Program& program, const std::vector<ContextTimes>& times);
 
 }  // namespace switchyard::compiler
