@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <span>
 
 #include "program/spread.h"
@@ -492,14 +493,22 @@ bool independent(const Program& program, const Context& a, const Context& b) {
     }
     return out;
   };
+  std::vector<int> users(program.buffers.size(), 0);  // contexts
+  for (const Context& c : program.contexts) {
+    std::set<std::size_t> here;
+    for (const Touch& touch : touches(c)) here.insert(touch.buffer);
+    for (const std::size_t b : here) ++users[b];
+  }
   const auto meet = [&](const Touch& x, const Touch& y) {
     if (x.buffer == y.buffer) {
       for (std::size_t d = 0; d < x.reach.size(); ++d)
         if (x.reach[d][1] <= y.reach[d][0] || y.reach[d][1] <= x.reach[d][0]) return false;
       return true;
     }
-    const auto &p = program.buffers[x.buffer], &q = program.buffers[y.buffer];  // buffers may share bytes when their lives do not meet
-    return p.memory == q.memory && p.offset < q.offset + q.bytes && q.offset < p.offset + p.bytes;
+    // Buffers may share bytes when their lives do not meet; those that one context alone uses live and end with it.
+    const auto &p = program.buffers[x.buffer], &q = program.buffers[y.buffer];
+    return !(users[x.buffer] == 1 && users[y.buffer] == 1) && p.memory == q.memory && p.offset < q.offset + q.bytes &&
+           q.offset < p.offset + p.bytes;
   };
   for (const Touch& x : touches(a))
     for (const Touch& y : touches(b))
