@@ -358,5 +358,84 @@ TEST(Spread, TokensOrderCopiesOfOneContext) {
   EXPECT_EQ(complaint(parsed(with(crossed, {{"from G[-4*c + 4]", "from G[4*c]"}, {"to Y[-4*c + 4]", "to Y[4*c]"}}))), "");
 }
 
+/// A context that reads a copy and then puts something else there.
+constexpr const char* kReplace = R"SYP(switchyard program 1
+chip tx81
+buffer A input 0 fp32[8] in ddr at 0
+buffer B input 1 fp32[8] in ddr at 4096
+buffer Y output 0 fp32[8] in ddr at 8192
+buffer Z output 1 fp32[8] in ddr at 12288
+buffer G fp32[8] in spm at 65536 spread [2] = 0, 1 part [4] at [4*c0]
+context first {
+  array t[c:2] of tile = 0, 1
+  move load on t.rdma {
+    out a fp32[4]
+    from A[4*c]
+  }
+  move put on t.dte {
+    in a fp32[4]
+    to G[4*c]
+  }
+  channel a: load.a -> put.a depth 1 in spm at 131072
+}
+context second after first {
+  array t[c:2] of tile = 0, 1
+  compute twice on t.ct {
+    in g fp32[4] place G[4*c]
+    out y fp32[4]
+    out seen int8[0]
+    dim i = 4
+    y[i] = g[i] * 2
+  }
+  move store on t.wdma {
+    in y fp32[4]
+    to Y[4*c]
+  }
+  move load on t.rdma {
+    out b fp32[4]
+    from B[4*c]
+  }
+  move put on t.dte {
+    in seen int8[0]
+    in b fp32[4]
+    to G[4*c]
+  }
+  channel y: twice.y -> store.y depth 1 in spm at 131072
+  channel b: load.b -> put.b depth 1 in spm at 135168
+  channel seen: twice.seen -> put.seen depth 1 in spm at 139264
+}
+context third after second {
+  array t[c:2] of tile = 0, 1
+  move store on t.wdma {
+    from G[4*c] extent [4]
+    to Z[4*c] extent [4]
+  }
+}
+)SYP";
+
+TEST(Spread, ACopyIsReplacedWhenItWasRead) {
+  EXPECT_EQ(complaint(parsed(kReplace)), "");
+  EXPECT_EQ(complaint(parsed(with(kReplace, {{"    out seen int8[0]\n", ""},
+                                             {"    in seen int8[0]\n", ""},
+                                             {"  channel seen: twice.seen -> put.seen depth 1 in spm at 139264\n", ""}}))),
+            "program/unordered [second/twice]: 'twice' reads and 'put' writes element [0] of 'G' on tile 0 in no order | the channels "
+            "between them must order the firings, at each instance, in which both touch the element");
+  // What comes after the reading does not count as written before it.
+  EXPECT_EQ(complaint(parsed(with(kReplace, {{"context second after first", "context second"}}))),
+            "program/read-before-write [second/twice]: 'twice' reads element [0] of 'G' on tile 0, which nothing before it wrote there");
+  // A compute actor may work in place: it reads, then writes.
+  const std::string in_place =
+      with(kReplace, {{"    out y fp32[4]\n    out seen", "    out y fp32[4]\n    out h fp32[4] place G[4*c]\n    out seen"},
+                      {"    y[i] = g[i] * 2\n", "    y[i] = g[i] * 2\n    h[i] = g[i] + 1\n"},
+                      {"    in b fp32[4]\n    to G[4*c]\n", "    in b fp32[4]\n    out c fp32[4]\n"}});
+  const std::string sunk = with(in_place, {{"  channel seen:",
+                                            "  compute sink on t.ct {\n    in c fp32[4]\n    dim i = 4\n    state s fp32[4] "
+                                            "in spm at 262144\n    s[i] = c[i]\n  }\n  channel c: put.c -> sink.c depth 1 "
+                                            "in spm at 147456\n  channel seen:"}});
+  EXPECT_EQ(complaint(parsed(sunk)), "");
+  EXPECT_EQ(complaint(parsed(with(sunk, {{"context second after first", "context second"}}))),
+            "program/read-before-write [second/twice]: 'twice' reads element [0] of 'G' on tile 0, which nothing before it wrote there");
+}
+
 }  // namespace
 }  // namespace switchyard::program
