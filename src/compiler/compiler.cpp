@@ -90,7 +90,7 @@ std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& c
   std::string text = describe_tiling(kernel, m);
   text += fmt::format("; unit {}", chip.units[m.unit.index()].name);
   for (std::size_t i = 0; i < kernel.operands.size(); ++i)
-    if (m.shared[i]) text += fmt::format(", operand {} multicast", i);
+    if (m.sharing[i] != Sharing::none) text += fmt::format(", operand {} {}", i, m.sharing[i] == Sharing::ring ? "in a ring" : "multicast");
   if (m.epilogue_unit.valid()) text += fmt::format(", epilogue on {}", chip.units[m.epilogue_unit.index()].name);
   return text + fmt::format(
                     "; {} bytes of scratchpad; estimate {:.2f} us (compute {:.1f}, movers {:.1f}, issue {:.1f}, memory {:.1f}, fill and "

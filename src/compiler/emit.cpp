@@ -21,6 +21,21 @@ using program::Channel;
 using program::Port;
 using program::Token;
 
+/// Among the loops of an actor, which are dims, the loop over the rounds of a ring.
+constexpr int kRounds = -1;
+
+/// Neighbours in this order are neighbours on a mesh, the last and the first, too; empty where the mesh has no such cycle or holes.
+std::vector<std::uint32_t> cycle_through(const chip::Component& component) {
+  if (component.shape.size() != 2 || component.shape[0] % 2 != 0 || component.shape[1] < 2) return {};
+  const auto rows = static_cast<std::uint32_t>(component.shape[0]), columns = static_cast<std::uint32_t>(component.shape[1]);
+  if (chip::working_instances(component).size() != std::size_t{rows} * columns) return {};
+  std::vector<std::uint32_t> order{0};
+  for (std::uint32_t r = 0; r < rows; ++r)
+    for (std::uint32_t c = 1; c < columns; ++c) order.push_back(r * columns + (r % 2 == 0 ? c : columns - c));
+  for (std::uint32_t r = rows; --r > 0;) order.push_back(r * columns);
+  return order;
+}
+
 class Emitter {
  public:
   Emitter(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& mapping,
@@ -34,7 +49,13 @@ class Emitter {
         layouts_(layouts),
         reach_(reach),
         homes_(homes),
-        buffers_(buffers) {}
+        buffers_(buffers),
+        ring_(ring_of(kernel, mapping, reach).ring) {
+    for (const int d : mapping.order) {
+      if (ring_ && d == ring_->dim) loops_.push_back(kRounds);
+      if (!ring_ || d != ring_->dim || ring_->slice > 1) loops_.push_back(d);
+    }
+  }
 
   program::Context run() {
     context_.name = kernel_.name;
@@ -69,6 +90,10 @@ class Emitter {
     if (!machine_.grid) {
       SY_CHECK(count <= static_cast<std::int64_t>(machine_.components.size()), "a listed array needs a component for each instance");
       array.components.assign(machine_.components.begin(), machine_.components.begin() + count);
+      // Parts of placed operands lie in the plain order; else a ring goes from neighbour to neighbour.
+      const auto cycle = cycle_through(chip_.components[machine_.component.index()]);
+      if (ring_ && ring_->size == static_cast<std::int64_t>(cycle.size()) && std::count(reach_.begin(), reach_.end(), Reach::placed) == 0)
+        array.components = cycle;
     }
     frame.count = static_cast<int>(array.shape.size());
     frames_.push_back(std::move(frame));
@@ -121,17 +146,40 @@ class Emitter {
     Affine f;
     const Frame& frame = frames_[array];
     if (frame.coordinate[d] >= 0) f = f + numerics::affine_variable(frame.coordinate[d], mapping_.trips[d] * mapping_.tile[d]);
+    if (ring_ && static_cast<int>(d) == ring_->dim) {  // the member's own slice, less one a round
+      f = f + numerics::affine_constant(frame.block * mapping_.trips[d] * mapping_.tile[d]);
+      const std::int64_t slice = ring_->slice * mapping_.tile[d];
+      f = f + numerics::affine_variable(frame.coordinate[static_cast<std::size_t>(ring_->along)], slice);
+      for (std::size_t l = 0; l < loops.size(); ++l)
+        if (loops[l] == kRounds) f = f + numerics::affine_variable(frame.count + static_cast<int>(l), -slice);
+    }
     for (std::size_t l = 0; l < loops.size(); ++l)
       if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(frame.count + static_cast<int>(l), mapping_.tile[d]);
     return f;
   }
 
+  [[nodiscard]] std::int64_t trips_of(int loop) const {
+    if (ring_ && loop == kRounds) return ring_->size;
+    return ring_ && loop == ring_->dim ? ring_->slice : mapping_.trips[static_cast<std::size_t>(loop)];
+  }
+
   [[nodiscard]] std::vector<program::Loop> loops_of(const std::vector<int>& dims) const {
     std::vector<program::Loop> loops;
-    for (int d : dims)
-      loops.push_back({kernel_.dims[static_cast<std::size_t>(d)].name + "_t", mapping_.trips[static_cast<std::size_t>(d)],
-                       kernel_.dims[static_cast<std::size_t>(d)].reduction ? numerics::LoopKind::reduction : numerics::LoopKind::parallel});
+    for (int d : dims) {
+      if (d == kRounds) {
+        loops.push_back({"round", ring_->size, numerics::LoopKind::parallel});
+        continue;
+      }
+      const KernelDim& dim = kernel_.dims[static_cast<std::size_t>(d)];
+      loops.push_back({dim.name + "_t", trips_of(d), dim.reduction ? numerics::LoopKind::reduction : numerics::LoopKind::parallel});
+    }
     return loops;
+  }
+
+  [[nodiscard]] std::vector<bool> kept(const KernelOperand& o, std::vector<int> loops) const {
+    for (int& d : loops)
+      if (d == kRounds) d = ring_->dim;
+    return kept_loops(o, loops, mapping_.resident[number_of(o)]);
   }
 
   [[nodiscard]] static std::vector<int> without(const std::vector<int>& loops, const std::vector<bool>& kept) {
@@ -188,6 +236,11 @@ class Emitter {
       if (o.write) {
         region = {o.index[d].constant, o.index[d].constant + 1};
         for (const auto& t : o.index[d].terms) region[1] += t.coefficient * (kernel_.dims[static_cast<std::size_t>(t.variable)].extent - 1);
+        if (ring_ && o.index[d].depends_on(ring_->dim)) {  // slices wrap around inside the block of the array's instances
+          const auto v = static_cast<std::size_t>(ring_->dim);
+          const std::int64_t block = mapping_.trips[v] * mapping_.tile[v];
+          region = {o.index[d].constant + frames_[array].block * block, o.index[d].constant + (frames_[array].block + 1) * block};
+        }
       }
       a.region.push_back(region);
     }
@@ -326,11 +379,11 @@ class Emitter {
   }
 
   void emit_compute() {
-    const std::vector<int>& loops = mapping_.order;
+    const std::vector<int>& loops = loops_;
     std::vector<int> outer;
     std::vector<bool> is_reduction(loops.size());
     for (std::size_t l = 0; l < loops.size(); ++l) {
-      is_reduction[l] = kernel_.dims[static_cast<std::size_t>(loops[l])].reduction;
+      is_reduction[l] = loops[l] != kRounds && kernel_.dims[static_cast<std::size_t>(loops[l])].reduction;
       if (!is_reduction[l]) outer.push_back(loops[l]);
     }
     const bool apart = mapping_.epilogue_unit.valid();
@@ -410,12 +463,20 @@ class Emitter {
       const KernelOperand& o = kernel_.operands[i];
       const ActorId user = port_of_[i].first == 1 ? epilogue_id : main_id;
       const std::vector<int>& user_loops = port_of_[i].first == 1 ? outer : loops;
-      const auto kept = kept_loops(o, user_loops, mapping_.resident[i]);
+      const auto kept = this->kept(o, user_loops);
       if (homes_[i].placed) {
         for (const program::BufferId to : homes_[i].send) send(i, user, user_loops, kept, to);
         continue;
       }
-      if (mapping_.shared[i]) {
+      if (mapping_.sharing[i] == Sharing::ring) {
+        pass_around(i, user, user_loops, kept);
+        continue;
+      }
+      if (ring_ && o.write) {
+        store_slices(i, user, user_loops, kept);
+        continue;
+      }
+      if (mapping_.sharing[i] == Sharing::multicast) {
         const std::size_t readers = make_readers(i);
         Actor load = move_actor(mover_name(i), o, without(user_loops, kept), readers);
         Actor cast = cast_actor(fmt::format("cast{}", i), load, readers);
@@ -430,6 +491,92 @@ class Emitter {
       else
         connect(fmt::format("in{}", i), mover, 0, user, port_of_[i].second, mapping_.depth[i]);
     }
+  }
+
+  /// Each member of the ring reads its own slice. In the first round it works on that; in every round but the last it passes on what it
+  /// has, and in the others it works on what the member before it has passed on.
+  void pass_around(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept) {
+    const KernelOperand& o = kernel_.operands[i];
+    const std::vector<int> loops = without(user_loops, kept);
+    std::vector<int> own = loops;
+    own.erase(std::find(own.begin(), own.end(), kRounds));
+    const int round = static_cast<int>(std::find(loops.begin(), loops.end(), kRounds) - loops.begin());
+    const int user_round = static_cast<int>(std::find(user_loops.begin(), user_loops.end(), kRounds) - user_loops.begin());
+    const ActorId load = add(move_actor(mover_name(i), o, own));
+    Actor pass;
+    pass.name = fmt::format("pass{}", i);
+    pass.kind = ActorKind::move;
+    pass.array = program::ArrayId(std::size_t{0});
+    pass.mover = machine_.cast;
+    pass.loops = loops_of(loops);
+    pass.ops = kernel_.nodes;
+    Port in = context_.actors[load.index()].ports[0];
+    in.kept.assign(loops.size(), false);
+    Port out = in;
+    in.name = "in";
+    in.input = true;
+    out.guard = {{round, 0, -1}};
+    pass.ports = {std::move(in), std::move(out)};
+    const ActorId passer = add(std::move(pass));
+    connect(fmt::format("own{}", i), load, 0, user, port_of_[i].second, mapping_.depth[i]);
+    connect(fmt::format("passed{}", i), passer, 1, user, port_of_[i].second, ring_depth(kernel_, mapping_, *ring_, i));
+    const auto feed = [&](Channel& c, std::int64_t begin, std::int64_t end) {
+      c.to[0].domain = {user_round, begin, end};
+      c.to.push_back({{passer, 0}, {round, begin, end}});
+    };
+    feed(context_.channels[context_.channels.size() - 2], 0, 1);
+    feed(context_.channels.back(), 1, program::IndexRange::kToEnd);
+    const int at = frames_[0].coordinate[static_cast<std::size_t>(ring_->along)];
+    context_.channels.back().relation.coordinates[static_cast<std::size_t>(at)] = {
+        numerics::affine_variable(at) + numerics::affine_constant(-1), ring_->size};
+  }
+
+  /// Slice (place - round) modulo the ring's size is no affine function: one mover stores the slices up to the member's own, a second one
+  /// those beyond, each skipping what is not in the block. Blocks beside each other need movers of their own.
+  void store_slices(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept) {
+    const KernelOperand& o = kernel_.operands[i];
+    const auto q = static_cast<std::size_t>(ring_->dim);
+    const int split = frames_[0].coordinate[q];
+    const std::int64_t blocks = split < 0 ? 1 : context_.arrays[0].shape[static_cast<std::size_t>(split)];
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      const std::size_t array = split < 0 ? 0 : make_block(split, block);
+      const std::string suffix = split < 0 ? "" : fmt::format("_{}", block);
+      Actor left = move_actor(mover_name(i) + "_up" + suffix, o, without(user_loops, kept), array);
+      Actor right = left;
+      right.name = mover_name(i) + "_beyond" + suffix;
+      for (std::size_t d = 0; d < o.index.size(); ++d)
+        if (o.index[d].depends_on(ring_->dim))
+          right.destination->start[d] = right.destination->start[d] + numerics::affine_constant(mapping_.trips[q] * mapping_.tile[q]);
+      const ActorId first = add(std::move(left)), second = add(std::move(right));
+      connect(fmt::format("out{}{}", i, suffix), user, port_of_[i].second, first, 0, mapping_.depth[i]);
+      Channel& c = context_.channels.back();
+      c.to.push_back({{second, 0}, {}});
+      if (split < 0) continue;
+      c.relation.coordinates.clear();
+      for (int at = 0; at < frames_[0].count; ++at) {
+        const Affine source = at == split ? numerics::affine_constant(block) : numerics::affine_variable(at < split ? at : at - 1);
+        c.relation.coordinates.push_back({source, 0});
+      }
+    }
+  }
+
+  /// The instances with one value of a coordinate, as an array of their own.
+  std::size_t make_block(int split, std::int64_t block) {
+    const program::Array all = context_.arrays[0];
+    Frame frame = frames_[0];
+    program::Array array;
+    array.name = fmt::format("block{}", block);
+    array.component = all.component;
+    for (int& c : frame.coordinate) c = c == split ? -1 : c > split ? c - 1 : c;
+    frame.block = block;
+    for (int c = 0; c < frame.count; ++c)
+      if (c != split) array.shape.push_back(all.shape[static_cast<std::size_t>(c)]);
+    frame.count = static_cast<int>(array.shape.size());
+    for (std::uint32_t k = 0; k < all.components.size(); ++k)
+      if (program::coordinates(all, k)[static_cast<std::size_t>(split)] == block) array.components.push_back(all.components[k]);
+    frames_.push_back(std::move(frame));
+    context_.arrays.push_back(std::move(array));
+    return context_.arrays.size() - 1;
   }
 
   /// A mover that carries what has been written to the parts of `to` that hold it, one message a firing; nothing when none does.
@@ -475,7 +622,7 @@ class Emitter {
       if (s.write.slot >= port) ++s.write.slot;
     }
     std::int64_t firings = 1;
-    for (const int d : loops) firings *= mapping_.trips[static_cast<std::size_t>(d)];
+    for (const int d : loops) firings *= trips_of(d);
     const ActorId mover = add(std::move(a));
     connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min<std::int64_t>(firings, 16));
   }
@@ -508,7 +655,10 @@ class Emitter {
   [[nodiscard]] std::vector<program::Dim> dims_of(const std::vector<int>& loops) const {
     std::vector<program::Dim> dims;
     for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
-      dims.push_back({kernel_.dims[d].name, mapping_.tile[d], kernel_.dims[d].extent, offset(d, loops)});
+      if (ring_ && static_cast<int>(d) == ring_->dim)  // always whole, and where a member is is no affine function
+        dims.push_back({kernel_.dims[d].name, mapping_.tile[d], mapping_.tile[d], {}});
+      else
+        dims.push_back({kernel_.dims[d].name, mapping_.tile[d], kernel_.dims[d].extent, offset(d, loops)});
     return dims;
   }
 
@@ -518,7 +668,7 @@ class Emitter {
     p.name = fmt::format("{}{}", o.write ? "y" : "x", i);
     p.input = !o.write;
     p.token = token_of(o);
-    p.kept = kept_loops(o, loops, mapping_.resident[i]);
+    p.kept = kept(o, loops);
     if (homes_[i].placed) p.place = access_of(o, loops, 0);
     port_of_[i].second = static_cast<int>(actor.ports.size());
     actor.ports.push_back(std::move(p));
@@ -576,10 +726,13 @@ class Emitter {
   const std::vector<Reach>& reach_;
   const std::vector<OperandHome>& homes_;
   const std::vector<program::Buffer>& buffers_;
+  std::optional<Ring> ring_;
+  std::vector<int> loops_;  ///< of the actor that computes: dims, outermost first, and kRounds
   program::Context context_;
   struct Frame {  ///< of an array: which coordinate goes with each dim (-1: none), and how many there are
     std::vector<int> coordinate;
     int count = 0;
+    std::int64_t block = 0;  ///< where the array is one block of the ring's dim: which
   };
   std::vector<Frame> frames_;                 ///< by array
   std::vector<std::pair<int, int>> port_of_;  ///< per operand: actor (0 main, 1 epilogue), port

@@ -257,16 +257,17 @@ void Evaluator::keep_panels(Mapping& m) const {
 
 bool Evaluator::evaluate(Mapping& m) const {
   const std::size_t n = kernel_.operands.size();
-  for (std::size_t i = 0; i < n; ++i) {
-    const KernelOperand& o = kernel_.operands[i];
-    if (o.write && (!writes_densely(o, kernel_.dims, m) || (placed(i) && !writes_one_box(o, kernel_.dims, m)))) return false;
-  }
   m.unit = unit_id_;
   m.epilogue_unit = epilogue_id_;
   m.resident.assign(n, false);
   m.depth.assign(n, 1);
-  m.shared.assign(n, false);
+  m.sharing.assign(n, Sharing::none);
   m.storage = 0;
+  m.placed = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const KernelOperand& o = kernel_.operands[i];
+    if (o.write && (!writes_densely(o, kernel_.dims, m) || (placed(i) && !writes_one_box(o, kernel_.dims, m)))) return false;
+  }
   m.instances = 1;
   sharers_.assign(n, 1);
   for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
@@ -287,7 +288,8 @@ bool Evaluator::evaluate(Mapping& m) const {
 }
 
 Infeasible Evaluator::explain(Mapping m) const {
-  evaluate(m);  // fills depths and the bytes of tokens
+  evaluate(m);  // fills depths
+  size_tokens(m);
   Infeasible out;
   const chip::Chip& chip = *machine_.chip;
   out.unit = "bytes";
@@ -322,14 +324,24 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
   if (!machine_.cast.valid() || m.instances < 2 || kernel_.copy) return;
   const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    if (kernel_.operands[i].write || placed(i) || sharers_[i] < 2 || sharers_[i] > cast.multicast + 1) continue;
-    const std::int64_t staging = aligned(2 * token_bytes_[i]);
-    if (m.storage + m.placed + staging > capacity_) continue;
-    Mapping shared = m;
-    shared.shared[i] = true;
-    shared.storage += staging;
-    estimate(shared, firings);
-    if (shared.seconds < m.seconds) m = std::move(shared);
+    if (kernel_.operands[i].write || placed(i) || sharers_[i] < 2) continue;
+    Mapping best = m;
+    for (const Sharing how : {Sharing::multicast, Sharing::ring}) {
+      Mapping shared = m;
+      shared.sharing[i] = how;
+      if (how == Sharing::multicast) {
+        if (sharers_[i] > cast.multicast + 1) continue;
+        shared.storage += aligned(2 * token_bytes_[i]);
+      } else {
+        const RingPlan plan = ring_of(kernel_, shared, reach_);
+        if (!plan.ring) continue;
+        shared.storage += aligned(ring_depth(kernel_, shared, *plan.ring, i) * token_bytes_[i]);
+      }
+      if (shared.storage + shared.placed > capacity_) continue;
+      estimate(shared, firings);
+      if (shared.seconds < best.seconds) best = std::move(shared);
+    }
+    m = std::move(best);
   }
 }
 
@@ -386,12 +398,17 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
     }
     if (placed(i)) continue;
     const bool exposed = reach_[i] == Reach::off_chip;
-    const double readers = m.shared[i] ? instances / static_cast<double>(sharers_[i]) : instances;
+    const bool ring = m.sharing[i] == Sharing::ring, shared = m.sharing[i] != Sharing::none;
+    const auto sharers = static_cast<double>(sharers_[i]);
+    const double readers = shared ? instances / sharers : instances;
     total += tokens * wire_bytes_[i] * readers;
-    if (!exposed) early += tokens * wire_bytes_[i] * readers, early_loads += tokens;
-    if (m.shared[i]) {
-      casts += tokens;
-      cast_bytes += tokens * static_cast<double>(token_bytes_[i]);
+    // Of a ring each member reads one slice, and passes on all but the last it gets.
+    const double read = ring ? tokens / sharers : tokens;
+    if (!exposed) early += tokens * wire_bytes_[i] * readers, early_loads += read;
+    if (shared) {
+      const double sent = ring ? tokens - read : tokens;
+      casts += sent;
+      cast_bytes += sent * static_cast<double>(token_bytes_[i]);
       if (exposed) relay = std::max(relay, cast_.startup + static_cast<double>(token_bytes_[i]) / cast_.rate);
     }
     if (o.write) {
@@ -399,8 +416,8 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
       store_bytes += tokens * wire_bytes_[i];
       last_store += wire_bytes_[i];
     } else {
-      loads += tokens;
-      load_bytes += tokens * wire_bytes_[i];
+      loads += read;
+      load_bytes += read * wire_bytes_[i];
       waits_for_load = waits_for_load || exposed;
       if (exposed && !o.epilogue) first += wire_bytes_[i];
     }

@@ -93,6 +93,72 @@ std::int64_t live_tokens(const std::vector<bool>& kept, const std::vector<int>& 
   return live;
 }
 
+RingPlan ring_of(const Kernel& kernel, const Mapping& m, const std::vector<Reach>& reach) {
+  RingPlan plan;
+  const auto along = instances_along(kernel, m);
+  Ring ring;
+  bool any = false;
+  const auto problem = [&](std::string text) {
+    plan.problem = std::move(text);
+    return plan;
+  };
+  for (std::size_t i = 0; i < kernel.operands.size(); ++i) {
+    if (m.sharing[i] != Sharing::ring) continue;
+    any = true;
+    const KernelOperand& o = kernel.operands[i];
+    if (o.write || reach[i] == Reach::placed) return problem("a ring passes operands that are read from off-chip memory");
+    int members = -1;
+    for (std::size_t d = 0; d < kernel.dims.size(); ++d) {
+      if (along[d] <= 1 || depends(o, static_cast<int>(d))) continue;
+      if (members >= 0) return problem("the members of a ring lie along one loop, not several");
+      members = static_cast<int>(d);
+    }
+    if (members < 0) return problem("every instance needs another part of the operand: there is nothing to share");
+    if (ring.along >= 0 && ring.along != members) return problem("operands in rings along different loops");
+    ring.along = members;
+    if (kept_loops(o, m.order, false) != kept_loops(o, m.order, m.resident[i])) return problem("what goes round a ring is not resident");
+  }
+  if (!any) return plan;
+  ring.size = along[static_cast<std::size_t>(ring.along)];
+  for (const int q : m.order) {
+    const auto d = static_cast<std::size_t>(q);
+    const KernelDim& dim = kernel.dims[d];
+    bool fits = !dim.reduction && m.trips[d] % ring.size == 0 && dim.extent % (m.trips[d] * m.tile[d]) == 0;
+    for (std::size_t i = 0; i < kernel.operands.size() && fits; ++i) {
+      const KernelOperand& o = kernel.operands[i];
+      if (!o.write) {
+        fits = depends(o, q) == (m.sharing[i] == Sharing::ring);
+        continue;
+      }
+      int uses = 0;  // results are stored slice by slice: the loop runs along one dimension of theirs, alone
+      for (const Affine& f : o.index)
+        if (f.depends_on(q)) uses += f.as_variable() == q ? 1 : 2;
+      fits = uses == 1 && reach[i] != Reach::placed;
+    }
+    if (!fits) continue;
+    ring.dim = q;
+    ring.slice = m.trips[d] / ring.size;
+    plan.ring = ring;
+    return plan;
+  }
+  return problem(fmt::format(
+      "no loop can go round: it must be in `order`, its tiles in {} slices, dividing its extent, and used by no other operand that is read",
+      ring.size));
+}
+
+std::int64_t ring_depth(const Kernel& kernel, const Mapping& m, const Ring& ring, std::size_t operand) {
+  const auto kept = kept_loops(kernel.operands[operand], m.order, m.resident[operand]);
+  std::int64_t tokens = 1;
+  bool inside = false;
+  for (std::size_t l = 0; l < m.order.size(); ++l) {
+    if (m.order[l] == ring.dim)
+      inside = true, tokens *= ring.slice;
+    else if (inside && !kept[l])
+      tokens *= m.trips[static_cast<std::size_t>(m.order[l])];
+  }
+  return tokens + std::max<std::int64_t>(1, m.depth[operand] - 1);
+}
+
 program::Spread spread_of(const Machine& machine, const Kernel& kernel, const KernelOperand& operand, const Mapping& mapping) {
   program::Spread spread;
   const auto along = instances_along(kernel, mapping);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,17 @@ namespace switchyard::compiler {
 /// spread as the kernel needs it, and is read and written there.
 enum class Reach : std::uint8_t { off_chip, early, placed };
 
+/// How an operand that several instances need alike gets to them. none: each reads it. multicast: one reads it and sends it to all. ring:
+/// each reads its own slice of it, and all slices go round.
+enum class Sharing : std::uint8_t { none, multicast, ring };
+
 /// Extent of dim d = at most split * trips * tile. Loops run over the dims with trips > 1: parallel ones in `order`, then reductions.
 struct Mapping {
   chip::UnitId unit;
   chip::UnitId epilogue_unit;  ///< none: the epilogue runs on `unit`
   std::vector<std::int64_t> split, trips, tile;
   std::vector<int> order;              ///< dims with trips > 1, outermost first
-  std::vector<bool> shared;            ///< per operand: read once for all instances that need it, and multicast to them
+  std::vector<Sharing> sharing;        ///< per operand
   std::vector<bool> resident;          ///< per operand: kept over every loop it does not depend on
   std::vector<std::int64_t> depth;     ///< per operand: slots of its channel
   std::int64_t accumulator_depth = 2;  ///< slots between unit and epilogue unit
@@ -51,6 +56,22 @@ std::int64_t tokens_per_instance(const std::vector<bool>& kept, const std::vecto
 std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& mapping);
 /// Slots a resident operand holds at once.
 std::int64_t live_tokens(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
+
+/// The ring of a mapping: in round r the member at place p works on slice (p - r) modulo `size` of its block of `dim`.
+struct Ring {
+  int dim = -1;            ///< whose tiles are dealt out in slices; its loop becomes a loop over rounds and one over the tiles of a slice
+  int along = -1;          ///< the dim along which the members lie
+  std::int64_t size = 1;   ///< members, and slices
+  std::int64_t slice = 1;  ///< tiles of `dim` in a slice
+};
+/// The ring that the operands with Sharing::ring form; none where there are no such operands, or, with the reason, where they form none.
+struct RingPlan {
+  std::optional<Ring> ring;
+  std::string problem;
+};
+RingPlan ring_of(const Kernel& kernel, const Mapping& mapping, const std::vector<Reach>& reach);
+/// Slots of the channel from member to member: a slice's tokens, and at least one more, or all would wait for room.
+std::int64_t ring_depth(const Kernel& kernel, const Mapping& mapping, const Ring& ring, std::size_t operand);
 
 /// What an instance touches of an operand over all its firings, as a spread of the operand's tensor over the mapping's instances.
 program::Spread spread_of(const Machine& machine, const Kernel& kernel, const KernelOperand& operand, const Mapping& mapping);
