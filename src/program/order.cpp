@@ -27,7 +27,7 @@ std::vector<Box> hulls(const Firings& firings) {
 
 }  // namespace
 
-Order::Order(const Context& context) : context_(context), play_(context, true) {
+Order::Order(const Context& context) : play_(context, true) {
   for (const Channel& channel : context.channels) depths_.push_back(channel.depth);
   for (std::uint32_t a = 0; a < play_.layout().actors.size(); ++a) members_[play_.network_of(a)].push_back(a);
 }

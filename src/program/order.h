@@ -31,7 +31,6 @@ class Order {
   };
   const Table& table(std::uint32_t first);
 
-  const Context& context_;
   Play play_;
   std::vector<std::int64_t> depths_;
   std::map<std::uint32_t, std::vector<std::uint32_t>> members_;  ///< by network

@@ -1,6 +1,7 @@
 // How a context uses spread buffers: each access by its pattern at the origin of the array, which instances only shift.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
