@@ -92,6 +92,7 @@ Json check_json(const CheckReport& check) {
     result["first_divergence"] = {{"op", d.op},           {"tensor", d.tensor},           {"index", d.index},
                                   {"got", real(d.got)},   {"expected", real(d.expected)}, {"tolerance", real(d.tolerance)},
                                   {"context", d.context}, {"fused_with", d.fused}};
+    if (!d.copies.empty()) result["first_divergence"]["copies"] = d.copies;
   }
   return result;
 }
