@@ -67,7 +67,7 @@ std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
 Result<Timing> time_program(const program::Program& program, const TimingOptions& options) {
   const chip::Chip& chip = *program.chip;
   const std::int64_t chunk = options.chunk <= 0 ? 0 : std::max(kLeastChunk, options.chunk);
-  timing::Engine engine(program, chunk);
+  timing::Engine engine(program, chunk, options.exact_shortcuts);
   Timing timing;
   const std::vector<std::uint32_t> groups = groups_of(program);
   const auto dead = last_uses(program, groups);
@@ -118,6 +118,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
       timing.events += c.events;
       timing.contexts.push_back(result);
     }
+    timing.played += run.played;
     now += Picoseconds(run.makespan);
   }
   timing.latency = now;

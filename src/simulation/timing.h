@@ -15,8 +15,9 @@ inline constexpr std::array<const char*, 6> kCauseNames{"compute", "memory", "in
 using Attribution = std::array<Picoseconds, 6>;  ///< by Cause; sums to the time it explains
 
 struct TimingOptions {
-  std::int64_t chunk = 16384;  ///< bytes per chunk on shared resources; 0: whole tokens
-  bool cold = false;           ///< start with on-chip memories empty; caches always do, and nothing else is kept on the chip yet
+  std::int64_t chunk = 16384;   ///< bytes per chunk on shared resources; 0: whole tokens
+  bool cold = false;            ///< start with on-chip memories empty; caches always do, and nothing else is kept on the chip yet
+  bool exact_shortcuts = true;  ///< skip what would be played again just like before: the result is the same, but for the time it takes
 };
 
 /// Busy time and bytes of one shared resource (a link, a memory, a port) or class of units.
@@ -48,6 +49,7 @@ struct Timing {
   std::int64_t macs = 0;  ///< useful multiply-accumulates executed
   std::int64_t vector_ops = 0;
   std::int64_t firings = 0, transfers = 0, events = 0;
+  std::int64_t played = 0;  ///< of the events, those that were not skipped
 };
 
 /// Times a verified program. Failures: simulation/deadlock (malformed; names actors and what each waits for), simulation/no-rate,

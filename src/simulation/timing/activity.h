@@ -1,4 +1,4 @@
-// ActivityLog: what the walk back along the critical path needs of every activity, 24 bytes each.
+// ActivityLog: what the walk back along the critical path needs of every activity, 32 bytes each.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,13 @@ namespace switchyard::simulation::timing {
 
 inline constexpr std::uint32_t kNone = 0xffffffffu;
 
-/// An activity begins where the one that let it start (`before`) ended, so its start is not stored.
 struct Activity {
   /// compute: unit-picoseconds during which units of its class were busy meanwhile; transfer: picoseconds charged to memory; else its
   /// context.
   std::int64_t account = 0;
-  std::int64_t end = 0;
-  std::uint32_t before = kNone;  ///< kNone: began with the group
-  std::uint32_t what = 0;        ///< number of the plan, or one of these
+  std::int64_t begin = 0, end = 0;  ///< it begins where the one that let it start (`before`) ends
+  std::uint32_t before = kNone;     ///< kNone: began with the group
+  std::uint32_t what = 0;           ///< number of the plan, or one of these
   static constexpr std::uint32_t kIssue = 0xffffffffu, kLaunch = 0xfffffffeu, kBarrier = 0xfffffffdu, kSwitch = 0xfffffffcu;
 };
 static_assert(sizeof(Activity) <= 32);
@@ -32,10 +31,10 @@ struct ActivityKind {
 /// Grows by blocks: activities never move, and the memory serves the next group again.
 class ActivityLog {
  public:
-  std::uint32_t add(std::uint32_t before, std::uint32_t what) {
+  std::uint32_t add(std::uint32_t before, std::uint32_t what, std::int64_t begin) {
     const std::uint32_t id = size_++;
     if ((id >> kShift) == blocks_.size()) blocks_.push_back(std::make_unique<Activity[]>(std::size_t{1} << kShift));
-    (*this)[id] = Activity{0, 0, before, what};
+    (*this)[id] = Activity{0, begin, 0, before, what};
     return id;
   }
   Activity& operator[](std::uint32_t id) { return blocks_[id >> kShift][id & kMask]; }

@@ -183,6 +183,58 @@ const ComputePrice& ComputeCosts::price(std::span<const std::int64_t> variables,
   return *last_;
 }
 
+bool ComputeCosts::same_everywhere(std::size_t rank) const {
+  return std::none_of(ragged_.begin(), ragged_.end(), [&](const Ragged& r) {
+    return std::any_of(r.offset->terms.begin(), r.offset->terms.end(),
+                       [&](const auto& term) { return static_cast<std::size_t>(term.variable) < rank; });
+  });
+}
+
+namespace {
+
+/// Of a function along one loop: its coefficient, and what the rest of it can be while outer loops stand still.
+struct Along {
+  std::int64_t slope = 0, least = 0, greatest = 0;
+  Along(const numerics::Affine& f, const PlainRange& range, std::span<const std::int64_t> variables, const std::vector<std::int64_t>& trips)
+      : least(f.constant), greatest(f.constant) {
+    const std::size_t rank = variables.size() - trips.size(), loop = rank + range.loop;
+    for (const auto& term : f.terms) {
+      const auto v = static_cast<std::size_t>(term.variable);
+      if (v == loop) {
+        slope = term.coefficient;
+      } else if (v < loop) {
+        least += term.coefficient * variables[v];
+        greatest += term.coefficient * variables[v];
+      } else {
+        (term.coefficient > 0 ? greatest : least) += term.coefficient * (trips[v - rank] - 1);
+      }
+    }
+  }
+  /// The function stays at or above / at or below the bound, from the range's index on: cut where it does no longer.
+  [[nodiscard]] bool stays_above(std::int64_t bound, PlainRange& range) const {
+    if (slope * range.at + least < bound) return false;
+    if (slope < 0) range.cut((least - bound) / -slope + 1);
+    return true;
+  }
+  [[nodiscard]] bool stays_below(std::int64_t bound, PlainRange& range) const {
+    if (slope * range.at + greatest > bound) return false;
+    if (slope > 0) range.cut((bound - greatest) / slope + 1);
+    return true;
+  }
+};
+
+}  // namespace
+
+void ComputeCosts::cut(PlainRange& range, std::span<const std::int64_t> variables, const std::vector<std::int64_t>& trips) const {
+  for (const GuardPlan& guard : guards_) range.cut(guard);
+  for (const Ragged& r : ragged_) {
+    const Along offset(*r.offset, range, variables, trips);
+    if (offset.slope == 0) continue;
+    // The whole tile, or nothing of it, or something in between that changes at each step.
+    if (!offset.stays_below(r.total - r.tile, range) && !offset.stays_above(r.total, range)) range.cut(range.at + 1);
+  }
+}
+
 std::int64_t charged_bytes(const program::Buffer& buffer, std::span<const std::int64_t> extent, std::int64_t granule) {
   std::int64_t run = numerics::format_bytes(buffer.format), runs = 1;
   bool whole = true;  // all faster dimensions are covered in full, so the run goes on
@@ -232,6 +284,21 @@ Result<MoveCosts> MoveCosts::make(const program::Program& program, const program
   }
   if (costs.token_bytes_ == 0 || costs.sends_messages()) costs.uniform_ = false;  // an empty token costs nothing: let price() say so
   return costs;
+}
+
+void MoveCosts::cut(PlainRange& range, std::span<const std::int64_t> variables, const std::vector<std::int64_t>& trips) const {
+  if (uniform_) return;
+  for (const Box* box : {&source_, &destination_}) {
+    if (box->access == nullptr) continue;
+    const bool messages = box->buffer->spread && box == &destination_;
+    if (messages && box->access->message == static_cast<int>(range.loop)) range.cut(range.at + 1);
+    for (std::size_t d = 0; d < token_.size(); ++d) {
+      const Along start(box->access->start[d], range, variables, trips);
+      if (start.slope == 0) continue;
+      const auto& [begin, end] = box->access->region[d];
+      if (messages || !start.stays_above(begin, range) || !start.stays_below(end - token_[d], range)) range.cut(range.at + 1);
+    }
+  }
 }
 
 std::int64_t MoveCosts::clip(const Box& box, std::span<const std::int64_t> variables, std::vector<std::int64_t>& begin,

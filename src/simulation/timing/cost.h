@@ -34,6 +34,10 @@ class ComputeCosts {
   [[nodiscard]] bool uniform() const { return ragged_.empty() && guards_.empty(); }
   /// Every firing computes something.
   [[nodiscard]] bool always_costs() { return uniform() && !price({}, {}, nullptr).free; }
+  /// No price depends on the first `rank` variables, the coordinates.
+  [[nodiscard]] bool same_everywhere(std::size_t rank) const;
+  /// Where the price would change along one loop, inner loops at any index.
+  void cut(PlainRange& range, std::span<const std::int64_t> variables, const std::vector<std::int64_t>& trips) const;
   /// `variables`: coordinates, then loop indices; `loops` points at the latter. The reference holds until the next call.
   const ComputePrice& price(std::span<const std::int64_t> variables, Odometer at, const std::int64_t* loops);
 
@@ -81,6 +85,7 @@ class MoveCosts {
   [[nodiscard]] bool reads_memory() const { return source_.access != nullptr && !source_.buffer->spread; }
   [[nodiscard]] bool writes_memory() const { return destination_.access != nullptr && !destination_.buffer->spread; }
   [[nodiscard]] bool sends_messages() const { return destination_.access != nullptr && destination_.buffer->spread.has_value(); }
+  void cut(PlainRange& range, std::span<const std::int64_t> variables, const std::vector<std::int64_t>& trips) const;
   /// `component`: where the mover is; of messages only. The reference holds until the next call.
   const MovePrice& price(std::span<const std::int64_t> variables, std::uint32_t component);
 

@@ -22,6 +22,7 @@
 #include "simulation/timing/event_heap.h"
 #include "simulation/timing/fabric.h"
 #include "simulation/timing/sliding.h"
+#include "simulation/timing/slots.h"
 #include "simulation/timing/state.h"
 
 namespace switchyard::simulation::timing {
@@ -52,6 +53,7 @@ struct Group {
 
 struct GroupRun {
   std::int64_t makespan = 0;
+  std::int64_t played = 0;  ///< events
   std::vector<ContextRun> contexts;
 };
 
@@ -61,7 +63,8 @@ std::uint32_t early_from(const program::Context& context);
 
 class Engine {
  public:
-  Engine(const program::Program& program, std::int64_t chunk);
+  /// `shortcuts`: skip what would be played again just like before.
+  Engine(const program::Program& program, std::int64_t chunk, bool shortcuts);
   Result<GroupRun> run(const Group& group);
 
   Totals totals;
@@ -93,7 +96,7 @@ class Engine {
                  const std::vector<std::uint32_t>& ring_instance);
   std::uint32_t core_of(chip::ComponentId component, std::uint32_t instance);
   std::uint32_t unit_of(ActorPlan& plan, std::uint32_t component);
-  void start_resident(std::uint32_t array, std::uint32_t resident, std::int64_t number, std::uint32_t cause);
+  void start_resident(std::uint32_t array, std::uint32_t resident, std::uint32_t cause);
   void start_instance(std::uint32_t plan, std::uint32_t resident, std::span<const std::int64_t> coordinates, std::uint32_t cause);
   // engine_fire.cpp
   void advance(std::uint32_t a);
@@ -128,7 +131,7 @@ class Engine {
   }
   void wake_one(std::vector<std::uint32_t>& waiting, std::uint32_t cause);
   void note_begin(ContextState& context) {
-    if (!context.active) context.run.begin = now_, context.active = true;
+    if (!context.active) context.run.begin = now_ + skipped_, context.active = true;
   }
   void note_end(std::uint32_t activity, ContextState& context);
   // engine_transfer.cpp
@@ -138,6 +141,7 @@ class Engine {
   void start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan);
   std::uint32_t path_of(const ActorPlan& plan, const MovePrice& price, std::uint32_t component);
   void charge_memories(const ActorPlan& plan, const MovePrice& price, Flight& flight);
+  void arrive(const Chunk& chunk, std::int64_t time);
   void enter(std::uint32_t flight, std::int64_t time, std::int64_t memory);
   void try_enter(std::uint32_t flight);
   void pass(std::uint32_t chunk);
@@ -153,7 +157,41 @@ class Engine {
   void deal();
   Failure deadlock() const;
   std::string describe(std::uint32_t a) const;
+  // engine_forward.cpp
+  struct Snapshot {  ///< what must recur, and how far everything was then
+    std::vector<std::uint64_t> key;
+    std::uint64_t hash = 0;
+    std::int64_t time = 0, clock = 0;  ///< of the group; of the engine
+    std::uint32_t log = 0;
+    std::vector<std::int64_t> variables, dealt, counters;
+  };
+  struct Level {  ///< states at which equally many loops of the reference actor began
+    std::vector<Snapshot> kept;
+    std::uint32_t next = 0, stride = 1, seen = 0, misses = 0;
+  };
+  template <class Visit>
+  void for_counters(Visit visit);
+  [[nodiscard]] Extents first_in_flight() const;
+  void choose_reference();
+  void capture(Snapshot& s);
+  std::int64_t repeats(std::uint32_t a, const std::int64_t* before, const std::int64_t* after, std::int64_t& went);
+  std::int64_t plain_end(std::uint32_t a, std::size_t loop, const std::int64_t* index);
+  std::int64_t periods_left(const Snapshot& old);
+  void skip(const Snapshot& old, const Snapshot& now, std::int64_t periods);
+  void look_back();
   // engine_attribute.cpp
+  struct Jump {  ///< the activities [from, until) came again `count` times before the next ones
+    std::uint32_t from = 0, until = 0;
+    std::int64_t count = 0, period = 0;
+  };
+  struct Step {  ///< of the walk back: an activity, and how it ended; that may have been in a later repetition than it began in
+    std::uint32_t activity = kNone;
+    std::int64_t end = 0, account = 0;
+    bool operator==(const Step&) const = default;
+  };
+  void account(const Step& step, std::int64_t times);
+  Step walk(Step step, std::size_t jumps, std::uint32_t floor, std::int64_t times);
+  Step walk_jump(std::size_t jump, Step step, std::int64_t times);
   void attribute(const GroupRun& run);
 
   const program::Program& program_;
@@ -171,7 +209,8 @@ class Engine {
   std::vector<std::int64_t> ended_at_;                    ///< contexts of the program; like the next two, from its beginning
   std::int64_t launched_at_ = 0, loaded_at_ = 0;          ///< the program; the configuration loaded last
   std::int64_t origin_ = 0;
-  bool ended_ = false;  ///< some context has no actor left that could fire
+  bool too_many_ = false;  ///< transfers or chunks under way
+  bool ended_ = false;     ///< some context has no actor left that could fire
 
   Sliding<ActorPlan> plans_;
   std::vector<ActivityKind> kinds_;  ///< per plan, kept to the end of the group
@@ -192,10 +231,9 @@ class Engine {
   std::vector<UnitClass> unit_classes_;
   std::vector<std::vector<std::uint32_t>> unit_at_, mover_at_, core_at_;  ///< per class, per component instance
   std::vector<Flight> flights_;
-  std::vector<std::uint32_t> free_flights_;
+  Slots flight_slots_, chunk_slots_;
   std::vector<Leaving> leaving_;  ///< window_ per flight
   std::vector<Chunk> chunks_;
-  std::uint32_t free_chunk_ = kNone;
   std::vector<Core> cores_;
   std::vector<std::uint32_t> idle_cores_;  ///< with requests that came at this instant
   std::vector<FreedSlot> freed_slots_;
@@ -205,6 +243,16 @@ class Engine {
   ActivityLog log_;
   std::int64_t issue_time_ = 0;
   std::uint32_t last_activity_ = kNone;
+
+  bool shortcuts_ = true;
+  std::uint32_t reference_ = kNone;  ///< actor instance
+  bool reference_fired_ = false;
+  std::int64_t played_ = 0;
+  std::int64_t skipped_ = 0;  ///< by which the group's time is ahead of now_
+  std::vector<Level> levels_;
+  Snapshot spare_;
+  std::vector<Event> pending_;
+  std::vector<Jump> jumps_;  ///< by `until`; nested or apart
 };
 
 }  // namespace switchyard::simulation::timing

@@ -1,4 +1,6 @@
 // The walk back along the critical path.
+#include <algorithm>
+
 #include "simulation/timing/engine.h"
 #include "support/check.h"
 
@@ -10,35 +12,76 @@ std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
 
 }  // namespace
 
+/// Adds the time of an activity, which came so many times, to its context and its causes.
+void Engine::account(const Step& step, std::int64_t times) {
+  const Activity& a = log_[step.activity];
+  const std::int64_t time = step.end - a.begin;
+  const bool special = a.what >= Activity::kSwitch;
+  ContextState& context = contexts_[special ? static_cast<std::size_t>(step.account) : kinds_[a.what].context];
+  auto& causes = context.run.attribution;
+  if (a.what == Activity::kLaunch) {
+    context.run.launch += times * time;
+  } else if (special) {
+    causes[at(a.what == Activity::kSwitch ? Cause::reconfiguration : Cause::control)] += times * time;
+  } else if (const ActivityKind& kind = kinds_[a.what]; kind.moves) {
+    const std::int64_t network = time - kind.startup - step.account;
+    SY_CHECK(step.account >= 0 && network >= 0, "the account of a transfer covers its time");
+    causes[at(Cause::control)] += times * kind.startup;
+    causes[at(Cause::memory)] += times * step.account;
+    causes[at(Cause::interconnect)] += times * network;
+  } else {
+    const std::int64_t units = context.units[kind.unit_class];
+    const std::int64_t idle = (units * time - step.account) / units;
+    SY_CHECK(idle >= 0 && idle <= time, "busy units of a class");
+    causes[at(Cause::compute)] += times * (time - idle);
+    causes[at(Cause::imbalance)] += times * idle;
+  }
+}
+
+/// Back along the critical path from an activity that was under way after the first `jumps` jumps, until one that began before `floor`,
+/// which is returned. Nothing is counted zero times.
+Engine::Step Engine::walk(Step step, std::size_t jumps, std::uint32_t floor, std::int64_t times) {
+  for (;;) {
+    while (jumps > 0 && jumps_[jumps - 1].until > step.activity && jumps_[jumps - 1].until > floor) step = walk_jump(--jumps, step, times);
+    if (step.activity == kNone || step.activity < floor) return step;
+    if (times > 0) account(step, times);
+    const Activity& a = log_[step.activity];
+    step = {a.before, a.begin, a.before == kNone ? 0 : log_[a.before].account};
+  }
+}
+
+/// Over the repetitions of a period, from an activity that was under way after the last one to its like after the first. An activity that
+/// began before a repetition began is the like of one that began in the repetition before.
+Engine::Step Engine::walk_jump(std::size_t number, Step entry, std::int64_t times) {
+  const Jump jump = jumps_[number];
+  std::vector<Step> entries;  // by repetition, until they recur
+  std::size_t again = 0;      // the one that the last leads back to
+  while (static_cast<std::int64_t>(entries.size()) < jump.count) {
+    const auto known = std::find(entries.begin(), entries.end(), entry);
+    if (known != entries.end()) {
+      again = static_cast<std::size_t>(known - entries.begin());
+      break;
+    }
+    entries.push_back(entry);
+    entry = walk(entry, number, jump.from, 0);
+    SY_CHECK(entry.activity != kNone, "a period goes back to the one before");
+    entry.activity += jump.until - jump.from;
+    entry.end += jump.period;
+  }
+  const auto met = static_cast<std::int64_t>(entries.size());
+  const std::int64_t rest = jump.count - met, cycle = met - static_cast<std::int64_t>(again);
+  for (std::size_t i = 0; i < entries.size() && times > 0; ++i) {
+    std::int64_t visits = 1;
+    if (rest > 0 && i >= again) visits += rest / cycle + (static_cast<std::int64_t>(i - again) < rest % cycle ? 1 : 0);
+    walk(entries[i], number, jump.from, visits * times);
+  }
+  return rest > 0 ? entries[again + static_cast<std::size_t>(rest % cycle)] : entry;
+}
+
 /// From the last end back to the beginning: every activity begins where the one before it ended, so they tile the makespan.
 void Engine::attribute(const GroupRun& run) {
-  std::uint32_t number = last_activity_;
-  SY_CHECK(number == kNone ? run.makespan == 0 : log_[number].end == run.makespan, "the last activity ends the group");
-  while (number != kNone) {
-    const Activity& a = log_[number];
-    const std::int64_t time = a.end - (a.before == kNone ? 0 : log_[a.before].end);
-    const bool special = a.what >= Activity::kSwitch;
-    ContextState& context = contexts_[special ? static_cast<std::size_t>(a.account) : kinds_[a.what].context];
-    auto& causes = context.run.attribution;
-    if (a.what == Activity::kLaunch) {
-      context.run.launch += time;
-    } else if (special) {
-      causes[at(a.what == Activity::kSwitch ? Cause::reconfiguration : Cause::control)] += time;
-    } else if (const ActivityKind& kind = kinds_[a.what]; kind.moves) {
-      const std::int64_t network = time - kind.startup - a.account;
-      SY_CHECK(a.account >= 0 && network >= 0, "the account of a transfer covers its time");
-      causes[at(Cause::control)] += kind.startup;
-      causes[at(Cause::memory)] += a.account;
-      causes[at(Cause::interconnect)] += network;
-    } else {
-      const std::int64_t units = context.units[kind.unit_class];
-      const std::int64_t idle = (units * time - a.account) / units;
-      SY_CHECK(idle >= 0 && idle <= time, "busy units of a class");
-      causes[at(Cause::compute)] += time - idle;
-      causes[at(Cause::imbalance)] += idle;
-    }
-    number = a.before;
-  }
+  SY_CHECK(last_activity_ == kNone ? run.makespan == 0 : log_[last_activity_].end == now_, "the last activity ends the group");
+  if (last_activity_ != kNone) walk({last_activity_, now_, log_[last_activity_].account}, jumps_.size(), 0, 1);
   std::int64_t sum = 0;
   for (const ContextState& c : contexts_) {
     sum += c.run.launch;

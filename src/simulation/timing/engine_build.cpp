@@ -94,6 +94,7 @@ Status Engine::build_arrays(std::uint32_t c) {
       state.residents = static_cast<std::uint32_t>(std::min<std::int64_t>(state.total, slots * static_cast<std::int64_t>(working.size())));
       for (std::uint32_t r = 0; r < state.residents; ++r) state.component.push_back(working[r % working.size()]);
       state.unfinished.assign(state.residents, 0);
+      state.number.assign(state.residents, 0);
       context.undealt += state.total;
     } else {
       state.residents = static_cast<std::uint32_t>(state.total);
@@ -141,7 +142,7 @@ Status Engine::build_actor(std::uint32_t c, std::uint32_t a) {
   if (plan.moves) {
     const chip::Mover& mover = chip_.movers[actor.mover.index()];
     plan.unit_class = actor.mover.value;
-    plan.queue_depth = mover.queue_depth * mover.count;  // each of its engines has a queue
+    plan.queue_depth = mover.queue_depth;
     plan.startup = from_seconds(mover.startup.value).value;
     SY_TRY(plan.move, MoveCosts::make(program_, actor, extents));
   } else {
@@ -153,7 +154,7 @@ Status Engine::build_actor(std::uint32_t c, std::uint32_t a) {
   plan.queue_depth = std::max<std::int64_t>(1, plan.queue_depth);
 
   kinds_.push_back({c, plan.moves, plan.unit_class, plan.startup});
-  if (actors_.end() + std::size_t{array.residents} > Event::kMaxIndex) {
+  if (actors_.end() + std::size_t{array.residents} > Event::kActors) {
     return fail(FailureKind::unsupported, "simulation/too-large", "early actors link contexts of too many actor instances");
   }
   build_state(plan, number);
@@ -370,7 +371,7 @@ void Engine::bind_path(std::uint32_t a, std::uint32_t first_ring, const std::vec
 }
 
 /// The next instance of a grid takes the place of one that has finished.
-void Engine::start_resident(std::uint32_t array_number, std::uint32_t resident, std::int64_t number, std::uint32_t cause) {
+void Engine::start_resident(std::uint32_t array_number, std::uint32_t resident, std::uint32_t cause) {
   ArrayState& array = arrays_[array_number];
   array.unfinished[resident] = static_cast<std::uint32_t>(array.actors.size());
   contexts_[array.context].unfinished += static_cast<std::uint32_t>(array.actors.size());
@@ -386,7 +387,7 @@ void Engine::start_resident(std::uint32_t array_number, std::uint32_t resident, 
       feed.waits = false;
     }
   }
-  const std::vector<std::int64_t> coordinates = program::coordinates(*array.array, static_cast<std::uint32_t>(number));
+  const std::vector<std::int64_t> coordinates = program::coordinates(*array.array, static_cast<std::uint32_t>(array.number[resident]));
   for (const std::uint32_t p : array.actors) start_instance(p, resident, coordinates, cause);
 }
 

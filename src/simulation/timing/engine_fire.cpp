@@ -165,6 +165,7 @@ void Engine::finish(std::uint32_t a, std::uint32_t cause) {
     }
   }
   count_out(plan.context);
+  if (a == reference_ && !array.array->dynamic) choose_reference();
 }
 
 /// Starts as many firings of an actor as can start now.
@@ -246,13 +247,14 @@ std::uint32_t Engine::begin_activity(ActorState& s, const ActorPlan& plan) {
   }
   if (s.issue != kNone) --s.commands;
   SY_CHECK(before == kNone ? now_ == 0 : log_[before].end == now_, "an activity begins when the one that let it start ends");
-  s.activity = log_.add(before, s.plan);
+  s.activity = log_.add(before, s.plan, now_);
   note_begin(contexts_[plan.context]);
   return s.activity;
 }
 
 void Engine::note_end(std::uint32_t activity, ContextState& context) {
-  log_[activity].end = context.run.end = now_;
+  log_[activity].end = now_;
+  context.run.end = now_ + skipped_;
   if (context.last_activity == kNone || log_[context.last_activity].end < now_) context.last_activity = activity;
   if (last_activity_ == kNone || log_[last_activity_].end < now_) last_activity_ = activity;
 }
@@ -270,7 +272,7 @@ void Engine::start_compute(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   totals.macs += price.macs;
   totals.vector_ops += price.vector_ops;
   totals.unit_busy[plan.unit_class] += price.duration;
-  events_.push(Event::make(now_ + price.duration, a, EventKind::firing, a));
+  events_.push(Event::make(now_ + price.duration, a, EventKind::firing));
 }
 
 void Engine::end_compute(std::uint32_t a) {
@@ -295,6 +297,7 @@ void Engine::end_compute(std::uint32_t a) {
   std::int64_t* index = variables_.from(s.variables) + plan.rank;
   retire(s, plan, s.at, index, activity);
   s.priced = false;
+  reference_fired_ |= a == reference_;
   if (!odometer_step(s.at, plan.trips, index)) return finish(a, activity);
   wake(a, activity);
 }

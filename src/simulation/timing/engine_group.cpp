@@ -7,12 +7,6 @@
 
 namespace switchyard::simulation::timing {
 
-namespace {
-
-constexpr std::uint32_t kAfterAll = 0xffffffffu;  ///< in the order of events
-
-}  // namespace
-
 bool has_early_actors(const program::Context& context) {
   return std::any_of(context.actors.begin(), context.actors.end(), [&](const program::Actor& actor) {
     return actor.early && actor.kind == program::ActorKind::move && !context.arrays[actor.array.index()].dynamic;
@@ -26,7 +20,11 @@ std::uint32_t early_from(const program::Context& context) {
 }
 
 void Engine::begin_group(const Group& group) {
-  now_ = 0;
+  now_ = skipped_ = played_ = 0;
+  jumps_.clear();
+  reference_ = kNone;
+  reference_fired_ = too_many_ = false;
+  levels_.clear();
   origin_ = group.origin;
   if (group.first == 0) launched_at_ = origin_;
   preludes_ = group.preludes;
@@ -49,10 +47,10 @@ void Engine::begin_group(const Group& group) {
   units_.clear();
   movers_.clear();
   flights_.clear();
-  free_flights_.clear();
+  flight_slots_.clear();
   leaving_.clear();
   chunks_.clear();
-  free_chunk_ = kNone;
+  chunk_slots_.clear();
   cores_.clear();
   idle_cores_.clear();
   freed_slots_.clear();
@@ -89,7 +87,8 @@ Result<GroupRun> Engine::run(const Group& group) {
   if (auto failure = play()) return *failure;
   if (cache_) cache_->end_context(group.dead);
   GroupRun run;
-  run.makespan = now_;
+  run.makespan = now_ + skipped_;
+  run.played = played_;
   attribute(run);
   for (const ContextState& c : contexts_) run.contexts.push_back(c.run);
   return run;
@@ -101,6 +100,7 @@ Status Engine::start_early(std::uint32_t cause) {
     SY_TRY(const Done built, build_through(c));
     (void)built;
     start_actors(c, true, cause);
+    levels_.clear();
   }
   return Done{};
 }
@@ -110,12 +110,12 @@ Status Engine::begin_prelude(std::uint32_t cause) {
   const std::uint32_t c = running_;
   ContextState& state = contexts_[c];
   const Prelude& prelude = preludes_[c];
-  state.run.opens = state.active ? state.run.begin : now_;
+  state.run.opens = state.active ? state.run.begin : now_ + skipped_;
   std::int64_t time = now_;
   const auto pass = [&](std::uint32_t what, std::int64_t duration) {
     if (duration == 0) return;
+    cause = log_.add(cause, what, time);
     time += duration;
-    cause = log_.add(cause, what);
     log_[cause].account = c;
     log_[cause].end = time;
   };
@@ -126,14 +126,14 @@ Status Engine::begin_prelude(std::uint32_t cause) {
     const std::int64_t room = state.number >= resident ? ended_at_[state.number - resident] : launched_at_;
     loaded_at_ = std::max(loaded_at_, room) + load;
     pass(Activity::kBarrier, prelude.barrier);
-    load = std::max<std::int64_t>(0, loaded_at_ - origin_ - time);
+    load = std::max<std::int64_t>(0, loaded_at_ - origin_ - skipped_ - time);
   } else {
     pass(Activity::kBarrier, prelude.barrier);
   }
   pass(Activity::kSwitch, load + prelude.switching);
   state.cause = cause;
   if (time == now_) return start_context(c);
-  events_.push(Event::make(time, kAfterAll, EventKind::context, c));
+  events_.push(Event::make(time, Event::kActors + Event::kCores + c, EventKind::context));
   return Done{};
 }
 
@@ -148,6 +148,7 @@ Status Engine::start_context(std::uint32_t c) {
   note(state.last_activity);
   note(last_activity_);
   start_actors(c, false, state.cause);
+  choose_reference();
   if (state.unfinished == 0 && state.undealt == 0) ended_ = true;
   return Done{};
 }
@@ -160,7 +161,8 @@ void Engine::start_actors(std::uint32_t c, bool early, std::uint32_t cause) {
       if (array.array->dynamic) {
         if (early) continue;
         --state.undealt;
-        start_resident(i, r, array.next++, cause);
+        array.number[r] = array.next++;
+        start_resident(i, r, cause);
         continue;
       }
       const std::vector<std::int64_t> coordinates = program::coordinates(*array.array, r);
@@ -179,9 +181,10 @@ Status Engine::end_contexts() {
     const ContextState& state = contexts_[running_];
     const std::uint32_t cause = state.last_activity;
     SY_CHECK(cause == kNone ? now_ == 0 : log_[cause].end == now_, "a context ends with its last activity");
-    ended_at_[state.number] = origin_ + now_;
+    ended_at_[state.number] = origin_ + now_ + skipped_;
     give_back(state.ends);
     ++running_;
+    choose_reference();
     SY_TRY(const Done early, start_early(cause));
     (void)early;
     if (running_ == contexts_.size()) break;

@@ -12,14 +12,13 @@ namespace switchyard::simulation::timing {
 
 namespace {
 
-constexpr std::uint32_t kAfterActors = 0x80000000u;  ///< in the order of events
 constexpr std::int64_t kWindowBytes = 8192;
 constexpr std::size_t kNamedActors = 8;
 
 }  // namespace
 
-Engine::Engine(const program::Program& program, std::int64_t chunk)
-    : fabric(*program.chip, chunk), program_(program), chip_(*program.chip), chunk_(chunk) {
+Engine::Engine(const program::Program& program, std::int64_t chunk, bool shortcuts)
+    : fabric(*program.chip, chunk), program_(program), chip_(*program.chip), chunk_(chunk), shortcuts_(shortcuts) {
   if (chunk > 0) window_ = static_cast<std::uint32_t>(std::max<std::int64_t>(2, (kWindowBytes + chunk - 1) / chunk));
   if (chip_.sequencer.kind == chip::SequencerKind::component_queues) issue_time_ = from_seconds(chip_.sequencer.issue.value).value;
   ended_at_.assign(program.contexts.size(), 0);
@@ -57,19 +56,27 @@ std::optional<Failure> Engine::play() {
       }
     }
     if (events_.empty()) break;
+    if (reference_fired_) {
+      reference_fired_ = false;
+      if (reference_ != kNone) look_back();
+    }
     now_ = events_.next_time();
     do {
       const Event e = events_.take();
+      ++played_;
       switch (e.kind()) {
-        case EventKind::firing: end_compute(e.index()); break;
-        case EventKind::chunk: pass(e.index()); break;
-        case EventKind::transfer: end_transfer(e.index()); break;
-        case EventKind::issue: end_issue(e.index()); break;
+        case EventKind::firing: end_compute(e.who()); break;
+        case EventKind::chunk: pass(e.place()); break;
+        case EventKind::transfer: end_transfer(e.place()); break;
+        case EventKind::issue: end_issue(e.who() - Event::kActors); break;
         case EventKind::context:
-          if (auto failed = start_context(e.index()); !failed) return failed.failure();
+          --played_;  // is in no count of events
+          if (auto failed = start_context(e.who() - Event::kActors - Event::kCores); !failed) return failed.failure();
           break;
       }
     } while (!events_.empty() && events_.next_time() == now_);
+    if (too_many_)
+      return fail(FailureKind::unsupported, "simulation/too-large", "more bytes are under way at once than the engine can follow");
   }
   if (running_ < contexts_.size()) return deadlock();
   return std::nullopt;
@@ -86,7 +93,8 @@ void Engine::deal() {
     ArrayState& array = arrays_[slot.array];
     if (array.next == array.total) continue;
     --contexts_[array.context].undealt;
-    start_resident(slot.array, slot.resident, array.next++, slot.cause);
+    array.number[slot.resident] = array.next++;
+    start_resident(slot.array, slot.resident, slot.cause);
   }
 }
 
@@ -116,11 +124,11 @@ void Engine::serve_core(std::uint32_t number) {
   const bool asked_now = request.cause == kNone ? now_ == 0 : log_[request.cause].end == now_;
   const std::uint32_t before = asked_now ? request.cause : core.activity;
   core.actor = request.actor;
-  core.activity = log_.add(before, Activity::kIssue);
+  core.activity = log_.add(before, Activity::kIssue, now_);
   log_[core.activity].account = core.context = request.context;
   core.busy = true;
   note_begin(contexts_[request.context]);
-  events_.push(Event::make(now_ + issue_time_, kAfterActors + number, EventKind::issue, number));
+  events_.push(Event::make(now_ + issue_time_, Event::kActors + number, EventKind::issue));
 }
 
 void Engine::end_issue(std::uint32_t number) {
@@ -158,7 +166,7 @@ Failure Engine::deadlock() const {
   Failure failure;
   std::size_t waiting = 0;
   const std::string& name = contexts_[running_].context->name;
-  std::string message = fmt::format("context '{}' cannot go on after {} ps: ", name, now_);
+  std::string message = fmt::format("context '{}' cannot go on after {} ps: ", name, now_ + skipped_);
   for (std::uint32_t a = plans_[contexts_[running_].first_plan].first_instance; a < actors_.end(); ++a) {
     if (actors_[a].wait == Wait::finished || actors_[a].wait == Wait::start) continue;
     if (++waiting <= kNamedActors) message += fmt::format("{}{}", waiting == 1 ? "" : "; ", describe(a));

@@ -81,15 +81,13 @@ void Engine::charge_memories(const ActorPlan& plan, const MovePrice& price, Flig
 }
 
 void Engine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
-  std::uint32_t number = static_cast<std::uint32_t>(flights_.size());
-  if (!free_flights_.empty()) {
-    number = free_flights_.back();
-    free_flights_.pop_back();
-    flights_[number] = Flight{};
-  } else {
+  const std::uint32_t number = flight_slots_.take();
+  too_many_ |= number >= Event::kPlaces;
+  if (number == flights_.size()) {
     flights_.emplace_back();
     leaving_.resize(flights_.size() * window_);
   }
+  flights_[number] = Flight{};
   Flight& flight = flights_[number];
   flight.actor = a;
   flight.activity = begin_activity(s, plan);
@@ -122,6 +120,8 @@ void Engine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   flight.engine = static_cast<std::uint32_t>(least - mover.in_flight.begin());
 
   FlightList& list = flight_lists_[s.flights];
+  while (flight.number < ChunkTie::kFlights && (list.used >> flight.number & 1u) != 0) ++flight.number;
+  if (flight.number < ChunkTie::kFlights) list.used |= 1u << flight.number;
   if (list.head == kNone) {
     list.head = number;
   } else {
@@ -129,6 +129,17 @@ void Engine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   }
   list.tail = number;
   enter(number, now_ + plan.startup, 0);
+}
+
+/// The head of a chunk will be at its stage at `time`.
+void Engine::arrive(const Chunk& chunk, std::int64_t time) {
+  const std::uint32_t at = chunk_slots_.take();
+  if (at == chunks_.size()) chunks_.emplace_back();
+  chunks_[at] = chunk;
+  too_many_ |= at >= Event::kPlaces;
+  const Flight& flight = flights_[chunk.flight];
+  const std::uint32_t tie = ChunkTie::make(flight.number, chunk.number, chunk.node - fabric.paths[flight.path].root);
+  events_.push(Event::make(time, flight.actor, EventKind::chunk, tie, at % Event::kPlaces));
 }
 
 /// The next chunk of a flight comes to the first stage at `time`.
@@ -142,14 +153,7 @@ void Engine::enter(std::uint32_t number, std::int64_t time, std::int64_t memory)
   c.node = path.root;
   c.number = chunk;
   c.memory = memory;
-  const std::uint32_t at = free_chunk_ != kNone ? free_chunk_ : static_cast<std::uint32_t>(chunks_.size());
-  if (free_chunk_ != kNone) {
-    free_chunk_ = chunks_[at].next_free;
-    chunks_[at] = c;
-  } else {
-    chunks_.push_back(c);
-  }
-  events_.push(Event::make(time, flight.actor, EventKind::chunk, at));
+  arrive(c, time);
 }
 
 /// Sends the next chunk when the first stage has served the last one and the window has room; else the window will call again.
@@ -172,8 +176,7 @@ void Engine::try_enter(std::uint32_t number) {
 
 void Engine::pass(std::uint32_t at) {
   const Chunk chunk = chunks_[at];
-  chunks_[at].next_free = free_chunk_;
-  free_chunk_ = at;
+  chunk_slots_.give(at);
   ++contexts_[flights_[chunk.flight].context].run.events;
   pass_from(chunk, now_);
 }
@@ -239,14 +242,7 @@ void Engine::pass_from(Chunk chunk, std::int64_t time) {
         }
         continue;
       }
-      const std::uint32_t at = free_chunk_ != kNone ? free_chunk_ : static_cast<std::uint32_t>(chunks_.size());
-      if (free_chunk_ != kNone) {
-        free_chunk_ = chunks_[at].next_free;
-        chunks_[at] = chunk;
-      } else {
-        chunks_.push_back(chunk);
-      }
-      events_.push(Event::make(arrival, flight.actor, EventKind::chunk, at));
+      arrive(chunk, arrival);
     }
     if (entered) try_enter(this_flight);
     if (!go_on) return;
@@ -272,7 +268,7 @@ void Engine::leave(std::uint32_t number, std::uint32_t chunk, std::int64_t time,
   if (flight.waits_for_window) try_enter(number);
   if (!last) return;
   log_[flight.activity].account = flight.done_memory;
-  events_.push(Event::make(flight.done_at, flight.actor, EventKind::transfer, number));
+  events_.push(Event::make(flight.done_at, flight.actor, EventKind::transfer, flight.number % ChunkTie::kFlights, number % Event::kPlaces));
 }
 
 void Engine::end_transfer(std::uint32_t number) {
@@ -285,8 +281,7 @@ void Engine::end_transfer(std::uint32_t number) {
   ++context.run.firings;
   ++context.run.transfers;
   ++context.run.events;
-  const Activity& done = log_[activity];
-  totals.mover_busy[plan.unit_class] += now_ - (done.before == kNone ? 0 : log_[done.before].end);
+  totals.mover_busy[plan.unit_class] += now_ - log_[activity].begin;
   MoverState& mover = movers_[s.unit];
   --mover.in_flight[flight.engine];
   ++mover.free;
@@ -302,17 +297,19 @@ void Engine::pop_flights(std::uint32_t a, std::uint32_t cause) {
   const ActorPlan& plan = plans_[s.plan];
   FlightList& list = flight_lists_[s.flights];
   std::int64_t* index = variables_.from(list.variables);
+  reference_fired_ |= a == reference_;
   while (list.head != kNone && flights_[list.head].done) {
     const std::uint32_t number = list.head;
     list.head = flights_[number].next;
+    if (flights_[number].number < ChunkTie::kFlights) list.used &= ~(1u << flights_[number].number);
     for (std::uint32_t n = flights_[number].free_after + 1; n > 0; --n) {
       retire(s, plan, list.at, index, cause);
       if (!odometer_step(list.at, plan.trips, index)) {
-        free_flights_.push_back(number);
+        flight_slots_.give(number);
         return finish(a, cause);
       }
     }
-    free_flights_.push_back(number);
+    flight_slots_.give(number);
   }
 }
 

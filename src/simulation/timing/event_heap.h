@@ -9,18 +9,31 @@ namespace switchyard::simulation::timing {
 
 enum class EventKind : std::uint32_t { firing, chunk, transfer, issue, context };
 
-/// One key says all: time, then the actor instance (the canonical tie break), then kind and index of what happens.
+/// One key says all: time (54 bits), then who (30: actor instances, after them control cores, after them contexts), kind (3), a tie break
+/// among events of one actor (19), and where the details are (22). The details' place must not matter: it depends on what was there before.
 struct Event {
   unsigned __int128 key = 0;
 
-  static Event make(std::int64_t time, std::uint32_t order, EventKind kind, std::uint32_t index) {
-    const std::uint64_t low = (std::uint64_t{order} << 32) | (std::uint64_t{static_cast<std::uint32_t>(kind)} << 29) | index;
-    return {(static_cast<unsigned __int128>(static_cast<std::uint64_t>(time)) << 64) | low};
+  static Event make(std::int64_t time, std::uint32_t who, EventKind kind, std::uint32_t tie = 0, std::uint32_t place = 0) {
+    const std::uint64_t high = (static_cast<std::uint64_t>(time) << 10) | (who >> 20);
+    const std::uint64_t low = (std::uint64_t{who} << 44) | (static_cast<std::uint64_t>(kind) << 41) | (std::uint64_t{tie} << 22) | place;
+    return {(static_cast<unsigned __int128>(high) << 64) | low};
   }
-  [[nodiscard]] std::int64_t time() const { return static_cast<std::int64_t>(static_cast<std::uint64_t>(key >> 64)); }
-  [[nodiscard]] EventKind kind() const { return static_cast<EventKind>((static_cast<std::uint32_t>(key) >> 29) & 7u); }
-  [[nodiscard]] std::uint32_t index() const { return static_cast<std::uint32_t>(key) & kMaxIndex; }
-  static constexpr std::uint32_t kMaxIndex = (1u << 29) - 1;
+  [[nodiscard]] std::int64_t time() const { return static_cast<std::int64_t>(static_cast<std::uint64_t>(key >> 74)); }
+  [[nodiscard]] std::uint32_t who() const { return static_cast<std::uint32_t>(key >> 44) & ((1u << 30) - 1); }
+  [[nodiscard]] EventKind kind() const { return static_cast<EventKind>((static_cast<std::uint32_t>(key >> 41)) & 7u); }
+  [[nodiscard]] std::uint32_t place() const { return static_cast<std::uint32_t>(key) & (kPlaces - 1); }
+  static constexpr std::uint32_t kPlaces = 1u << 22;
+  static constexpr std::uint32_t kActors = 1u << 29;  ///< numbers from here on are cores
+  static constexpr std::uint32_t kCores = 1u << 28;   ///< and after so many, contexts
+};
+
+/// The tie break of a chunk: the transfer's number among those of its actor, the chunk's, and the stage's on the path.
+struct ChunkTie {
+  static constexpr std::uint32_t kFlights = 1u << 5, kChunks = 1u << 6, kStages = 1u << 8;
+  static std::uint32_t make(std::uint32_t flight, std::uint32_t chunk, std::uint32_t stage) {
+    return ((flight % kFlights) << 14) | ((chunk % kChunks) << 8) | (stage % kStages);
+  }
 };
 
 /// take() leaves a hole at the root that the next push fills: most events make exactly one successor, often the next to happen, and
@@ -33,6 +46,11 @@ class EventHeap {
   }
   /// Time of the earliest event; the heap must not be empty.
   [[nodiscard]] std::int64_t next_time() const { return heap_.front().time(); }
+  /// All of them, in no particular order.
+  const std::vector<Event>& pending() {
+    settle();
+    return heap_;
+  }
   Event take() {
     settle();
     hole_ = true;

@@ -63,6 +63,25 @@ struct GuardPlan {
   }
 };
 
+/// The indices of one loop, from `at` on, at which all is as it is there: [at, end).
+struct PlainRange {
+  std::size_t loop = 0;
+  std::int64_t at = 0, trip = 1, end = 1;
+  /// Something is different from `index` on.
+  void cut(std::int64_t index) {
+    if (index > at && index < end) end = index;
+  }
+  void cut(const GuardPlan& guard) {
+    if (((guard.is_first | guard.not_first) >> loop & 1u) != 0) cut(1);
+    if (((guard.is_last | guard.not_last) >> loop & 1u) != 0) cut(trip - 1);
+    for (const GuardPlan::Range& r : guard.ranges) {
+      if (r.loop != static_cast<int>(loop)) continue;
+      cut(r.begin);
+      cut(r.end);
+    }
+  }
+};
+
 GuardPlan plan_guard(const std::vector<program::Range>& ranges, const std::vector<std::int64_t>& trips);
 
 }  // namespace switchyard::simulation::timing

@@ -116,6 +116,7 @@ struct FlightList {  // transfers of one actor instance retire in the order in w
   Odometer at;
   std::uint32_t variables = 0;  ///< loop indices of the next to retire
   std::uint32_t head = kNone, tail = kNone;
+  std::uint32_t used = 0;  ///< numbers of its transfers, as a mask
 };
 
 struct Flight {
@@ -123,6 +124,7 @@ struct Flight {
   std::uint32_t engine = 0, chunks = 0, entered = 0, left = 0;  ///< left: chunks whose time of leaving is known
   std::uint32_t free_after = 0;                                 ///< firings that cost nothing and follow this one
   std::uint32_t context = 0;
+  std::uint32_t number = 0;  ///< among those of its actor: the least that is free
   bool done = false, waits_for_window = false;
   std::int64_t last_bytes = 0;
   std::int64_t memory_whole = 0, memory_last = 0, memory_bytes = 0;  ///< service of the reading memory stage per chunk; bytes in all
@@ -138,7 +140,7 @@ struct Leaving {  // of one chunk in the window of a flight
 };
 
 struct Chunk {  // on its way to a stage
-  std::uint32_t flight = 0, node = 0, number = 0, next_free = kNone;
+  std::uint32_t flight = 0, node = 0, number = 0;
   std::int64_t memory = 0;                 ///< charged to memory until the head gets there
   std::int64_t tail = 0, tail_memory = 0;  ///< when the last byte gets there
 };
@@ -166,6 +168,7 @@ struct ArrayState {
   std::uint32_t residents = 0;            ///< instances with state
   std::vector<std::uint32_t> component;   ///< of each resident
   std::vector<std::uint32_t> unfinished;  ///< grid: actors of each resident
+  std::vector<std::int64_t> number;       ///< grid: which instance each resident is
   std::int64_t next = 0, total = 0;       ///< grid: to be dealt
   std::vector<std::uint32_t> actors;      ///< plans
   std::vector<std::uint32_t> rings;       ///< first ring of each channel inside, where every resident has one (grids)

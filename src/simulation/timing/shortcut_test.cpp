@@ -1,0 +1,193 @@
+// What shortcuts give is what playing everything gives: time, causes, totals and counts, on random programs long enough to recur.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "simulation/timing/sample.h"
+
+namespace switchyard::simulation::timing {
+namespace {
+
+using numerics::affine_constant;
+using numerics::affine_variable;
+
+void expect_equal(const Timing& a, const Timing& b) {
+  EXPECT_EQ(a.latency, b.latency);
+  EXPECT_EQ(a.launch, b.launch);
+  EXPECT_EQ(a.attribution, b.attribution);
+  ASSERT_EQ(a.contexts.size(), b.contexts.size());
+  for (std::size_t c = 0; c < a.contexts.size(); ++c) {
+    const ContextTiming &x = a.contexts[c], &y = b.contexts[c];
+    EXPECT_EQ(x.start, y.start) << c;
+    EXPECT_EQ(x.span, y.span) << c;
+    EXPECT_EQ(x.share, y.share) << c;
+    EXPECT_EQ(x.attribution, y.attribution) << c;
+    EXPECT_EQ(x.firings, y.firings) << c;
+    EXPECT_EQ(x.transfers, y.transfers) << c;
+    EXPECT_EQ(x.events, y.events) << c;
+  }
+  EXPECT_EQ(a.offchip_read, b.offchip_read);
+  EXPECT_EQ(a.offchip_written, b.offchip_written);
+  EXPECT_EQ(a.offchip_constants, b.offchip_constants);
+  EXPECT_EQ(a.network_bytes, b.network_bytes);
+  EXPECT_EQ(a.link_bytes, b.link_bytes);
+  EXPECT_EQ(a.link_busy_share, b.link_busy_share);
+  EXPECT_EQ(a.macs, b.macs);
+  EXPECT_EQ(a.vector_ops, b.vector_ops);
+  EXPECT_EQ(a.firings, b.firings);
+  EXPECT_EQ(a.transfers, b.transfers);
+  EXPECT_EQ(a.events, b.events);
+  ASSERT_EQ(a.resources.size(), b.resources.size());
+  for (std::size_t r = 0; r < a.resources.size(); ++r) {
+    EXPECT_EQ(a.resources[r].name, b.resources[r].name);
+    EXPECT_EQ(a.resources[r].busy, b.resources[r].busy) << a.resources[r].name;
+    EXPECT_EQ(a.resources[r].bytes, b.resources[r].bytes) << a.resources[r].name;
+  }
+}
+
+/// Of all events, the share that had to be played.
+double expect_same(const SampleProgram& p, std::int64_t chunk = 16384) {
+  const auto quick = time_program(p.program, {.chunk = chunk}), full = time_program(p.program, {.chunk = chunk, .exact_shortcuts = false});
+  EXPECT_EQ(quick.ok(), full.ok());
+  if (!quick || !full) {  // a deadlock, which random programs may well have: then at the same time
+    if (!quick && !full) {
+      EXPECT_EQ(format_failure(quick.failure()), format_failure(full.failure()));
+    }
+    return 1;
+  }
+  expect_equal(quick.value(), full.value());
+  return static_cast<double>(quick.value().played) / static_cast<double>(std::max<std::int64_t>(1, full.value().played));
+}
+
+/// Pipelines with everything that may make one firing differ from the next: kept tokens, guards, windows, tiles and boxes that are cut
+/// off, several consumers, rings, messages, grids, early loads.
+class RandomProgram {
+ public:
+  explicit RandomProgram(std::uint32_t seed) : random_(seed) {}
+  SampleProgram make() {
+    SampleChip chip;
+    chip.rows = pick({1, 2, 4});
+    chip.columns = pick({1, 2, 4});
+    chip.issue = static_cast<double>(pick({0, 0, 20, 100})) * 1e-9;
+    chip.startup = static_cast<double>(pick({0, 100, 700})) * 1e-9;
+    chip.hop = static_cast<double>(pick({0, 1, 5})) * 1e-9;
+    chip.dram_latency = static_cast<double>(pick({0, 90})) * 1e-9;
+    chip.engine = static_cast<double>(pick({40, 128, 1000})) * 1e9;
+    chip.outstanding = pick({1, 2, 4});
+    chip.engines = pick({1, 1, 2});
+    chip.queue_depth = pick({1, 2, 6});
+    chip.granule = pick({1, 64});
+    chip.grid = one_in(4);
+    chip.slots = pick({1, 2, 3});
+    chip.resident = 4;
+    chip.barrier_alpha = static_cast<double>(pick({0, 300})) * 1e-9;
+    tiles_ = chip.rows * chip.columns;
+    SampleProgram p(chip);
+    const std::size_t contexts = 1 + random_() % 3;
+    for (std::size_t c = 0; c < contexts; ++c) {
+      if (c > 0) p.context("next");
+      for (std::size_t n = 1 + random_() % 2; n > 0; --n) chip.grid ? grid(p) : pipeline(p, c);
+    }
+    return p;
+  }
+
+ private:
+  std::int64_t pick(std::initializer_list<std::int64_t> list) { return list.begin()[random_() % list.size()]; }
+  bool one_in(std::uint32_t n) { return random_() % n == 0; }
+
+  void grid(SampleProgram& p) {
+    const auto all = p.array(pick({7, 100, 400}), true);
+    const std::vector<std::int64_t> trips{pick({1, 3, 20})};
+    const std::int64_t bytes = pick({64, 4096, 20000});
+    const auto load =
+        p.load(all, trips, p.buffer(421 * 20 * bytes - pick({0, 0, 40})), affine_variable(0, 5 * bytes) + affine_variable(1, bytes / 4));
+    const auto work = p.compute(all, trips, pick({10, 300, 900}));
+    p.channel(load, work, bytes, pick({1, 2, 3}));
+    if (one_in(2)) {
+      const auto store = p.store(all, trips, p.buffer(421 * 20 * bytes), affine_variable(0, 5 * bytes) + affine_variable(1, bytes / 4));
+      p.channel(work, store, bytes, 2);
+    }
+  }
+
+  void pipeline(SampleProgram& p, std::size_t context) {
+    const auto all = p.array(tiles_);
+    const std::vector<std::int64_t> trips{pick({1, 3, 12}), pick({1, 5, 40}), pick({1, 4, 9})};
+    const std::int64_t steps = trips[0] * trips[1] * trips[2], bytes = pick({64, 4096, 20000, 65536});
+    const auto start = affine_variable(0, 30 * bytes) + affine_variable(1, pick({0, bytes / 4})) +
+                       affine_variable(2, pick({0, bytes / 2})) + affine_variable(3, bytes / 4);
+    const auto from = p.buffer((tiles_ * 120 + 220) * bytes - pick({0, 0, bytes * 100})), to = p.buffer((tiles_ * 120 + 220) * bytes);
+    const auto load = p.load(all, trips, from, start);
+    if (context > 0 && one_in(2)) p.here().actors[load].early = true;
+    const auto work = p.compute(all, trips, pick({10, 300, 2000}));
+    if (one_in(3)) {  // the last tile of a dimension has less
+      auto& dim = p.here().actors[work].dims[0];
+      const int loop = static_cast<int>(random_() % 3);
+      dim.total = dim.tile * trips[static_cast<std::size_t>(loop)] - dim.tile * pick({0, 1, 3}) / 2;
+      dim.offset = affine_variable(1 + loop, dim.tile);
+    }
+    if (one_in(3)) {
+      auto& statement = p.here().actors[work].statements[0];
+      statement.guard = {{static_cast<int>(random_() % 3), 0, pick({1, 2, -1})}};
+      p.here().actors[work].statements.push_back(statement);
+      p.here().actors[work].statements.back().guard.clear();
+    }
+    if (one_in(4) && trips[1] > 1) {  // a window over the second loop, what lies inside it kept
+      const int out = p.port(load, false, bytes), in = p.port(work, true, bytes);
+      program::Actor& sender = p.here().actors[load];
+      sender.loops[1].trip = trips[1] + 2;
+      sender.ports[static_cast<std::size_t>(out)].kept = {false, false, true};
+      program::Port& port = p.here().actors[work].ports[static_cast<std::size_t>(in)];
+      port.kept = {false, false, true};
+      port.window = program::Window{1, 3, 1, 0, 0, false, 0};
+      p.join(load, out, work, in, pick({3, 4, 6}));
+    } else {
+      alike(p, p.channel(load, work, bytes, pick({1, 2, 3})));
+    }
+    std::size_t last = work;
+    if (one_in(2)) {
+      const auto send = p.send(all, trips), second = p.compute(all, trips, pick({10, 500}));
+      p.channel(work, send, bytes, pick({1, 2}));
+      p.channel(send, second, bytes, pick({1, 2}), affine_variable(0) + affine_constant(pick({0, 1, 2})), tiles_);
+      last = second;
+    }
+    if (one_in(3)) {
+      const std::int64_t own = 1024;
+      const auto part = p.spread(tiles_ * own, tiles_, affine_variable(0, own) + affine_constant(-256), own + 512);
+      const auto push = p.copy(all, kSend, trips, part, part, affine_variable(0, own), own);
+      p.here().actors[push].destination->message = static_cast<int>(random_() % 3);
+      p.channel(last, push, 0, 2);
+    } else if (steps > 0) {
+      alike(p, p.channel(last, p.store(all, trips, to, start), bytes, pick({1, 2})));
+    }
+  }
+
+  /// Both ends keep their tokens over the same loops, or act in the same steps.
+  void alike(SampleProgram& p, const program::Channel& channel) {
+    const std::vector<bool> kept{one_in(6), one_in(6), one_in(3)};
+    program::Guard guard;
+    const int loop = static_cast<int>(random_() % 3);
+    if (one_in(4) && !kept[static_cast<std::size_t>(loop)]) guard = {{loop, pick({0, 1}), pick({1, 2, program::IndexRange::kToEnd})}};
+    for (const auto& end : {channel.from, channel.to[0].end}) {
+      program::Port& port = p.here().actors[end.actor.index()].ports[static_cast<std::size_t>(end.port)];
+      port.kept = kept;
+      port.guard = guard;
+    }
+  }
+
+  std::mt19937 random_;
+  std::int64_t tiles_ = 1;
+};
+
+TEST(Shortcuts, GiveWhatPlayingEverythingGives) {
+  int skipped = 0;
+  for (std::uint32_t seed = 0; seed < 120; ++seed) {
+    SCOPED_TRACE(seed);
+    const double played = expect_same(RandomProgram(seed).make(), seed % 4 == 0 ? 0 : seed % 4 == 1 ? 4096 : 16384);
+    skipped += played < 0.9;
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(skipped, 30);
+}
+
+}  // namespace
+}  // namespace switchyard::simulation::timing
