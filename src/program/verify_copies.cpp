@@ -163,43 +163,56 @@ class CopiesLaw {
     number_ = number;
     context_ = &program_.contexts[number];
     uses_ = uses_of(program_, *context_);
-    order_.reset();
+    own_order_.reset();
+    full_order_.reset();
     relations_.clear();
     std::vector<BufferId> buffers;
     for (const Use& use : uses_)
       if (std::find(buffers.begin(), buffers.end(), use.access->buffer) == buffers.end()) buffers.push_back(use.access->buffer);
     apart_ = std::all_of(context_->channels.begin(), context_->channels.end(), [&](const Channel& c) { return joins_itself(c); });
-    for (const BufferId buffer : buffers) {
-      const Parts& parts = parts_[buffer];
-      std::vector<const Use*> uses;
-      for (const Use& use : uses_)
-        if (use.access->buffer == buffer) uses.push_back(&use);
-      Fold fold(program_.buffers[buffer.index()], uses);
-      for (const Record& record : written_[buffer.index()]) fold.limit(record.fold);
-      if (!apart_) fold.open();  // what tokens order may differ from instance to instance
-      std::vector<std::vector<Written>> writes(parts.count());
-      for (std::size_t u = 0; u < uses_.size(); ++u)
-        if (uses_[u].write && uses_[u].access->buffer == buffer && !collect(u, parts, fold, writes)) return;
-      const std::vector<std::uint32_t> speakers = fold.speakers();
-      if (!once(buffer, speakers, writes)) return;
-      for (std::size_t u = 0; u < uses_.size(); ++u)
-        if (!uses_[u].write && uses_[u].access->buffer == buffer && !reads(u, parts, fold, writes, actor_of(u).early ? early : before))
-          return;
-      if (last_[buffer.index()] == number_) {
-        written_[buffer.index()].clear();
-        parts_.drop(buffer);
-        continue;
-      }
-      Record record{number_, fold, {}};
-      record.boxes.resize(writes.size());
-      bool any = false;
-      for (const std::uint32_t p : speakers)
-        for (Written& w : writes[p]) {
-          any = true;
-          record.boxes[p].insert(record.boxes[p].end(), std::make_move_iterator(w.boxes.begin()), std::make_move_iterator(w.boxes.end()));
-        }
-      if (any) written_[buffer.index()].push_back(std::move(record));
+    for (const BufferId id : buffers) {
+      // What channels of the own instance order is ordered, whatever others do besides; only else the whole context is played.
+      whole_ = undecided_ = false;
+      if (buffer(id, before, early)) continue;
+      if (!undecided_ || !findings_.none()) return;
+      whole_ = true;
+      undecided_ = false;
+      if (!buffer(id, before, early)) return;
     }
+  }
+
+  /// False: nothing more can be said about this context, or (undecided) not without playing all of it.
+  bool buffer(BufferId id, const Ended& before, const Ended& early) {
+    const Parts& parts = parts_[id];
+    std::vector<const Use*> uses;
+    for (const Use& use : uses_)
+      if (use.access->buffer == id) uses.push_back(&use);
+    Fold fold(program_.buffers[id.index()], uses);
+    for (const Record& record : written_[id.index()]) fold.limit(record.fold);
+    if (whole_) fold.open();  // what tokens order may differ from instance to instance
+    std::vector<std::vector<Written>> writes(parts.count());
+    for (std::size_t u = 0; u < uses_.size(); ++u)
+      if (uses_[u].write && uses_[u].access->buffer == id && !collect(u, parts, fold, writes)) return false;
+    const std::vector<std::uint32_t> speakers = fold.speakers();
+    if (!once(id, speakers, writes)) return false;
+    for (std::size_t u = 0; u < uses_.size(); ++u)
+      if (!uses_[u].write && uses_[u].access->buffer == id && !reads(u, parts, fold, writes, actor_of(u).early ? early : before))
+        return false;
+    if (last_[id.index()] == number_) {
+      written_[id.index()].clear();
+      parts_.drop(id);
+      return true;
+    }
+    Record record{number_, fold, {}};
+    record.boxes.resize(writes.size());
+    bool any = false;
+    for (const std::uint32_t p : speakers)
+      for (Written& w : writes[p]) {
+        any = true;
+        record.boxes[p].insert(record.boxes[p].end(), std::make_move_iterator(w.boxes.begin()), std::make_move_iterator(w.boxes.end()));
+      }
+    if (any) written_[id.index()].push_back(std::move(record));
+    return true;
   }
 
   /// Whether a channel joins each instance with itself.
@@ -330,6 +343,7 @@ class CopiesLaw {
                 "the channels between them must order the firings, at each instance, in which both touch the element");
             return true;
           }
+          case Relation::undecided: return false;
           case Relation::unknown: return too_large(number);
         }
       }
@@ -352,22 +366,24 @@ class CopiesLaw {
     return true;
   }
 
-  enum class Relation : std::uint8_t { before, after, none, unknown };
+  enum class Relation : std::uint8_t { before, after, none, undecided, unknown };
 
   /// How the firings of a writer's instance and a reader's, that touch elements of one copy, are ordered.
   Relation relation(const Written& w, std::size_t reader, std::uint32_t instance, std::uint32_t p, const Parts& parts) {
     const Use &writer = uses_[w.use], &use = uses_[reader];
     if (writer.actor == use.actor && w.instance == instance)  // a compute actor fires one firing after the other, a mover may overlap them
       return context_->actors[use.actor].kind == ActorKind::compute ? Relation::after : Relation::none;
-    if (apart_ && (writer.array != use.array || w.instance != instance)) return Relation::none;
-    if (!order_) order_ = std::make_unique<Order>(apart_ ? one_instance() : *context_);
+    if (!whole_ && (writer.array != use.array || w.instance != instance)) return unordered();
+    std::unique_ptr<Order>& made = whole_ ? full_order_ : own_order_;
+    if (!made) made = std::make_unique<Order>(whole_ ? *context_ : one_instance());
+    order_ = made.get();
     const Play& play = order_->play();
-    const std::uint32_t a = play.layout().first_instance[writer.actor] + (apart_ ? 0 : w.instance);
-    const std::uint32_t b = play.layout().first_instance[use.actor] + (apart_ ? 0 : instance);
-    if (play.network_of(a) != play.network_of(b)) return Relation::none;
+    const std::uint32_t a = play.layout().first_instance[writer.actor] + (whole_ ? w.instance : 0);
+    const std::uint32_t b = play.layout().first_instance[use.actor] + (whole_ ? instance : 0);
+    if (play.network_of(a) != play.network_of(b)) return unordered();
     // Where both shift alike and nothing tells their networks from those of other instances, the pattern speaks for all.
     const bool alike = !writer.store && writer.moves_as(use) && w.instance == instance;
-    const auto key = std::tuple(w.use, reader, play.kind_of(play.network_of(a)));
+    const auto key = std::tuple(w.use, reader, whole_ ? play.kind_of(play.network_of(a)) : kNoIndex);
     if (alike)
       if (const auto known = relations_.find(key); known != relations_.end()) return known->second;
     Firings written, read;
@@ -377,16 +393,25 @@ class CopiesLaw {
       return Relation::unknown;
     if (alike) {
       const Relation pattern = compare(a, written, b, read);
-      if (pattern != Relation::none) return relations_[key] = pattern;
+      if (pattern == Relation::before || pattern == Relation::after) return relations_[key] = pattern;
+      undecided_ = false;  // clipped, less may meet
     }
     if (!writer.store) writer.shift(w.instance, written);
     use.shift(instance, read);
     return compare(a, written, b, read);
   }
 
-  /// The context with one instance of each array: enough where channels join each instance with itself.
+  /// Not ordered by what was played.
+  Relation unordered() {
+    undecided_ = undecided_ || (!whole_ && !apart_);
+    return undecided_ ? Relation::undecided : Relation::none;
+  }
+
+  /// The context with one instance of each array and the channels that join it with itself. Without the others an instance may only come
+  /// further, so that what is ordered here is ordered.
   const Context& one_instance() {
     one_ = *context_;
+    std::erase_if(one_.channels, [&](const Channel& channel) { return !joins_itself(channel); });
     for (Array& array : one_.arrays) {
       std::fill(array.shape.begin(), array.shape.end(), 1);
       array.components.resize(1);
@@ -398,7 +423,7 @@ class CopiesLaw {
     const bool before = order_->comes_after(b, read, a, written);
     const bool after = !before && order_->comes_after(a, written, b, read);
     if (!order_->exact()) return Relation::unknown;
-    return before ? Relation::before : after ? Relation::after : Relation::none;
+    return before ? Relation::before : after ? Relation::after : unordered();
   }
 
   const Program& program_;
@@ -411,9 +436,12 @@ class CopiesLaw {
   std::size_t number_ = 0;
   const Context* context_ = nullptr;
   std::vector<Use> uses_;
-  bool apart_ = false;  ///< no channel joins different instances
+  bool apart_ = false;      ///< no channel joins different instances
+  bool whole_ = false;      ///< the whole context is played
+  bool undecided_ = false;  ///< it has to be
   Context one_;
-  std::unique_ptr<Order> order_;
+  std::unique_ptr<Order> own_order_, full_order_;
+  Order* order_ = nullptr;  ///< the one asked last
   std::map<std::tuple<std::size_t, std::size_t, std::uint32_t>, Relation> relations_;
 };
 
