@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -74,6 +75,7 @@ class Engine {
 
  private:
   // engine_group.cpp
+  Result<GroupRun> play_group(const Group& group);
   void begin_group(const Group& group);
   Status start_early(std::uint32_t cause);
   Status begin_prelude(std::uint32_t cause);
@@ -170,7 +172,10 @@ class Engine {
     std::uint32_t next = 0, stride = 1, seen = 0, misses = 0;
   };
   template <class Visit>
+  void for_totals(Visit visit);
+  template <class Visit>
   void for_counters(Visit visit);
+  [[nodiscard]] std::vector<std::int64_t> key_of(const Group& group) const;
   [[nodiscard]] Extents first_in_flight() const;
   void choose_reference();
   void capture(Snapshot& s);
@@ -244,7 +249,13 @@ class Engine {
   std::int64_t issue_time_ = 0;
   std::uint32_t last_activity_ = kNone;
 
+  struct KnownGroup {
+    GroupRun run;
+    std::vector<std::int64_t> totals;  ///< what it added, by total
+  };
   bool shortcuts_ = true;
+  std::vector<std::uint32_t> classes_;  ///< of contexts that are alike
+  std::map<std::vector<std::int64_t>, KnownGroup> known_;
   std::uint32_t reference_ = kNone;  ///< actor instance
   bool reference_fired_ = false;
   std::int64_t played_ = 0;

@@ -22,7 +22,7 @@ constexpr std::uint32_t kRarest = 1u << 16;
 }  // namespace
 
 template <class Visit>
-void Engine::for_counters(Visit visit) {
+void Engine::for_totals(Visit visit) {
   for (std::int64_t* total : {&totals.offchip_read, &totals.offchip_written, &totals.offchip_constants, &totals.network_bytes,
                               &totals.link_bytes, &totals.macs, &totals.vector_ops}) {
     visit(*total);
@@ -30,15 +30,58 @@ void Engine::for_counters(Visit visit) {
   for (auto* list : {&totals.unit_busy, &totals.mover_busy, &totals.mover_bytes}) {
     for (std::int64_t& total : *list) visit(total);
   }
+  for (Resource& r : fabric.resources) {
+    visit(r.busy);
+    visit(r.bytes);
+  }
+}
+
+template <class Visit>
+void Engine::for_counters(Visit visit) {
   for (std::uint32_t c = running_; c < built_; ++c) {
     visit(contexts_[c].run.firings);
     visit(contexts_[c].run.transfers);
     visit(contexts_[c].run.events);
   }
-  for (Resource& r : fabric.resources) {
-    visit(r.busy);
-    visit(r.bytes);
+  for_totals(visit);
+}
+
+/// What a group's run depends on; nothing where something else matters too.
+std::vector<std::int64_t> Engine::key_of(const Group& group) const {
+  std::vector<std::int64_t> key;
+  if (!shortcuts_ || cache_) return key;
+  for (std::uint32_t c = 0; c < group.preludes.size(); ++c) {
+    const Prelude& prelude = group.preludes[c];
+    if (prelude.load > 0 && chip_.context.resident > 1) return {};  // when it was loaded depends on the groups before
+    const program::Context& context = program_.contexts[group.first + c];
+    key.insert(key.end(), {prelude.launch, prelude.barrier, prelude.switching, prelude.load, classes_[group.first + c]});
+    key.push_back(has_early_actors(context) ? group.first + c - early_from(context) : -1);
   }
+  return key;
+}
+
+/// A group that is like an earlier one takes as long, for the same causes, and adds the same to the totals.
+Result<GroupRun> Engine::run(const Group& group) {
+  const std::vector<std::int64_t> key = key_of(group);
+  if (key.empty()) return play_group(group);
+  if (const auto known = known_.find(key); known != known_.end()) {
+    auto added = known->second.totals.begin();
+    for_totals([&](std::int64_t& total) {
+      if (added != known->second.totals.end()) total += *added++;
+    });
+    return known->second.run;
+  }
+  std::vector<std::int64_t> before;
+  for_totals([&](std::int64_t& total) { before.push_back(total); });
+  SY_TRY(GroupRun run, play_group(group));
+  KnownGroup& known = known_[key];
+  for_totals([&](std::int64_t& total) {
+    const std::size_t n = known.totals.size();
+    known.totals.push_back(total - (n < before.size() ? before[n] : 0));
+  });
+  known.run = run;
+  known.run.played = 0;
+  return run;
 }
 
 Extents Engine::first_in_flight() const { return running_ == 0 ? Extents{} : contexts_[running_ - 1].ends; }

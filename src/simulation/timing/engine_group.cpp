@@ -79,7 +79,7 @@ void Engine::begin_group(const Group& group) {
   if (cache_) cache_->begin_contexts({program_.contexts.data() + group.first, contexts_.size()});
 }
 
-Result<GroupRun> Engine::run(const Group& group) {
+Result<GroupRun> Engine::play_group(const Group& group) {
   begin_group(group);
   SY_TRY(const Done early, start_early(kNone));
   (void)early;

@@ -6,6 +6,7 @@
 #include "chip/query.h"
 #include "program/instance.h"
 #include "simulation/timing/engine.h"
+#include "simulation/timing/signature.h"
 #include "support/check.h"
 
 namespace switchyard::simulation::timing {
@@ -32,6 +33,7 @@ Engine::Engine(const program::Program& program, std::int64_t chunk, bool shortcu
     cache_.emplace(program, usable.end - usable.begin);
     cached_memory_ = *memory.backing;
   }
+  if (shortcuts_ && !cache_) classes_ = alike_contexts(program);
 }
 
 std::optional<Failure> Engine::play() {

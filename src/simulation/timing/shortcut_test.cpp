@@ -88,10 +88,34 @@ class RandomProgram {
       if (c > 0) p.context("next");
       for (std::size_t n = 1 + random_() % 2; n > 0; --n) chip.grid ? grid(p) : pipeline(p, c);
     }
+    if (one_in(2)) repeat(p, 1 + random_() % 4);
     return p;
   }
 
  private:
+  /// The same contexts again, under other names and on other buffers.
+  void repeat(SampleProgram& p, std::size_t times) {
+    const std::vector<program::Context> contexts = p.program.contexts;
+    const std::size_t buffers = p.program.buffers.size();
+    for (std::size_t n = 1; n <= times; ++n) {
+      for (std::size_t b = 0; b < buffers; ++b) p.program.buffers.push_back(p.program.buffers[b]);
+      for (program::Context context : contexts) {
+        context.name += " again";
+        for (program::Actor& actor : context.actors) {
+          for (auto* access : {&actor.source, &actor.destination}) {
+            if (*access) (*access)->buffer = program::BufferId((*access)->buffer.index() + n * buffers);
+          }
+        }
+        const std::size_t first = n * contexts.size();
+        for (program::ContextId& c : context.after) c = program::ContextId(c.index() + first);
+        for (program::ContextId& c : context.early_after) c = program::ContextId(c.index() + first);
+        if (context.after.empty()) context.after.emplace_back(first - 1);
+        if (context.early_after.empty() && first > 1) context.early_after.emplace_back(first - 1 - random_() % 2);
+        p.program.contexts.push_back(std::move(context));
+      }
+    }
+  }
+
   std::int64_t pick(std::initializer_list<std::int64_t> list) { return list.begin()[random_() % list.size()]; }
   bool one_in(std::uint32_t n) { return random_() % n == 0; }
 
