@@ -17,6 +17,7 @@
 #include "compiler/kernel.h"
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
+#include "compiler/mapping_file.h"
 #include "compiler/plan.h"
 #include "compiler/residence.h"
 #include "compiler/storage.h"
@@ -130,22 +131,29 @@ using Known = std::map<std::string, std::vector<Mapping>>;
 /// a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and all is tried again by the caller
 /// (`again`). Where others have none, all reasons are given.
 Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                                                      const std::vector<std::vector<int>>& layouts, int effort, Attempt& attempt,
-                                                      Known& known, std::vector<graph::OpId>& too_large, bool& again) {
+                                                      const std::vector<std::vector<int>>& layouts, const CompileOptions& options,
+                                                      Attempt& attempt, Known& known, std::vector<graph::OpId>& too_large, bool& again) {
   constexpr std::size_t kCandidates = 12;
   std::vector<std::vector<Mapping>> mappings;
   Failure failure{FailureKind::unsupported, {}, {}};
+  const auto numbers = numbers_among_namesakes(kernels);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     const Kernel& kernel = kernels[k];
+    const MappingFile::Entry* entry = options.mappings ? options.mappings->find(kernel.name, numbers[k]) : nullptr;
     const auto reach = reach_of(machine, g, kernel, attempt.stays);
     const std::string form = form_of(kernel, g, layouts, reach, attempt.reserved[k]);
-    if (const auto same = known.find(form); same != known.end()) {
+    if (const auto same = known.find(form); same != known.end() && !entry) {
       mappings.push_back(same->second);
       continue;
     }
-    auto found = choose_mappings(machine, g, kernel, layouts, reach, attempt.reserved[k], effort, kCandidates);
+    const auto find = [&]() -> Result<std::vector<Mapping>> {
+      if (!entry) return choose_mappings(machine, g, kernel, layouts, reach, attempt.reserved[k], options.effort, kCandidates);
+      SY_TRY(Mapping given, apply_entry(*options.mappings, *entry, machine, g, kernel, layouts, reach));
+      return std::vector<Mapping>{std::move(given)};
+    };
+    auto found = find();
     if (found) {
-      known.emplace(form, found.value());
+      if (!entry) known.emplace(form, found.value());
       mappings.push_back(std::move(found).value());
       continue;
     }
@@ -157,7 +165,8 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
       if (reach[i] == Reach::placed && attempt.stays[kernel.operands[i].tensor.index()] && bytes > largest)
         largest = bytes, give_up = kernel.operands[i].tensor.index();
     }
-    if (largest > 0 || attempt.reserved[k] > 0) {
+    const bool mistake = found.failure().kind == FailureKind::malformed;
+    if (!mistake && (largest > 0 || (attempt.reserved[k] > 0 && !entry))) {
       again = true;
       if (largest > 0) attempt.stays[give_up] = false;
       attempt.reserved[k] = 0;
@@ -165,7 +174,8 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
       continue;
     }
     const Failure& f = found.failure();
-    if (!f.infeasible.empty() && is_composite(g.ops[kernel.ops.front().index()])) {
+    if (mistake) failure.kind = FailureKind::malformed;
+    if (!entry && !f.infeasible.empty() && is_composite(g.ops[kernel.ops.front().index()])) {
       too_large.push_back(kernel.ops.front());
       continue;
     }
@@ -245,12 +255,13 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
       layouts = choose_layouts(g, kernels);
       tell("layouts", [&] { return print_layouts(g, layouts); });
       attempt.stays = tensors_that_may_stay(machine, g, kernels);
+      if (options.mappings) apply_places(*options.mappings, g, kernels, attempt.stays);
       attempt.reserved.assign(kernels.size(), 0);
       fresh = false;
     }
     std::vector<graph::OpId> too_large;
     bool again = false;
-    SY_TRY(candidates, map_kernels(machine, g, kernels, layouts, options.effort, attempt, known, too_large, again));
+    SY_TRY(candidates, map_kernels(machine, g, kernels, layouts, options, attempt, known, too_large, again));
     tell("mappings", [&] { return print_mappings(kernels, candidates); });
     for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
       out.decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
@@ -285,6 +296,14 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     tell("storage", [&] { return print_storage(program); });
     if (!overflow) break;
     make_room(*overflow, g, kernels, attempt);
+  }
+  if (options.mappings) {
+    SY_TRY([[maybe_unused]] Done known_kernels, check_kernels(*options.mappings, kernels));
+  }
+  if (options.dump_mappings) {
+    std::vector<std::vector<Reach>> reaches;
+    for (const Kernel& kernel : kernels) reaches.push_back(reach_of(machine, g, kernel, attempt.stays));
+    out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches);
   }
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});
   for (std::size_t k = 0; k < kernels.size(); ++k) {

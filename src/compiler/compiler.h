@@ -31,12 +31,16 @@ using Observer = std::function<void(std::string_view pass, const std::function<s
 inline constexpr std::array<std::string_view, 12> kPasses{"canonicalise", "formats",   "kernels", "layouts", "mappings", "decompose",
                                                           "splits",       "residence", "emit",    "storage", "bounds",   "plan"};
 
+class MappingFile;  // compiler/mapping_file.h
+
 struct CompileOptions {
   numerics::Format precision = numerics::Format::bf16;  ///< every floating tensor is stored and multiplied in this
   std::uint64_t seed = 0;
   int effort = 1;
   Disabled disabled;
-  Observer observe;  ///< may be empty
+  Observer observe;                             ///< may be empty
+  std::shared_ptr<const MappingFile> mappings;  ///< an engineer's own; null: none
+  bool dump_mappings = false;                   ///< write down those that were used
 };
 
 /// One way of mapping a context, of the best ones that were found. Times are estimates, in seconds.
@@ -71,10 +75,11 @@ struct Compiled {
   graph::Graph graph;  ///< after canonicalisation: what the contexts execute
   std::vector<ContextMap> contexts;
   std::vector<Decision> decisions;
+  std::string mappings;  ///< as text of a mapping file, where it was asked for
 };
 
 /// Failures (kind unsupported): compile/unsupported-format, compile/unsupported-operator, compile/does-not-fit with Infeasible terms. All
-/// are listed.
+/// are listed. Those of a mapping file are in compiler/mapping_file.h.
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options);
 
 }  // namespace switchyard::compiler

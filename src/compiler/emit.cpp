@@ -517,7 +517,12 @@ class Emitter {
     in.input = true;
     out.guard = {{round, 0, -1}};
     pass.ports = {std::move(in), std::move(out)};
+    if (!mapping_.overlap) pass.ports.push_back(synchronising("ready", true, std::vector<bool>(loops.size(), false)));
     const ActorId passer = add(std::move(pass));
+    if (!mapping_.overlap) {
+      const int used = add_output(user, synchronising(fmt::format("used{}", i), false, kept));
+      connect(fmt::format("used{}", i), user, used, passer, 2, 2);
+    }
     connect(fmt::format("own{}", i), load, 0, user, port_of_[i].second, mapping_.depth[i]);
     connect(fmt::format("passed{}", i), passer, 1, user, port_of_[i].second, ring_depth(kernel_, mapping_, *ring_, i));
     const auto feed = [&](Channel& c, std::int64_t begin, std::int64_t end) {
@@ -596,12 +601,7 @@ class Emitter {
     const std::int64_t count = most_messages(a);
     if (count == 0) return;
     a.name = fmt::format("send{}_{}", i, context_.actors.size());
-    Port wait;
-    wait.name = "ready";
-    wait.token.format = numerics::Format::int8;
-    wait.token.shape = {0};
-    wait.token.order = {0};
-    wait.kept.assign(loops.size(), false);
+    Port wait = synchronising("ready", true, std::vector<bool>(loops.size(), false));
     if (count > 1) {
       a.destination->message = static_cast<int>(loops.size());
       a.loops.push_back({"message", count, numerics::LoopKind::parallel});
@@ -612,19 +612,37 @@ class Emitter {
     done.input = false;
     done.kept = kept;
     a.ports.push_back(std::move(wait));
-    Actor& writer = context_.actors[user.index()];
+    const int port = add_output(user, std::move(done));
+    std::int64_t firings = 1;
+    for (const int d : loops) firings *= trips_of(d);
+    const ActorId mover = add(std::move(a));
+    connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min<std::int64_t>(firings, 16));
+  }
+
+  /// A port whose tokens have no element.
+  [[nodiscard]] static Port synchronising(std::string name, bool input, std::vector<bool> kept) {
+    Port p;
+    p.name = std::move(name);
+    p.input = input;
+    p.token.format = numerics::Format::int8;
+    p.token.shape = {0};
+    p.token.order = {0};
+    p.kept = std::move(kept);
+    return p;
+  }
+
+  /// Gives an actor that computes another port, and returns its number. Ports come before states in the numbering of slots: what names a
+  /// state moves up.
+  int add_output(ActorId id, Port done) {
+    Actor& writer = context_.actors[id.index()];
     const int port = static_cast<int>(writer.ports.size());
     writer.ports.push_back(std::move(done));
-    // Ports come before states in the numbering of slots: what names a state moves up.
     for (program::Statement& s : writer.statements) {
       for (numerics::Access& r : s.reads)
         if (r.slot >= port) ++r.slot;
       if (s.write.slot >= port) ++s.write.slot;
     }
-    std::int64_t firings = 1;
-    for (const int d : loops) firings *= trips_of(d);
-    const ActorId mover = add(std::move(a));
-    connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min<std::int64_t>(firings, 16));
+    return port;
   }
 
   /// The most messages that one store of this mover takes, over its instances and firings.

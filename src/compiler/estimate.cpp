@@ -255,6 +255,30 @@ void Evaluator::keep_panels(Mapping& m) const {
   }
 }
 
+bool Evaluator::writes_well(const Mapping& m) const {
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+    const KernelOperand& o = kernel_.operands[i];
+    if (o.write && (!writes_densely(o, kernel_.dims, m) || (placed(i) && !writes_one_box(o, kernel_.dims, m)))) return false;
+  }
+  return true;
+}
+
+/// Sets the number of instances, and of those that need the same of each operand; returns the firings of one.
+std::int64_t Evaluator::count_sharers(Mapping& m) const {
+  m.instances = 1;
+  sharers_.assign(kernel_.operands.size(), 1);
+  for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
+    if (kernel_.dims[d].reduction) continue;
+    const std::int64_t along = ceil_div(kernel_.dims[d].extent, m.trips[d] * m.tile[d]);
+    m.instances *= along;
+    for (std::size_t i = 0; i < sharers_.size(); ++i)
+      if (!(masks_[i] >> d & 1)) sharers_[i] *= along;
+  }
+  std::int64_t firings = 1;
+  for (int d : m.order) firings *= m.trips[static_cast<std::size_t>(d)];
+  return firings;
+}
+
 bool Evaluator::evaluate(Mapping& m) const {
   const std::size_t n = kernel_.operands.size();
   m.unit = unit_id_;
@@ -264,21 +288,8 @@ bool Evaluator::evaluate(Mapping& m) const {
   m.sharing.assign(n, Sharing::none);
   m.storage = 0;
   m.placed = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const KernelOperand& o = kernel_.operands[i];
-    if (o.write && (!writes_densely(o, kernel_.dims, m) || (placed(i) && !writes_one_box(o, kernel_.dims, m)))) return false;
-  }
-  m.instances = 1;
-  sharers_.assign(n, 1);
-  for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
-    if (kernel_.dims[d].reduction) continue;
-    const std::int64_t along = ceil_div(kernel_.dims[d].extent, m.trips[d] * m.tile[d]);
-    m.instances *= along;
-    for (std::size_t i = 0; i < n; ++i)
-      if (!(masks_[i] >> d & 1)) sharers_[i] *= along;
-  }
-  std::int64_t firings = 1;
-  for (int d : m.order) firings *= m.trips[static_cast<std::size_t>(d)];
+  if (!writes_well(m)) return false;
+  const std::int64_t firings = count_sharers(m);
   size_tokens(m);
   if (!fit_storage(m)) return false;
   keep_panels(m);
@@ -287,9 +298,50 @@ bool Evaluator::evaluate(Mapping& m) const {
   return true;
 }
 
+std::int64_t Evaluator::accumulator_bytes(const Mapping& m) const {
+  std::int64_t bytes = 0;
+  for (const KernelLocal& l : kernel_.locals) bytes += aligned(local_bytes(l, m));
+  return bytes;
+}
+
+std::string Evaluator::complete(Mapping& m) const {
+  if (!writes_well(m)) return "an instance's results are not one box: the loops that share a dimension of the result must fill it";
+  const std::int64_t firings = count_sharers(m);
+  size_tokens(m);
+  m.storage = m.placed = 0;
+  const Ring ring = ring_of(kernel_, m, reach_).ring.value_or(Ring{});
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+    if (placed(i)) {
+      m.placed += aligned(part_bytes(i, m));
+      continue;
+    }
+    tokens_[i] = tokens_per_instance(kept_loops(kernel_.operands[i], m.order, m.resident[i]), m.order, m.trips);
+    m.storage += aligned(token_bytes_[i] * m.depth[i]);
+    if (m.sharing[i] == Sharing::none) continue;
+    if (sharers_[i] < 2) return fmt::format("nothing of '{}' is needed twice", g_.tensor(kernel_.operands[i].tensor).name);
+    if (m.sharing[i] == Sharing::multicast && sharers_[i] > machine_.chip->movers[machine_.cast.index()].multicast + 1)
+      return fmt::format("'{}' would go to {} instances at once: the mover reaches fewer", g_.tensor(kernel_.operands[i].tensor).name,
+                         sharers_[i]);
+    m.storage += aligned((m.sharing[i] == Sharing::ring ? ring_depth(kernel_, m, ring, i) : 2) * token_bytes_[i]);
+  }
+  if (m.epilogue_unit.valid()) m.storage += accumulator_bytes(m) * m.accumulator_depth;
+  if (!accumulators_apart_) m.storage += accumulator_bytes(m);
+  estimate(m, firings);
+  m.tried = 1;
+  return {};
+}
+
+bool Evaluator::fits(const Mapping& m) const {
+  return m.storage + m.placed <= capacity_ && (!accumulators_apart_ || accumulator_bytes(m) <= accumulator_capacity_);
+}
+
 Infeasible Evaluator::explain(Mapping m) const {
   evaluate(m);  // fills depths
   size_tokens(m);
+  return explain_complete(m);
+}
+
+Infeasible Evaluator::explain_complete(const Mapping& m) const {
   Infeasible out;
   const chip::Chip& chip = *machine_.chip;
   out.unit = "bytes";
@@ -307,6 +359,10 @@ Infeasible Evaluator::explain(Mapping m) const {
         use(fmt::format("the part of {}", name), aligned(part_bytes(i, m)));
       else
         use(fmt::format("{} tile{} of {}", m.depth[i], m.depth[i] == 1 ? "" : "s", name), aligned(token_bytes_[i] * m.depth[i]));
+      if (m.sharing[i] == Sharing::multicast) use(fmt::format("2 tiles of {} on their way to others", name), aligned(2 * token_bytes_[i]));
+      if (m.sharing[i] == Sharing::ring)
+        if (const auto ring = ring_of(kernel_, m, reach_).ring)
+          use(fmt::format("a slice of {} that goes round", name), aligned(ring_depth(kernel_, m, *ring, i) * token_bytes_[i]));
     }
     if (m.epilogue_unit.valid()) use("accumulators on their way to the epilogue", aligned(accumulators) * m.accumulator_depth);
   }

@@ -21,7 +21,11 @@ class Evaluator {
   /// Fills units, residency, depths, sharing, storage and the estimate of a mapping that has splits, trips, tiles and an order; false when
   /// it does not fit or cannot be stored.
   bool evaluate(Mapping& m) const;
-  /// The terms of the demand, for a kernel that fits in no mapping.
+  /// Fills storage and the estimate of a mapping that has everything else. In words what makes it impossible; empty when nothing does.
+  std::string complete(Mapping& m) const;
+  [[nodiscard]] bool fits(const Mapping& m) const;  ///< of a complete mapping
+  /// The terms of the demand, of a complete mapping and for a kernel that fits in no mapping.
+  [[nodiscard]] Infeasible explain_complete(const Mapping& m) const;
   [[nodiscard]] Infeasible explain(Mapping m) const;
 
  private:
@@ -33,6 +37,9 @@ class Evaluator {
     double startup = 0, places = 1, rate = 1;
   };
 
+  [[nodiscard]] bool writes_well(const Mapping& m) const;
+  std::int64_t count_sharers(Mapping& m) const;
+  [[nodiscard]] std::int64_t accumulator_bytes(const Mapping& m) const;
   void size_tokens(const Mapping& m) const;
   bool fit_storage(Mapping& m) const;
   void keep_panels(Mapping& m) const;

@@ -188,9 +188,7 @@ program::Spread spread_of(const Machine& machine, const Kernel& kernel, const Ke
   return spread;
 }
 
-Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph::Graph& g, const Kernel& kernel,
-                                             const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach,
-                                             std::int64_t reserved, int effort, std::size_t most) {
+Result<std::vector<UnitChoice>> unit_choices(const Machine& machine, const graph::Graph& g, const Kernel& kernel) {
   const chip::Chip& chip = *machine.chip;
   const Format format = g.tensor(kernel.operands.front().tensor).format;
   std::vector<chip::UnitId> units = chip::units_for(chip, kernel.contraction ? OpClass::contract : OpClass::map, format);
@@ -199,8 +197,7 @@ Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph
     for (std::size_t u = 0; u < chip.units.size(); ++u)
       if (chip.units[u].kind != chip::UnitKind::matrix) units.push_back(chip::UnitId(u));
   if (units.empty()) return no_unit(chip, kernel, format, kernel.contraction ? "multiply-accumulate" : "element-wise arithmetic");
-  std::vector<Mapping> best;
-  Infeasible infeasible;
+  std::vector<UnitChoice> choices;
   for (std::size_t u = 0; u < std::min<std::size_t>(units.size(), 2); ++u) {
     chip::UnitId epilogue;
     if (kernel.contraction)
@@ -209,7 +206,20 @@ Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph
           if (vectors.empty()) return no_unit(chip, kernel, format, "element-wise arithmetic");
           epilogue = vectors.front();
         }
-    const Evaluator evaluator(machine, g, kernel, layouts, reach, reserved, units[u], epilogue);
+    choices.push_back({units[u], epilogue});
+  }
+  return choices;
+}
+
+Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph::Graph& g, const Kernel& kernel,
+                                             const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach,
+                                             std::int64_t reserved, int effort, std::size_t most) {
+  const chip::Chip& chip = *machine.chip;
+  SY_TRY(const std::vector<UnitChoice> units, unit_choices(machine, g, kernel));
+  std::vector<Mapping> best;
+  Infeasible infeasible;
+  for (const auto& [unit, epilogue] : units) {
+    const Evaluator evaluator(machine, g, kernel, layouts, reach, reserved, unit, epilogue);
     SearchResult found = search_mappings(machine, kernel, evaluator, effort, most);
     if (found.best.empty() && best.empty()) infeasible = evaluator.explain(found.nearest);
     best.insert(best.end(), found.best.begin(), found.best.end());

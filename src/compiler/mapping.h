@@ -33,6 +33,7 @@ struct Mapping {
   std::vector<Sharing> sharing;        ///< per operand
   std::vector<bool> resident;          ///< per operand: kept over every loop it does not depend on
   std::vector<std::int64_t> depth;     ///< per operand: slots of its channel
+  bool overlap = true;                 ///< false: a member of a ring passes on what it has after it has used it, not while
   std::int64_t accumulator_depth = 2;  ///< slots between unit and epilogue unit
   std::int64_t storage = 0;            ///< bytes of scratchpad in each component, for channels and sums
   std::int64_t placed = 0;             ///< bytes of the parts of placed operands in each component
@@ -75,6 +76,13 @@ std::int64_t ring_depth(const Kernel& kernel, const Mapping& mapping, const Ring
 
 /// What an instance touches of an operand over all its firings, as a spread of the operand's tensor over the mapping's instances.
 program::Spread spread_of(const Machine& machine, const Kernel& kernel, const KernelOperand& operand, const Mapping& mapping);
+
+/// Units that can run a kernel, the best first, each with the one that runs its epilogue (none: the same). Failure
+/// compile/unsupported-format.
+struct UnitChoice {
+  chip::UnitId unit, epilogue;
+};
+Result<std::vector<UnitChoice>> unit_choices(const Machine& machine, const graph::Graph& graph, const Kernel& kernel);
 
 /// The best mapping found for each way of splitting the kernel over components, best first, at most `most`. `reserved`:
 /// bytes of each scratchpad that it must leave to others. Failure compile/does-not-fit

@@ -1,0 +1,79 @@
+// Mapping file: an engineer's own mappings, kernel by kernel, and the compiler's own written down in the same form
+// (docs/formats/mapping.md).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/mapping.h"
+#include "support/document.h"
+#include "support/result.h"
+
+namespace switchyard::compiler {
+
+/// A file as read: its structure is right, its names are looked up when a kernel is at hand.
+class MappingFile {
+ public:
+  struct Value {
+    std::int64_t value = 0;
+    Location at;
+  };
+  struct Named {
+    std::string name;
+    Value value;
+  };
+  struct Name {
+    std::string text;
+    Location at;
+  };
+  struct Operand {
+    Name tensor;
+    std::optional<Sharing> sharing;
+    std::optional<Value> depth;
+    std::optional<bool> resident;
+    std::optional<bool> placed;
+  };
+  /// What one entry says. What it does not say: one instance, tiles as large as the instance's share, loops in the kernel's order with the
+  /// reductions innermost, operands double-buffered and not shared.
+  struct Entry {
+    Name kernel;                         ///< a name, or a pattern with * and ?
+    std::optional<std::int64_t> nth;     ///< among kernels of one name, from 1
+    std::optional<Name> unit, epilogue;  ///< names of units
+    std::vector<Named> split, tile, trips;
+    std::optional<std::vector<Name>> order;
+    std::optional<Value> accumulators;
+    std::optional<bool> overlap;
+    std::vector<Operand> operands;
+  };
+
+  /// Failures (malformed), all located and listed: mapping/shape, mapping/unknown-key, mapping/value, and those of a document.
+  static Result<MappingFile> parse(std::string text, std::string file);
+  static Result<MappingFile> read(const std::string& path);
+
+  /// The entry for a kernel, `nth` among those of its name from 1: one with its very name before patterns, earlier ones before later ones.
+  [[nodiscard]] const Entry* find(const std::string& kernel, std::int64_t nth) const;
+  [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
+  [[nodiscard]] Diagnostic diagnose(std::string code, std::string message, const Location& at, std::string hint = {}) const;
+
+ private:
+  Document document_;
+  std::vector<Entry> entries_;
+};
+
+/// Entries whose kernel the model does not have: mapping/unknown-name.
+Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels);
+/// Which of the tensors that could stay in scratchpads the file keeps off chip: their stays[t] becomes false.
+void apply_places(const MappingFile& file, const graph::Graph& graph, const std::vector<Kernel>& kernels, std::vector<bool>& stays);
+/// The mapping of kernels[k] as an entry has it, with storage and estimate. Failures: mapping/unknown-name (malformed), mapping/impossible
+/// and compile/does-not-fit (unsupported).
+Result<Mapping> apply_entry(const MappingFile& file, const MappingFile::Entry& entry, const Machine& machine, const graph::Graph& graph,
+                            const Kernel& kernel, const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach);
+
+/// The `nth` of each kernel among those of its name, from 1.
+std::vector<std::int64_t> numbers_among_namesakes(const std::vector<Kernel>& kernels);
+/// All mappings in full, as text of a mapping file. Read back they give the same program. `reach` is by kernel and operand.
+std::string print_mapping_file(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
+                               const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach);
+
+}  // namespace switchyard::compiler
