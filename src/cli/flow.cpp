@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 
@@ -284,8 +285,12 @@ Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, cons
 Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedModel& model, std::shared_ptr<const chip::Chip> chip,
                                          Format precision, double& seconds) {
   work.progress.begin(fmt::format("compile for {}", chip->name));
-  Result<compiler::Compiled> result =
-      compiler::compile(model.graph, std::move(chip), compiler::CompileOptions{precision, work.options.seed, work.options.effort});
+  compiler::CompileOptions options{precision, work.options.seed, work.options.effort};
+  options.time = [](const program::Program& program) {
+    const Result<simulation::Timing> timing = simulation::time_program(program);
+    return timing ? microseconds(timing.value().latency) * 1e-6 : std::numeric_limits<double>::infinity();
+  };
+  Result<compiler::Compiled> result = compiler::compile(model.graph, std::move(chip), options);
   if (!result) {
     seconds = work.progress.end();
     return result;

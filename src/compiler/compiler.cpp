@@ -215,6 +215,95 @@ void make_room(const Overflow& overflow, const graph::Graph& g, const std::vecto
   attempt.reserved[overflow.context] = 0;
 }
 
+/// A program on its way: what the passes after the formats have made.
+struct Draft {
+  std::vector<Kernel> kernels;
+  std::vector<std::vector<int>> layouts;
+  Attempt attempt;
+  std::vector<std::vector<Mapping>> candidates;
+  Splits splits;
+  Homes homes;
+  program::Program program;
+};
+
+/// The passes from the graph to contexts with storage, tried again with what they find out.
+struct Builder {
+  const Machine& machine;
+  graph::Graph& g;
+  const CompileOptions& options;
+  std::vector<Decision>& decisions;
+  std::shared_ptr<const chip::Chip> chip;
+  Known known;
+
+  Result<Draft> build(double held_weight, bool observed) {
+    Draft d;
+    d.program.chip = chip;
+    const auto tell = [&](std::string_view pass, const std::function<std::string()>& text) {
+      if (observed && options.observe) options.observe(pass, text);
+    };
+    for (bool fresh = true;;) {
+      if (fresh) {
+        d.kernels = make_kernels(g);
+        tell("kernels", [&] { return print_kernels(g, d.kernels); });
+        SY_TRY([[maybe_unused]] Done formats, check_formats(g, d.kernels, *chip));
+        d.layouts = choose_layouts(g, d.kernels);
+        tell("layouts", [&] { return print_layouts(g, d.layouts); });
+        d.attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
+        if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
+        d.attempt.reserved.assign(d.kernels.size(), 0);
+        fresh = false;
+      }
+      std::vector<graph::OpId> too_large;
+      bool again = false;
+      SY_TRY(d.candidates, map_kernels(machine, g, d.kernels, d.layouts, options, d.attempt, known, too_large, again));
+      tell("mappings", [&] { return print_mappings(d.kernels, d.candidates); });
+      for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
+        decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
+                                                      g.ops[too_large[i].index()].name)});
+        decompose(g, too_large[i]);
+        fresh = true;
+      }
+      if (!too_large.empty()) tell("decompose", [&] { return graph::print(g); });
+      if (fresh || again) continue;
+      d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, held_weight);
+      for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
+        if (d.attempt.stays[t] && std::isinf(d.splits.moves[t])) {
+          d.attempt.stays[t] = false;
+          again = true;
+        }
+      tell("splits", [&] { return print_splits(d.kernels, d.splits); });
+      if (again) continue;
+      emit(d, tell);
+      const auto overflow = plan_storage(d.program, times_of(d));
+      tell("storage", [&] { return print_storage(d.program); });
+      if (!overflow) return d;
+      make_room(*overflow, g, d.kernels, d.attempt);
+    }
+  }
+
+ private:
+  template <class Tell>
+  void emit(Draft& d, const Tell& tell) const {
+    d.program.buffers.clear();
+    d.program.contexts.clear();
+    d.homes = make_homes(machine, g, d.kernels, d.layouts, d.splits.mappings, d.attempt.stays, d.program);
+    tell("residence", [&] { return print_homes(g, d.kernels, d.homes, d.program); });
+    for (std::size_t k = 0; k < d.kernels.size(); ++k) {
+      d.program.contexts.push_back(emit_context(machine, g, d.kernels[k], d.splits.mappings[k], d.layouts,
+                                                reach_of(machine, g, d.kernels[k], d.attempt.stays), d.homes[k], d.program.buffers));
+      if (k > 0) d.program.contexts.back().after.push_back(program::ContextId(k - 1));
+    }
+    tell("emit", [&] { return program::print(d.program); });
+  }
+
+  static std::vector<ContextTimes> times_of(const Draft& d) {
+    std::vector<ContextTimes> times;
+    for (std::size_t k = 0; k < d.kernels.size(); ++k)
+      times.push_back({d.splits.mappings[k].on_chip + d.splits.waits[k], d.splits.mappings[k].off_chip});
+    return times;
+  }
+};
+
 }  // namespace
 
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options) {
@@ -229,74 +318,34 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   for (TensorId t : model.inputs) labels.input_formats.emplace_back(numerics::format_name(model.tensor(t).format));
   for (TensorId t : model.outputs) labels.output_formats.emplace_back(numerics::format_name(model.tensor(t).format));
 
+  // The passes, in order.
   const auto tell = [&](std::string_view pass, const std::function<std::string()>& text) {
     if (options.observe) options.observe(pass, text);
   };
-  // The passes, in order.
   out.graph = canonicalise(model, out.decisions);
   tell("canonicalise", [&] { return graph::print(out.graph); });
   choose_formats(out.graph, *chip, options.precision, out.decisions);
   tell("formats", [&] { return graph::print(out.graph); });
   const graph::Graph& g = out.graph;
+  Builder builder{machine, out.graph, options, out.decisions, chip, {}};
+  // Strategies: how much kernels should leave to each other. Where programs can be timed, whole ones are compared.
+  const std::size_t strategies = options.time && fetches_early(machine) && options.effort > 0 ? kHeldWeights.size() : 1;
+  std::size_t best = 0;
+  double least = 0;
+  for (std::size_t s = 0; strategies > 1 && s < strategies; ++s) {
+    SY_TRY(Draft draft, builder.build(kHeldWeights[s], false));
+    SY_TRY([[maybe_unused]] Done planned, plan_buffers(draft.program));
+    const double time = options.time(draft.program);
+    out.decisions.push_back(
+        {"strategy", fmt::format("{} of what a context holds counted as its cost: {:.1f} us", kHeldWeights[s], time * 1e6)});
+    if (s == 0 || time < least) least = time, best = s;
+  }
+  SY_TRY(Draft draft, builder.build(kHeldWeights[best], true));
+  const auto& [kernels, layouts, attempt, candidates, splits, homes, unused] = draft;
   program::Program& program = out.program;
   program.chip = chip;
-  std::vector<Kernel> kernels;
-  std::vector<std::vector<int>> layouts;
-  Attempt attempt;
-  Known known;
-  std::vector<std::vector<Mapping>> candidates;
-  Splits splits;
-  Homes homes;
-  for (bool fresh = true;;) {
-    if (fresh) {
-      kernels = make_kernels(g);
-      tell("kernels", [&] { return print_kernels(g, kernels); });
-      SY_TRY([[maybe_unused]] Done formats, check_formats(g, kernels, *chip));
-      layouts = choose_layouts(g, kernels);
-      tell("layouts", [&] { return print_layouts(g, layouts); });
-      attempt.stays = tensors_that_may_stay(machine, g, kernels);
-      if (options.mappings) apply_places(*options.mappings, g, kernels, attempt.stays);
-      attempt.reserved.assign(kernels.size(), 0);
-      fresh = false;
-    }
-    std::vector<graph::OpId> too_large;
-    bool again = false;
-    SY_TRY(candidates, map_kernels(machine, g, kernels, layouts, options, attempt, known, too_large, again));
-    tell("mappings", [&] { return print_mappings(kernels, candidates); });
-    for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
-      out.decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
-                                                        g.ops[too_large[i].index()].name)});
-      decompose(out.graph, too_large[i]);
-      fresh = true;
-    }
-    if (!too_large.empty()) tell("decompose", [&] { return graph::print(out.graph); });
-    if (fresh || again) continue;
-    splits = choose_splits(machine, g, kernels, candidates, attempt.stays);
-    for (std::size_t t = 0; t < attempt.stays.size(); ++t)
-      if (attempt.stays[t] && std::isinf(splits.moves[t])) {
-        attempt.stays[t] = false;
-        again = true;
-      }
-    tell("splits", [&] { return print_splits(kernels, splits); });
-    if (again) continue;
-    program.buffers.clear();
-    program.contexts.clear();
-    homes = make_homes(machine, g, kernels, layouts, splits.mappings, attempt.stays, program);
-    tell("residence", [&] { return print_homes(g, kernels, homes, program); });
-    for (std::size_t k = 0; k < kernels.size(); ++k) {
-      program.contexts.push_back(emit_context(machine, g, kernels[k], splits.mappings[k], layouts,
-                                              reach_of(machine, g, kernels[k], attempt.stays), homes[k], program.buffers));
-      if (k > 0) program.contexts.back().after.push_back(program::ContextId(k - 1));
-    }
-    tell("emit", [&] { return program::print(program); });
-    std::vector<ContextTimes> times;
-    for (std::size_t k = 0; k < kernels.size(); ++k)
-      times.push_back({splits.mappings[k].on_chip + splits.waits[k], splits.mappings[k].off_chip});
-    const auto overflow = plan_storage(program, times);
-    tell("storage", [&] { return print_storage(program); });
-    if (!overflow) break;
-    make_room(*overflow, g, kernels, attempt);
-  }
+  program.buffers = std::move(draft.program.buffers);
+  program.contexts = std::move(draft.program.contexts);
   if (options.mappings) {
     SY_TRY([[maybe_unused]] Done known_kernels, check_kernels(*options.mappings, kernels));
   }

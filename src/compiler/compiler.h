@@ -41,6 +41,8 @@ struct CompileOptions {
   Observer observe;                             ///< may be empty
   std::shared_ptr<const MappingFile> mappings;  ///< an engineer's own; null: none
   bool dump_mappings = false;                   ///< write down those that were used
+  /// Seconds that a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy.
+  std::function<double(const program::Program&)> time;
 };
 
 /// One way of mapping a context, of the best ones that were found. Times are estimates, in seconds.

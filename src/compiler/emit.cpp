@@ -584,37 +584,38 @@ class Emitter {
     return context_.arrays.size() - 1;
   }
 
-  /// A mover that carries what has been written to the parts of `to` that hold it, one message a firing; nothing when none does.
+  /// A mover that carries what has been written to the parts of `to` that hold it, one message a firing; nothing when none does. It follows
+  /// each firing of the writer, or sends all at the end where that is sooner: each message has its start-up.
   void send(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept, program::BufferId to) {
     const KernelOperand& o = kernel_.operands[i];
-    const std::vector<int> loops = without(user_loops, kept);
-    Actor a;
-    a.array = program::ArrayId(std::size_t{0});
-    a.kind = ActorKind::move;
-    a.mover = machine_.cast;
-    a.loops = loops_of(loops);
-    a.source = access_of(o, loops, 0);
-    a.source->extent = token_shape(o, mapping_.tile);
-    a.destination = a.source;
-    a.destination->buffer = to;
-    a.ops = kernel_.nodes;
-    const std::int64_t count = most_messages(a);
+    Actor a = send_actor(o, without(user_loops, kept), to);
+    std::int64_t count = most_messages(a);
+    std::vector<bool> done_kept = kept;
+    if (!a.loops.empty()) {
+      Actor at_end = send_actor(o, {}, to);
+      const std::int64_t in_all = most_messages(at_end);
+      if (sending_seconds(at_end, in_all) < sending_seconds(a, count)) {
+        a = std::move(at_end);
+        count = in_all;
+        done_kept.assign(kept.size(), true);
+      }
+    }
     if (count == 0) return;
     a.name = fmt::format("send{}_{}", i, context_.actors.size());
-    Port wait = synchronising("ready", true, std::vector<bool>(loops.size(), false));
+    Port wait = synchronising("ready", true, std::vector<bool>(a.loops.size(), false));
     if (count > 1) {
-      a.destination->message = static_cast<int>(loops.size());
+      a.destination->message = static_cast<int>(a.loops.size());
       a.loops.push_back({"message", count, numerics::LoopKind::parallel});
       wait.kept.push_back(true);
     }
     Port done = wait;
     done.name = fmt::format("done{}_{}", i, context_.actors.size());
     done.input = false;
-    done.kept = kept;
+    done.kept = done_kept;
     a.ports.push_back(std::move(wait));
     const int port = add_output(user, std::move(done));
     std::int64_t firings = 1;
-    for (const int d : loops) firings *= trips_of(d);
+    for (const program::Loop& l : a.loops) firings *= l.name == "message" ? 1 : l.trip;
     const ActorId mover = add(std::move(a));
     connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min<std::int64_t>(firings, 16));
   }
@@ -643,6 +644,37 @@ class Emitter {
       if (s.write.slot >= port) ++s.write.slot;
     }
     return port;
+  }
+
+  /// Without its ports. `loops`: those of the writer that it follows; the others are over when it sends.
+  [[nodiscard]] Actor send_actor(const KernelOperand& o, const std::vector<int>& loops, program::BufferId to) const {
+    Actor a;
+    a.array = program::ArrayId(std::size_t{0});
+    a.kind = ActorKind::move;
+    a.mover = machine_.cast;
+    a.loops = loops_of(loops);
+    a.source = access_of(o, loops, 0);
+    std::vector<std::int64_t> tile = mapping_.tile;
+    for (std::size_t d = 0; d < tile.size(); ++d)
+      if (std::find(loops.begin(), loops.end(), static_cast<int>(d)) == loops.end()) tile[d] *= mapping_.trips[d];
+    a.source->extent = token_shape(o, tile);
+    a.destination = a.source;
+    a.destination->buffer = to;
+    a.ops = kernel_.nodes;
+    return a;
+  }
+
+  /// From the end of the computation to that of the last message, as far as the movers of one component go.
+  [[nodiscard]] double sending_seconds(const Actor& a, std::int64_t messages) const {
+    const chip::Mover& mover = chip_.movers[machine_.cast.index()];
+    const double places = static_cast<double>(mover.count * mover.outstanding);
+    double firings = 1, bytes = numerics::format_bytes(buffers_[a.destination->buffer.index()].format);
+    for (const program::Loop& l : a.loops) firings *= static_cast<double>(l.trip);
+    for (const std::int64_t e : a.destination->extent) bytes *= static_cast<double>(e);
+    const double one =
+        static_cast<double>(messages) * (mover.startup.value + chip_.sequencer.issue.value) / places + bytes / mover.bandwidth.value;
+    const double hidden = mapping_.terms[0] * (firings - 1) / firings;
+    return one + std::max(0.0, (firings - 1) * one - hidden);
   }
 
   /// The most messages that one store of this mover takes, over its instances and firings.

@@ -395,7 +395,7 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
       }
       if (shared.storage + shared.placed > capacity_) continue;
       estimate(shared, firings);
-      if (shared.seconds < best.seconds) best = std::move(shared);
+      if (shared.cost < best.cost) best = std::move(shared);
     }
     m = std::move(best);
   }
@@ -428,7 +428,7 @@ double Evaluator::firing_seconds(const Mapping& m) const {
     for (int d : s.dims)
       points *= static_cast<double>(std::min(m.tile[static_cast<std::size_t>(d)], kernel_.dims[static_cast<std::size_t>(d)].extent));
     const double simple =
-        std::max(1, s.expression.count(numerics::ScalarOpCost::simple)) + (s.combiner != numerics::Combiner::none ? 1 : 0);
+        std::max(1, s.expression.count(numerics::ScalarOpCost::simple) + (s.combiner != numerics::Combiner::none ? 1 : 0));
     const double special = s.expression.count(numerics::ScalarOpCost::special);
     cycles += points * simple / main_rate_ + points * special / (unit_.special_per_cycle ? unit_.special_per_cycle->value : main_rate_);
   }
@@ -494,7 +494,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   const double active = std::min(instances, components);
   // Through a cache each byte of the footprint comes from memory once: instances that run together share what they read.
   const double dram = cache_rate_ > 0 ? std::max(footprint / off_rate_, total / cache_rate_) : total / off_rate_;
-  const double issue = issue_ * (static_cast<double>(firings) + loads + stores + casts);
+  const double issue = issue_ * (static_cast<double>(firings) + loads + stores + casts + (m.epilogue_unit.valid() ? epilogue_tokens : 0));
   const double caster = std::max(casts * cast_.startup / cast_.places, cast_bytes / cast_.rate);
   // What nothing hides: the first start-up, one firing, the last store. The first and last tokens' bytes hide neither from the unit.
   const double ends = (waits_for_load ? load_latency_ : 0) + relay + firing + (stores > 0 ? store_.startup : 0);
@@ -511,7 +511,12 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   for (const double t : {storer, issue - issue_ * early_loads, caster}) powers += std::pow(t * rounds, kP);
   m.on_chip = std::pow(powers, 1 / kP) + ends;
   m.off_chip = early / off_rate_;
-  m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge};
+  m.cost = m.seconds;
+  if (!fetches_early(machine_)) return;
+  // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter.
+  constexpr double kHidden = 0.3;
+  m.cost = std::max(m.on_chip, m.off_chip) + kHidden * std::min(m.on_chip, m.off_chip);
+  m.held = static_cast<double>(m.storage) * components / off_rate_;
 }
 
 }  // namespace switchyard::compiler

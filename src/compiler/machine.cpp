@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "chip/query.h"
 
@@ -41,6 +42,16 @@ Result<Machine> describe_machine(const chip::Chip& chip) {
     if (chip.memories[i].kind == chip::MemoryKind::registers && chip.memories[i].in == m.component) m.accumulators = chip::MemoryId(i);
   m.components = chip::working_instances(chip.components[m.component.index()]);
   return m;
+}
+
+bool keeps_values(const Machine& machine) { return !machine.grid && machine.chip->context.keeps_scratchpads && machine.cast.valid(); }
+
+bool fetches_early(const Machine& machine) { return !machine.grid && machine.chip->context.resident > 1; }
+
+double barrier_seconds(const Machine& machine) {
+  for (const chip::Sync& sync : machine.chip->syncs)
+    if (sync.name == "barrier") return sync.alpha.value + sync.beta.value * std::log2(static_cast<double>(machine.components.size()));
+  return 0;
 }
 
 }  // namespace switchyard::compiler

@@ -22,4 +22,12 @@ struct Machine {
 /// memory.
 Result<Machine> describe_machine(const chip::Chip& chip);
 
+/// May values stay in scratchpads between contexts of this machine? Its components must be listed (no grid), its contexts keep scratchpads,
+/// and a mover must lead from one scratchpad to others.
+bool keeps_values(const Machine& machine);
+/// May movers of a context start while earlier ones run?
+bool fetches_early(const Machine& machine);
+/// The sync between dependent contexts, over all components.
+double barrier_seconds(const Machine& machine);
+
 }  // namespace switchyard::compiler

@@ -234,8 +234,7 @@ Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph
     failure.infeasible.push_back(std::move(infeasible));
     return failure;
   }
-  std::stable_sort(best.begin(), best.end(), [](const Mapping& a, const Mapping& b) { return a.seconds < b.seconds; });
-  if (best.size() > most) best.resize(most);
+  std::stable_sort(best.begin(), best.end(), [](const Mapping& a, const Mapping& b) { return a.cost < b.cost; });
   return best;
 }
 

@@ -41,9 +41,16 @@ struct Mapping {
   double seconds = 0;             ///< estimate, on its own
   double on_chip = 0;             ///< the same when all that may be fetched early has been
   double off_chip = 0;            ///< time on off-chip memory of what may be fetched early
+  double cost = 0;                ///< seconds that the kernel adds to the program
+  double held = 0;                ///< seconds that it takes to fetch as much as it holds: what others cannot fetch into
   std::array<double, 5> terms{};  ///< of the estimate: compute, movers, issue, memory, fill and drain
   std::int64_t tried = 0;         ///< candidates it was chosen from
 };
+
+/// How much of what a mapping holds counts as a cost: where scratchpads are short, kernels that hold less let others be fetched earlier.
+/// Which is best depends on all kernels together, so the search keeps the best for each, and whole programs are compared.
+inline constexpr std::array<double, 3> kHeldWeights{0.02, 0.0, 0.1};
+inline double cost_of(const Mapping& m, double held_weight) { return m.cost + held_weight * m.held; }
 
 /// Token extents of an operand for given tile sizes: the box that one firing needs, clipped to the tensor where the tile spans it.
 std::vector<std::int64_t> token_shape(const KernelOperand& operand, const std::vector<std::int64_t>& tile);

@@ -120,12 +120,6 @@ class MoveCost {
   std::size_t most_ = 0;
 };
 
-double barrier_seconds(const Machine& machine) {
-  for (const chip::Sync& sync : machine.chip->syncs)
-    if (sync.name == "barrier") return sync.alpha.value + sync.beta.value * std::log2(static_cast<double>(machine.components.size()));
-  return 0;
-}
-
 struct User {
   std::size_t kernel, operand;
 };
@@ -144,10 +138,6 @@ std::vector<Users> users_of(const graph::Graph& g, const std::vector<Kernel>& ke
 }
 
 }  // namespace
-
-bool keeps_values(const Machine& machine) { return !machine.grid && machine.chip->context.keeps_scratchpads && machine.cast.valid(); }
-
-bool fetches_early(const Machine& machine) { return !machine.grid && machine.chip->context.resident > 1; }
 
 std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels) {
   std::vector<bool> stays(g.tensors.size(), false);
@@ -172,7 +162,7 @@ std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& g, const
 }
 
 Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays) {
+                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight) {
   const MoveCost move_cost(machine);
   const auto users = users_of(g, kernels);
   // Spreads by kernel, candidate and operand, and their numbers: equal ones have equal costs.
@@ -197,26 +187,22 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
       }
     }
   std::map<std::pair<int, int>, double> known;
-  const auto cost_of = [&](TensorId t, const std::pair<Spread, int>& from, const std::pair<Spread, int>& to) {
+  const auto moving = [&](TensorId t, const std::pair<Spread, int>& from, const std::pair<Spread, int>& to) {
     const auto [at, fresh] = known.try_emplace({from.second, to.second}, 0.0);
     if (fresh) at->second = move_cost(g.tensor(t), from.first, to.first);
     return at->second;
   };
-  const auto own_cost = [](const Mapping& m) {
-    // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter.
-    return std::max(m.on_chip, m.off_chip) + 0.3 * std::min(m.on_chip, m.off_chip);
-  };
   std::vector<std::size_t> choice(kernels.size(), 0);
   const auto total_cost = [&](std::size_t k, std::size_t c, bool readers_too) {
-    double cost = own_cost(candidates[k][c]);
+    double cost = cost_of(candidates[k][c], held_weight);
     for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
       const KernelOperand& o = kernels[k].operands[i];
       if (!stays[o.tensor.index()]) continue;
       const Users& others = users[o.tensor.index()];
       if (!o.write)
-        for (const User& w : others.writers) cost += cost_of(o.tensor, spreads[w.kernel][choice[w.kernel]][w.operand], spreads[k][c][i]);
+        for (const User& w : others.writers) cost += moving(o.tensor, spreads[w.kernel][choice[w.kernel]][w.operand], spreads[k][c][i]);
       else if (readers_too)
-        for (const User& r : others.readers) cost += cost_of(o.tensor, spreads[k][c][i], spreads[r.kernel][choice[r.kernel]][r.operand]);
+        for (const User& r : others.readers) cost += moving(o.tensor, spreads[k][c][i], spreads[r.kernel][choice[r.kernel]][r.operand]);
     }
     return cost;
   };
@@ -243,14 +229,14 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     out.mappings.push_back(candidates[k][choice[k]]);
     auto& costs = out.costs.emplace_back();
-    for (std::size_t c = 0; c < candidates[k].size(); ++c) costs.push_back(total_cost(k, c, true) - own_cost(candidates[k][c]));
+    for (std::size_t c = 0; c < candidates[k].size(); ++c) costs.push_back(total_cost(k, c, true) - cost_of(candidates[k][c], held_weight));
   }
   out.choice = choice;
   for (std::size_t t = 0; t < stays.size(); ++t)
     for (const User& w : users[t].writers)
       for (const User& r : users[t].readers)
         if (stays[t])
-          out.moves[t] = std::max(out.moves[t], cost_of(TensorId(t), spreads[w.kernel][choice[w.kernel]][w.operand],
+          out.moves[t] = std::max(out.moves[t], moving(TensorId(t), spreads[w.kernel][choice[w.kernel]][w.operand],
                                                         spreads[r.kernel][choice[r.kernel]][r.operand]));
   out.waits.assign(kernels.size(), barrier_seconds(machine));
   for (std::size_t k = 0; k < kernels.size(); ++k)

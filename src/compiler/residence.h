@@ -9,12 +9,6 @@
 
 namespace switchyard::compiler {
 
-/// May values stay in scratchpads between contexts of this machine? Its components must be listed (no grid), its contexts keep scratchpads,
-/// and a mover must lead from one scratchpad to others.
-bool keeps_values(const Machine& machine);
-/// May movers of a context start while earlier ones run?
-bool fetches_early(const Machine& machine);
-
 /// Tensors that may stay: written and read by kernels only.
 std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels);
 /// How each operand of a kernel is reached, given which tensors stay.
@@ -28,9 +22,9 @@ struct Splits {
   std::vector<double> moves;  ///< by tensor: seconds from being written to being where it is needed; infinite: no mover does it
 };
 /// One of each kernel's candidates, so that the sum of the kernels' own times and of what moves between them is small: coordinate descent
-/// from the best candidates, in order of the kernels. Deterministic.
+/// from the best candidates, in order of the kernels, with this weight of what mappings hold. Deterministic.
 Splits choose_splits(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
-                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays);
+                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight);
 
 /// Where one operand of a kernel lies.
 struct OperandHome {

@@ -1,6 +1,7 @@
 #include "compiler/search.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 namespace switchyard::compiler {
@@ -35,6 +36,8 @@ std::vector<std::int64_t> block_sizes(std::int64_t extent, bool contraction) {
 }
 
 class Search {
+  using Best = std::array<Mapping, kHeldWeights.size()>;
+
  public:
   Search(const Machine& machine, const Kernel& kernel, const Evaluator& evaluator, int effort)
       : machine_(machine), kernel_(kernel), evaluator_(evaluator), effort_(std::clamp(effort, 0, 3)), divide_(dims_to_divide(kernel)) {
@@ -67,12 +70,19 @@ class Search {
     if (!found_) attempt(1);
     return found_;
   }
-  /// The best of each way of splitting, best first.
+  /// The best of each way of splitting, for each weight of what is held; best first.
   [[nodiscard]] std::vector<Mapping> best(std::size_t most) const {
+    std::vector<const Best*> splits;
+    for (const auto& [split, best] : best_) splits.push_back(&best);
+    std::stable_sort(splits.begin(), splits.end(), [](const Best* a, const Best* b) { return a->front().cost < b->front().cost; });
+    if (splits.size() > most) splits.resize(most);
     std::vector<Mapping> all;
-    for (const auto& [split, mapping] : best_) all.push_back(mapping);
-    std::stable_sort(all.begin(), all.end(), [](const Mapping& a, const Mapping& b) { return a.seconds < b.seconds; });
-    if (all.size() > most) all.resize(most);
+    for (const Best* best : splits)
+      for (std::size_t w = 0; w < best->size(); ++w) {
+        const Mapping& m = (*best)[w];
+        const auto same = [&](const Mapping& o) { return o.tile == m.tile && o.trips == m.trips && o.order == m.order; };
+        if (std::none_of(best->begin(), best->begin() + static_cast<std::ptrdiff_t>(w), same)) all.push_back(m);
+      }
     for (Mapping& m : all) m.tried = tried_;
     return all;
   }
@@ -215,9 +225,14 @@ class Search {
       }
       fits = true;
       found_ = true;
-      const auto [at, fresh] =
-          best_.try_emplace(machine_.grid ? std::vector<std::int64_t>{} : instances_along(kernel_, current_), current_);
-      if (!fresh && current_.seconds < at->second.seconds * (1 - 1e-9)) at->second = current_;
+      const auto key = machine_.grid ? std::vector<std::int64_t>{} : instances_along(kernel_, current_);
+      const auto at = best_.find(key);
+      if (at == best_.end()) {
+        best_[key].fill(current_);
+        continue;
+      }
+      for (std::size_t w = 0; w < kHeldWeights.size(); ++w)
+        if (cost_of(current_, kHeldWeights[w]) < cost_of(at->second[w], kHeldWeights[w]) * (1 - 1e-9)) at->second[w] = current_;
     }
     return fits;
   }
@@ -231,7 +246,7 @@ class Search {
   std::vector<bool> divide_;
   std::vector<int> parallel_, reductions_;
   Mapping current_, nearest_;
-  std::map<std::vector<std::int64_t>, Mapping> best_;  ///< by instances along each dim; on a grid one for all
+  std::map<std::vector<std::int64_t>, Best> best_;  ///< by instances along each dim; on a grid one for all
   bool found_ = false, thorough_ = false;
   std::int64_t tried_ = 0;
 };

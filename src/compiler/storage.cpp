@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "chip/query.h"
+#include "support/check.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -208,10 +209,32 @@ class Planner {
     for (Channel* c : early) in(c->memory).give_back({k, k}, c->offset, c->bytes);
     std::vector<std::int64_t> least;
     for (const Channel* c : early) least.push_back(c->depth);
+    // Of depth and an early start, what lets most be fetched before the context begins.
+    double most = 0;
+    std::int64_t best_share = 0;
+    int best_first = k;
+    std::int64_t whole = 0;
     for (std::int64_t share = 1; share <= 64; share *= 2) {
       set_depths(context, early, least, share);
-      for (int first = soonest; first < k; ++first)
-        if (place(early, {first, k})) return finish(context, first);
+      std::int64_t bytes = 0;
+      for (const Channel* c : early) bytes += c->bytes;
+      if (share == 1) whole = bytes;
+      for (int first = soonest; first < k; ++first) {
+        if (!place(early, {first, k})) continue;
+        take_back(early, {first, k});
+        // As the caution is for when to begin, so it is against counting on much time.
+        double time = 0;
+        for (int c = first; c < k; ++c) time += times_[static_cast<std::size_t>(c)].run / 2;
+        const double fetched =
+            std::min(time, times_[static_cast<std::size_t>(k)].fetch * static_cast<double>(bytes) / static_cast<double>(whole));
+        if (best_share == 0 || fetched > most * 1.05) most = fetched, best_share = share, best_first = first;
+        break;
+      }
+    }
+    if (best_share > 0) {
+      set_depths(context, early, least, best_share);
+      SY_CHECK(place(early, {best_first, k}), "what fitted fits again");
+      return finish(context, best_first);
     }
     for (std::int64_t share = 1;; share *= 2) {
       set_depths(context, early, least, share);
@@ -255,6 +278,10 @@ class Planner {
       in(c.memory).take(life, *at, c.bytes);
     }
     return true;
+  }
+
+  void take_back(const std::vector<Channel*>& channels, Life life) {
+    for (Channel* c : channels) in(c->memory).give_back(life, c->offset, c->bytes);
   }
 
   static int finish(Context& context, int first) {
