@@ -93,7 +93,8 @@ void grid(benchmark::State& state) {
 }
 BENCHMARK(grid)->Unit(benchmark::kMillisecond);
 
-/// Sixteen tiles stream weights through the dram: LLaMA-2-7B once, 32 layers, tokens of so many KiB, as a decode step does.
+/// Sixteen tiles stream weights through the dram: LLaMA-2-7B once, 32 layers, tokens of so many KiB, as a decode step does. `early`: those
+/// of the next layer come while this one still works.
 void weights(benchmark::State& state) {
   SampleChip chip;
   chip.rows = chip.columns = 4;
@@ -113,10 +114,12 @@ void weights(benchmark::State& state) {
     const std::vector<std::int64_t> trips{tokens};
     const std::size_t load = p.load(tiles, trips, data, affine_variable(1, bytes / 4));
     p.channel(load, p.compute(tiles, trips, 2000), bytes, 3);
+    p.here().actors[load].early = state.range(1) != 0;
+    for (int before = 0; before + 1 < layer; ++before) p.here().early_after.emplace_back(before);
   }
-  count(state, p.program, state.range(1) != 0);
+  count(state, p.program, state.range(2) != 0);
 }
-BENCHMARK(weights)->ArgsProduct({{64, 256}, {0, 1}})->Unit(benchmark::kMillisecond);
+BENCHMARK(weights)->ArgNames({"KiB", "early", "shortcuts"})->ArgsProduct({{64, 256}, {0, 1}, {0, 1}})->Unit(benchmark::kMillisecond);
 
 /// A matrix product on sixteen tiles: rows of tiles read A, columns read B, 64 KiB tokens, a result after every 32 steps.
 void product(benchmark::State& state) {

@@ -164,7 +164,7 @@ class Engine {
     std::vector<std::uint64_t> key;
     std::uint64_t hash = 0;
     std::int64_t time = 0, clock = 0;  ///< of the group; of the engine
-    std::uint32_t log = 0;
+    std::uint32_t log = 0, running = 0;
     std::vector<std::int64_t> variables, dealt, counters;
   };
   struct Level {  ///< states at which equally many loops of the reference actor began
@@ -178,20 +178,26 @@ class Engine {
   [[nodiscard]] std::vector<std::int64_t> key_of(const Group& group) const;
   [[nodiscard]] Extents first_in_flight() const;
   void choose_reference();
-  void capture(Snapshot& s);
+  void capture(Snapshot& s, bool over_contexts);
   std::int64_t repeats(std::uint32_t a, const std::int64_t* before, const std::int64_t* after, std::int64_t& went);
   std::int64_t plain_end(std::uint32_t a, std::size_t loop, const std::int64_t* index);
   std::int64_t periods_left(const Snapshot& old);
+  void prepare_boundaries();
+  [[nodiscard]] std::uint32_t context_periods_left(const Snapshot& old) const;
+  void look_back_over_contexts();
+  void skip_contexts(const Snapshot& old, const Snapshot& now, std::uint32_t periods);
   void skip(const Snapshot& old, const Snapshot& now, std::int64_t periods);
   void look_back();
   // engine_attribute.cpp
   struct Jump {  ///< the activities [from, until) came again `count` times before the next ones
     std::uint32_t from = 0, until = 0;
     std::int64_t count = 0, period = 0;
+    std::uint32_t contexts = 0;  ///< in a period; 0: it is a part of one
   };
   struct Step {  ///< of the walk back: an activity, and how it ended; that may have been in a later repetition than it began in
     std::uint32_t activity = kNone;
     std::int64_t end = 0, account = 0;
+    std::uint32_t shift = 0;  ///< its context is that of its plan and so many more
     bool operator==(const Step&) const = default;
   };
   void account(const Step& step, std::int64_t times);
@@ -206,8 +212,12 @@ class Engine {
   std::optional<CacheModel> cache_;
   chip::MemoryId cached_memory_;
 
-  std::vector<ContextState> contexts_;  ///< of the group
+  // Contexts are numbered as they are played; those of the group, to which runs and preludes belong, are ahead by those skipped so far.
+  std::vector<ContextState> contexts_;
+  std::vector<ContextRun> runs_;
   std::vector<Prelude> preludes_;
+  std::uint32_t first_ = 0;                               ///< of the group, in the program
+  std::uint32_t shift_ = 0;                               ///< contexts skipped
   std::uint32_t running_ = 0;                             ///< contexts before it have ended
   std::uint32_t built_ = 0;                               ///< contexts before it have been laid out
   std::vector<std::vector<std::uint32_t>> early_starts_;  ///< by the number of contexts that have ended
@@ -263,6 +273,9 @@ class Engine {
   std::vector<Level> levels_;
   Snapshot spare_;
   std::vector<Event> pending_;
+  bool boundary_ = false;                  ///< a context has started at this instant
+  std::vector<std::uint32_t> boundaries_;  ///< per context of the group: equal where the same starts when it starts; empty: not asked for
+  std::vector<Snapshot> at_boundaries_;
   std::vector<Jump> jumps_;  ///< by `until`; nested or apart
 };
 

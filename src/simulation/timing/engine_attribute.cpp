@@ -17,10 +17,11 @@ void Engine::account(const Step& step, std::int64_t times) {
   const Activity& a = log_[step.activity];
   const std::int64_t time = step.end - a.begin;
   const bool special = a.what >= Activity::kSwitch;
-  ContextState& context = contexts_[special ? static_cast<std::size_t>(step.account) : kinds_[a.what].context];
-  auto& causes = context.run.attribution;
+  const std::size_t context = special ? static_cast<std::size_t>(a.account) : kinds_[a.what].context;
+  ContextRun& run = runs_[context + step.shift];
+  auto& causes = run.attribution;
   if (a.what == Activity::kLaunch) {
-    context.run.launch += times * time;
+    run.launch += times * time;
   } else if (special) {
     causes[at(a.what == Activity::kSwitch ? Cause::reconfiguration : Cause::control)] += times * time;
   } else if (const ActivityKind& kind = kinds_[a.what]; kind.moves) {
@@ -30,7 +31,7 @@ void Engine::account(const Step& step, std::int64_t times) {
     causes[at(Cause::memory)] += times * step.account;
     causes[at(Cause::interconnect)] += times * network;
   } else {
-    const std::int64_t units = context.units[kind.unit_class];
+    const std::int64_t units = contexts_[context].units[kind.unit_class];
     const std::int64_t idle = (units * time - step.account) / units;
     SY_CHECK(idle >= 0 && idle <= time, "busy units of a class");
     causes[at(Cause::compute)] += times * (time - idle);
@@ -46,7 +47,7 @@ Engine::Step Engine::walk(Step step, std::size_t jumps, std::uint32_t floor, std
     if (step.activity == kNone || step.activity < floor) return step;
     if (times > 0) account(step, times);
     const Activity& a = log_[step.activity];
-    step = {a.before, a.begin, a.before == kNone ? 0 : log_[a.before].account};
+    step = {a.before, a.begin, a.before == kNone ? 0 : log_[a.before].account, step.shift};
   }
 }
 
@@ -54,6 +55,15 @@ Engine::Step Engine::walk(Step step, std::size_t jumps, std::uint32_t floor, std
 /// began before a repetition began is the like of one that began in the repetition before.
 Engine::Step Engine::walk_jump(std::size_t number, Step entry, std::int64_t times) {
   const Jump jump = jumps_[number];
+  const auto pass = [&](Step step, std::int64_t visits) {
+    step = walk(step, number, jump.from, visits);
+    SY_CHECK(step.activity != kNone, "a period goes back to the one before");
+    return Step{step.activity + (jump.until - jump.from), step.end + jump.period, step.account, step.shift - jump.contexts};
+  };
+  if (jump.contexts > 0) {  // each repetition is one of other contexts
+    for (std::int64_t i = 0; i < jump.count; ++i) entry = pass(entry, times);
+    return entry;
+  }
   std::vector<Step> entries;  // by repetition, until they recur
   std::size_t again = 0;      // the one that the last leads back to
   while (static_cast<std::int64_t>(entries.size()) < jump.count) {
@@ -63,10 +73,7 @@ Engine::Step Engine::walk_jump(std::size_t number, Step entry, std::int64_t time
       break;
     }
     entries.push_back(entry);
-    entry = walk(entry, number, jump.from, 0);
-    SY_CHECK(entry.activity != kNone, "a period goes back to the one before");
-    entry.activity += jump.until - jump.from;
-    entry.end += jump.period;
+    entry = pass(entry, 0);
   }
   const auto met = static_cast<std::int64_t>(entries.size());
   const std::int64_t rest = jump.count - met, cycle = met - static_cast<std::int64_t>(again);
@@ -81,11 +88,11 @@ Engine::Step Engine::walk_jump(std::size_t number, Step entry, std::int64_t time
 /// From the last end back to the beginning: every activity begins where the one before it ended, so they tile the makespan.
 void Engine::attribute(const GroupRun& run) {
   SY_CHECK(last_activity_ == kNone ? run.makespan == 0 : log_[last_activity_].end == now_, "the last activity ends the group");
-  if (last_activity_ != kNone) walk({last_activity_, now_, log_[last_activity_].account}, jumps_.size(), 0, 1);
+  if (last_activity_ != kNone) walk({last_activity_, now_, log_[last_activity_].account, shift_}, jumps_.size(), 0, 1);
   std::int64_t sum = 0;
-  for (const ContextState& c : contexts_) {
-    sum += c.run.launch;
-    for (const std::int64_t part : c.run.attribution) sum += part;
+  for (const ContextRun& c : runs_) {
+    sum += c.launch;
+    for (const std::int64_t part : c.attribution) sum += part;
   }
   SY_CHECK(sum == run.makespan, "the causes sum to the group's time");
 }

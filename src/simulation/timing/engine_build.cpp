@@ -64,6 +64,9 @@ Status Engine::build_through(std::uint32_t context) {
 
 Status Engine::build(std::uint32_t c) {
   ContextState& state = contexts_[c];
+  state.number = first_ + c + shift_;
+  state.context = &program_.contexts[state.number];
+  state.units.assign(chip_.units.size(), 0);
   state.first_array = arrays_.end();
   state.first_plan = plans_.end();
   SY_TRY(const Done arrays, build_arrays(c));

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "program/instance.h"
+#include "simulation/timing/counters.h"
 #include "simulation/timing/engine.h"
 #include "support/check.h"
 
@@ -22,21 +23,6 @@ constexpr std::uint32_t kRarest = 1u << 16;
 }  // namespace
 
 template <class Visit>
-void Engine::for_totals(Visit visit) {
-  for (std::int64_t* total : {&totals.offchip_read, &totals.offchip_written, &totals.offchip_constants, &totals.network_bytes,
-                              &totals.link_bytes, &totals.macs, &totals.vector_ops}) {
-    visit(*total);
-  }
-  for (auto* list : {&totals.unit_busy, &totals.mover_busy, &totals.mover_bytes}) {
-    for (std::int64_t& total : *list) visit(total);
-  }
-  for (Resource& r : fabric.resources) {
-    visit(r.busy);
-    visit(r.bytes);
-  }
-}
-
-template <class Visit>
 void Engine::for_counters(Visit visit) {
   for (std::uint32_t c = running_; c < built_; ++c) {
     visit(contexts_[c].run.firings);
@@ -46,51 +32,13 @@ void Engine::for_counters(Visit visit) {
   for_totals(visit);
 }
 
-/// What a group's run depends on; nothing where something else matters too.
-std::vector<std::int64_t> Engine::key_of(const Group& group) const {
-  std::vector<std::int64_t> key;
-  if (!shortcuts_ || cache_) return key;
-  for (std::uint32_t c = 0; c < group.preludes.size(); ++c) {
-    const Prelude& prelude = group.preludes[c];
-    if (prelude.load > 0 && chip_.context.resident > 1) return {};  // when it was loaded depends on the groups before
-    const program::Context& context = program_.contexts[group.first + c];
-    key.insert(key.end(), {prelude.launch, prelude.barrier, prelude.switching, prelude.load, classes_[group.first + c]});
-    key.push_back(has_early_actors(context) ? group.first + c - early_from(context) : -1);
-  }
-  return key;
-}
-
-/// A group that is like an earlier one takes as long, for the same causes, and adds the same to the totals.
-Result<GroupRun> Engine::run(const Group& group) {
-  const std::vector<std::int64_t> key = key_of(group);
-  if (key.empty()) return play_group(group);
-  if (const auto known = known_.find(key); known != known_.end()) {
-    auto added = known->second.totals.begin();
-    for_totals([&](std::int64_t& total) {
-      if (added != known->second.totals.end()) total += *added++;
-    });
-    return known->second.run;
-  }
-  std::vector<std::int64_t> before;
-  for_totals([&](std::int64_t& total) { before.push_back(total); });
-  SY_TRY(GroupRun run, play_group(group));
-  KnownGroup& known = known_[key];
-  for_totals([&](std::int64_t& total) {
-    const std::size_t n = known.totals.size();
-    known.totals.push_back(total - (n < before.size() ? before[n] : 0));
-  });
-  known.run = run;
-  known.run.played = 0;
-  return run;
-}
-
 Extents Engine::first_in_flight() const { return running_ == 0 ? Extents{} : contexts_[running_ - 1].ends; }
 
 /// The actor whose firings say when to look: the one that has most before it.
 void Engine::choose_reference() {
   reference_ = kNone;
   levels_.clear();
-  if (!shortcuts_ || cache_ || running_ == contexts_.size()) return;
+  if (!shortcuts_ || cache_ || running_ + shift_ == runs_.size()) return;
   std::int64_t most = kLeastFirings - 1;
   const ContextState& context = contexts_[running_];
   if (!context.started) return;
@@ -109,14 +57,14 @@ void Engine::choose_reference() {
 }
 
 /// The state of everything in flight, relative to this instant and to how far the actors are.
-void Engine::capture(Snapshot& s) {
+void Engine::capture(Snapshot& s, bool over_contexts) {
   const Extents from = first_in_flight();
   s.key.clear();
   const auto put = [&](auto v) { s.key.push_back(static_cast<std::uint64_t>(v)); };
   const auto put_waiting = [&](const std::vector<std::uint32_t>& list) {
     put(list.size());
     const std::size_t begin = s.key.size();
-    for (const std::uint32_t a : list) put(a);
+    for (const std::uint32_t a : list) put(a - from.actors);
     std::sort(s.key.begin() + static_cast<std::ptrdiff_t>(begin), s.key.end());
   };
   // A time that has passed and what belongs to it do not matter any more.
@@ -124,8 +72,8 @@ void Engine::capture(Snapshot& s) {
     put(time >= now_ ? time - now_ + 1 : 0);
     put(time >= now_ ? memory : 0);
   };
-  put(running_);
-  put(built_);
+  put(built_ - running_);
+  put(fabric.changes());
   for (std::uint32_t a = from.actors; a < actors_.end(); ++a) {
     const ActorState& x = actors_[a];
     put((std::uint64_t{x.commands} << 16) | (static_cast<std::uint64_t>(x.wait) << 2) | (x.priced ? 2u : 0u) | (x.free ? 1u : 0u));
@@ -183,9 +131,9 @@ void Engine::capture(Snapshot& s) {
   }
   for (const UnitClass& units : unit_classes_) put(units.busy);
   for (const Core& core : cores_) {
-    put(core.busy ? (std::uint64_t{log_.size() - core.activity} << 32) | core.actor : ~std::uint64_t{0});
+    put(core.busy ? (std::uint64_t{log_.size() - core.activity} << 32) | (core.actor - from.actors) : ~std::uint64_t{0});
     put(core.queue.size());
-    for (const Core::Request& request : core.queue) put(request.actor);
+    for (const Core::Request& r : core.queue) put((std::uint64_t{r.context - running_} << 32) | (r.actor - from.actors));
   }
   for (std::uint32_t i = from.issues; i < issues_.end(); ++i) put(issues_[i].through ? 1 : 0);
   for (std::uint32_t i = from.arrays; i < arrays_.end(); ++i) {
@@ -204,7 +152,8 @@ void Engine::capture(Snapshot& s) {
   std::sort(pending_.begin(), pending_.end(), [](const Event& x, const Event& y) { return x.key < y.key; });
   for (const Event& event : pending_) {
     put(event.time() - now_);
-    put((std::uint64_t{event.who()} << 32) | ((static_cast<std::uint64_t>(event.key) & ~kPlace & 0xfffffffffffu) >> 22));
+    const std::uint32_t who = event.who() < Event::kActors ? event.who() - from.actors : event.who();
+    put((std::uint64_t{who} << 32) | ((static_cast<std::uint64_t>(event.key) & ~kPlace & 0xfffffffffffu) >> 22));
     if (event.kind() != EventKind::chunk) continue;
     const Chunk& chunk = chunks_[event.place()];
     const Flight& flight = flights_[chunk.flight];
@@ -216,16 +165,31 @@ void Engine::capture(Snapshot& s) {
     put_time(chunk.tail, chunk.tail_memory);
   }
 
+  if (over_contexts) {
+    const std::int64_t time = now_ + skipped_;
+    for (std::uint32_t c = running_; c < built_; ++c) {
+      const ContextState& context = contexts_[c];
+      put((std::uint64_t{classes_[context.number]} << 2) | (context.started ? 2u : 0u) | (context.active ? 1u : 0u));
+      put(context.unfinished);
+      put(context.undealt);
+      put(context.active ? time - context.run.begin : 0);
+      put(context.active ? time - context.run.end : 0);
+      put(c == running_ ? time - context.run.opens : 0);
+      for (const std::int64_t n : {context.run.firings, context.run.transfers, context.run.events}) put(n);
+    }
+  }
   s.hash = 0;
   for (const std::uint64_t v : s.key) s.hash = (s.hash ^ v) * 0xff51afd7ed558ccdu, s.hash ^= s.hash >> 31;
   s.time = now_ + skipped_;
   s.clock = now_;
+  s.running = running_ + shift_;
   s.log = log_.size();
   s.variables.assign(variables_.from(from.variables), variables_.from(from.variables) + (variables_.end() - from.variables));
   s.dealt.clear();
   for (std::uint32_t i = from.arrays; i < arrays_.end(); ++i) s.dealt.push_back(arrays_[i].next);
   s.counters.clear();
-  for_counters([&](std::int64_t& total) { s.counters.push_back(total); });
+  const auto count = [&](std::int64_t& total) { s.counters.push_back(total); };
+  over_contexts ? for_totals(count) : for_counters(count);
 }
 
 /// How many more times an odometer can go the way it went from `before` to `after`, at most `most`; `went`: firings on that way.
@@ -369,7 +333,7 @@ void Engine::skip(const Snapshot& old, const Snapshot& now, std::int64_t periods
     ++n;
   });
   skipped_ += periods * (now.time - old.time);
-  jumps_.push_back({old.log, now.log, periods, now_ - old.clock});
+  jumps_.push_back({old.log, now.log, periods, now_ - old.clock, 0});
   const std::uint32_t kept = old.log;  // what was taken since then would cut the period that the jump repeats
   for (Level& level : levels_) {
     std::erase_if(level.kept, [&](const Snapshot& s) { return s.log > kept; });
@@ -387,7 +351,7 @@ void Engine::look_back() {
   if (++levels_[wrapped].seen < levels_[wrapped].stride) return;
   levels_[wrapped].seen = 0;
   Snapshot now = std::move(spare_);
-  capture(now);
+  capture(now, false);
   const Snapshot* like = nullptr;
   std::int64_t periods = 0;
   for (Level& level : levels_) {

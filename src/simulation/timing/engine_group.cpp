@@ -23,7 +23,7 @@ void Engine::begin_group(const Group& group) {
   now_ = skipped_ = played_ = 0;
   jumps_.clear();
   reference_ = kNone;
-  reference_fired_ = too_many_ = false;
+  reference_fired_ = too_many_ = boundary_ = false;
   levels_.clear();
   origin_ = group.origin;
   if (group.first == 0) launched_at_ = origin_;
@@ -64,17 +64,18 @@ void Engine::begin_group(const Group& group) {
   unit_at_.assign(chip_.units.size(), {});
   mover_at_.assign(chip_.movers.size(), {});
 
+  first_ = group.first;
+  shift_ = 0;
+  runs_.assign(group.preludes.size(), {});
   contexts_.assign(group.preludes.size(), {});
-  early_starts_.assign(contexts_.size() + 1, {});
-  for (std::uint32_t c = 0; c < contexts_.size(); ++c) {
-    ContextState& state = contexts_[c];
-    state.number = group.first + c;
-    state.context = &program_.contexts[state.number];
-    state.units.assign(chip_.units.size(), 0);
-    if (!has_early_actors(*state.context)) continue;
-    const std::uint32_t after = std::min(early_from(*state.context), state.number);
-    early_starts_[after > group.first ? after - group.first : 0].push_back(c);
+  early_starts_.assign(group.preludes.size() + 1, {});
+  for (std::uint32_t c = 0; c < group.preludes.size(); ++c) {
+    const program::Context& context = program_.contexts[first_ + c];
+    if (!has_early_actors(context)) continue;
+    const std::uint32_t after = std::min(early_from(context), first_ + c);
+    early_starts_[after > first_ ? after - first_ : 0].push_back(c);
   }
+  prepare_boundaries();
   fabric.begin_context();
   if (cache_) cache_->begin_contexts({program_.contexts.data() + group.first, contexts_.size()});
 }
@@ -90,16 +91,16 @@ Result<GroupRun> Engine::play_group(const Group& group) {
   run.makespan = now_ + skipped_;
   run.played = played_;
   attribute(run);
-  for (const ContextState& c : contexts_) run.contexts.push_back(c.run);
+  run.contexts = runs_;
   return run;
 }
 
 /// Early actors of the contexts that wait for no later one than the one that ended just now.
 Status Engine::start_early(std::uint32_t cause) {
-  for (const std::uint32_t c : early_starts_[running_]) {
-    SY_TRY(const Done built, build_through(c));
+  for (const std::uint32_t c : early_starts_[running_ + shift_]) {
+    SY_TRY(const Done built, build_through(c - shift_));
     (void)built;
-    start_actors(c, true, cause);
+    start_actors(c - shift_, true, cause);
     levels_.clear();
   }
   return Done{};
@@ -109,7 +110,8 @@ Status Engine::start_early(std::uint32_t cause) {
 Status Engine::begin_prelude(std::uint32_t cause) {
   const std::uint32_t c = running_;
   ContextState& state = contexts_[c];
-  const Prelude& prelude = preludes_[c];
+  const Prelude& prelude = preludes_[c + shift_];
+  const std::uint32_t number = first_ + c + shift_;
   state.run.opens = state.active ? state.run.begin : now_ + skipped_;
   std::int64_t time = now_;
   const auto pass = [&](std::uint32_t what, std::int64_t duration) {
@@ -123,7 +125,7 @@ Status Engine::begin_prelude(std::uint32_t cause) {
   std::int64_t load = prelude.load;
   if (const auto resident = static_cast<std::size_t>(chip_.context.resident); resident > 1 && load > 0) {
     // Loaded in the background, one configuration after the other, each as soon as one of the resident contexts has made room.
-    const std::int64_t room = state.number >= resident ? ended_at_[state.number - resident] : launched_at_;
+    const std::int64_t room = number >= resident ? ended_at_[number - resident] : launched_at_;
     loaded_at_ = std::max(loaded_at_, room) + load;
     pass(Activity::kBarrier, prelude.barrier);
     load = std::max<std::int64_t>(0, loaded_at_ - origin_ - skipped_ - time);
@@ -149,6 +151,7 @@ Status Engine::start_context(std::uint32_t c) {
   note(last_activity_);
   start_actors(c, false, state.cause);
   choose_reference();
+  boundary_ = true;
   if (state.unfinished == 0 && state.undealt == 0) ended_ = true;
   return Done{};
 }
@@ -177,17 +180,18 @@ void Engine::start_actors(std::uint32_t c, bool early, std::uint32_t cause) {
 Status Engine::end_contexts() {
   ended_ = false;
   const auto over = [&](const ContextState& c) { return c.started && c.unfinished == 0 && c.undealt == 0; };
-  while (running_ < contexts_.size() && over(contexts_[running_])) {
+  while (running_ + shift_ < runs_.size() && over(contexts_[running_])) {
     const ContextState& state = contexts_[running_];
     const std::uint32_t cause = state.last_activity;
     SY_CHECK(cause == kNone ? now_ == 0 : log_[cause].end == now_, "a context ends with its last activity");
     ended_at_[state.number] = origin_ + now_ + skipped_;
+    runs_[running_ + shift_] = state.run;
     give_back(state.ends);
     ++running_;
     choose_reference();
     SY_TRY(const Done early, start_early(cause));
     (void)early;
-    if (running_ == contexts_.size()) break;
+    if (running_ + shift_ == runs_.size()) break;
     if (auto failed = begin_prelude(cause); !failed) return failed;
   }
   return Done{};

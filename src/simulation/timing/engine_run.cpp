@@ -58,6 +58,10 @@ std::optional<Failure> Engine::play() {
       }
     }
     if (events_.empty()) break;
+    if (boundary_) {
+      boundary_ = false;
+      look_back_over_contexts();
+    }
     if (reference_fired_) {
       reference_fired_ = false;
       if (reference_ != kNone) look_back();
@@ -80,7 +84,7 @@ std::optional<Failure> Engine::play() {
     if (too_many_)
       return fail(FailureKind::unsupported, "simulation/too-large", "more bytes are under way at once than the engine can follow");
   }
-  if (running_ < contexts_.size()) return deadlock();
+  if (running_ + shift_ < runs_.size()) return deadlock();
   return std::nullopt;
 }
 

@@ -205,7 +205,9 @@ void Fabric::use(std::uint32_t p) {
   const Path& path = paths[p];
   const auto feed = [&](const PathNode& node, std::uint32_t from) {
     std::uint32_t& by = fed_by_[node.resource];
-    by = by == kAbsent || by == from ? from : kMany;
+    const std::uint32_t now = by == kAbsent || by == from ? from : kMany;
+    changes_ += now != by;
+    by = now;
     resources[node.resource].feeds_in_order = by != kMany;
   };
   feed(nodes[path.root], kMany);
@@ -222,7 +224,9 @@ void Fabric::mix(std::optional<chip::NetworkId> network) {
   const std::uint32_t first = first_link_[network->index()];
   const std::int64_t count = chip::link_count(*chip_, chip_->networks[network->index()]);
   for (std::int64_t i = 0; i < count; ++i) {
-    fed_by_[first + static_cast<std::size_t>(i)] = kMany;
+    std::uint32_t& by = fed_by_[first + static_cast<std::size_t>(i)];
+    changes_ += by != kMany;
+    by = kMany;
     resources[first + static_cast<std::size_t>(i)].feeds_in_order = false;
   }
 }

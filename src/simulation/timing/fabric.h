@@ -65,6 +65,8 @@ class Fabric {
   /// Anything may come over any link of the network.
   void mix(std::optional<chip::NetworkId> network);
 
+  /// How often use() and mix() have changed what feeds a resource.
+  [[nodiscard]] std::int64_t changes() const { return changes_; }
   [[nodiscard]] std::uint32_t memory(chip::MemoryId id) const { return first_memory_[id.index()]; }
   /// First engine of a mover of a component; `count` engines follow one another.
   [[nodiscard]] std::uint32_t engine(chip::MoverId id, std::uint32_t component);
@@ -97,7 +99,7 @@ class Fabric {
   std::map<std::uint32_t, std::string> link_names_;  // of links on some path, by resource
   std::map<PathRequest, std::uint32_t> known_;
   std::vector<std::uint32_t> fed_by_;  // per resource, in this context: nothing, one resource, or many
-  std::int64_t link_total_ = 0;
+  std::int64_t link_total_ = 0, changes_ = 0;
 };
 
 }  // namespace switchyard::simulation::timing
