@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "report/explain.h"
 #include "report/text.h"
 
 namespace switchyard::report {
@@ -158,7 +159,110 @@ Json run_json(const RunReport& r) {
   return j;
 }
 
+Json estimate_us(double value) { return std::isfinite(value) ? number(fmt::format("{:.6f}", value * 1e6)) : Json(nullptr); }
+
+Json mapping_json(const compiler::Decision& decision) {
+  if (decision.chosen >= decision.alternatives.size()) return nullptr;
+  Json alternatives = Json::array();
+  for (const compiler::Alternative& a : decision.alternatives) {
+    alternatives.push_back({{"text", a.text},
+                            {"instances", a.instances},
+                            {"alone_us", estimate_us(a.alone)},
+                            {"fetched_us", estimate_us(a.fetched)},
+                            {"offchip_us", estimate_us(a.off_chip)},
+                            {"moves_us", estimate_us(a.moves)},
+                            {"terms_us",
+                             {{"compute", estimate_us(a.terms[0])},
+                              {"movers", estimate_us(a.terms[1])},
+                              {"issue", estimate_us(a.terms[2])},
+                              {"memory", estimate_us(a.terms[3])},
+                              {"fill_and_drain", estimate_us(a.terms[4])}}},
+                            {"scratchpad_bytes", a.storage}});
+  }
+  return {{"text", decision.text}, {"tried", decision.tried}, {"chosen", decision.chosen}, {"alternatives", alternatives}};
+}
+
+Json tensors_json(const ContextStory& story) {
+  Json list = Json::array();
+  for (const TensorStory& t : story.tensors) {
+    Json row = {{"name", t.name},
+                {"access", t.write ? "write" : "read"},
+                {"role", t.role},
+                {"format", t.format},
+                {"shape", t.shape},
+                {"bytes", t.bytes},
+                {"where", t.stays ? "scratchpads" : "offchip"},
+                {"offchip_bytes", t.moved},
+                {"shared_bytes", t.shared},
+                {"early", t.early}};
+    if (t.stays) row["spread"] = {{"components", t.components}, {"part", t.part}, {"part_bytes", t.part_bytes}, {"copies", real(t.copies)}};
+    row["sent"] = Json::array();
+    for (const TensorStory::Send& s : t.sends)
+      row["sent"].push_back({{"to", s.buffer}, {"components", s.components}, {"messages", s.messages}, {"bytes", s.bytes}});
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+Json story_json(const Explanation& e, const ContextStory& story) {
+  const ContextReport& c = story.report;
+  Json j = {
+      {"name", c.name},
+      {"ops", c.ops},
+      {"start_us", time_us(story.start)},
+      {"span_us", time_us(c.span)},
+      {"early_us", time_us(c.early)},
+      {"share_us", time_us(c.share)},
+      {"lower_bound_us", time_us(c.lower_bound)},
+      {"attribution_us", attribution(c.attribution)},
+      {"why", story.why},
+      {"mapping", mapping_json(story.decision)},
+      {"tensors", tensors_json(story)},
+      {"early",
+       {{"contexts", story.ahead}, {"after", story.ahead_after}, {"bytes", story.early_bytes}, {"scratchpad_bytes", story.ahead_bytes}}},
+      {"traffic_bytes", {{"read", story.traffic.read}, {"written", story.traffic.written}, {"sent", story.traffic.sent}}}};
+  j["demands"] = Json::array();
+  for (const Demand& d : story.demands) {
+    j["demands"].push_back({{"resource", d.resource},
+                            {"cause", simulation::kCauseNames[static_cast<std::size_t>(d.cause)]},
+                            {"time_us", time_us(d.time)},
+                            {"how", d.how}});
+  }
+  j["levers"] = Json::array();
+  for (const Lever& l : e.levers) {
+    if (l.shares[story.number] < c.share)
+      j["levers"].push_back({{"override", l.change.pointer + "=" + l.change.quantity}, {"share_us", time_us(l.shares[story.number])}});
+  }
+  return j;
+}
+
 }  // namespace
+
+std::string print_explanation_json(const Explanation& e, const ContextStory* only) {
+  const RunReport& r = e.run;
+  Json j = {{"schema", "switchyard/explain/1"},
+            {"model", model_json(r)},
+            {"chip", chip_json(r)},
+            {"precision", r.precision},
+            {"disabled", e.disabled},
+            {"latency_us", time_us(r.latency)},
+            {"lower_bound_us", time_us(r.lower_bound)},
+            {"gap", real(r.gap())},
+            {"launch_us", time_us(r.launch)},
+            {"attribution_us", attribution(r.attribution)},
+            {"why", e.why}};
+  j["decisions"] = Json::array();
+  for (const compiler::Decision& d : e.passes) j["decisions"].push_back({{"subject", d.subject}, {"text", d.text}});
+  j["levers"] = Json::array();
+  for (const Lever& l : e.levers)
+    j["levers"].push_back({{"override", l.change.pointer + "=" + l.change.quantity}, {"from", l.from}, {"latency_us", time_us(l.latency)}});
+  j["contexts"] = Json::array();
+  for (const ContextStory& c : e.contexts)
+    if (only == nullptr || only == &c) j["contexts"].push_back(story_json(e, c));
+  j["notes"] = r.notes;
+  j["provenance"] = provenance_json(r);
+  return document(j);
+}
 
 std::string print_json(const RunReport& report) { return document(run_json(report)); }
 

@@ -12,6 +12,11 @@ namespace switchyard::report {
 std::string print_json(const RunReport& report);                        ///< schema switchyard/run/1
 std::string print_comparison_json(const std::vector<RunReport>& runs);  ///< schema switchyard/compare/1
 
+struct Explanation;
+struct ContextStory;
+/// Schema switchyard/explain/1; with `only` of one context. Estimates (mapping) are of the compiler, all other times of the timing engine.
+std::string print_explanation_json(const Explanation& explanation, const ContextStory* only = nullptr);
+
 struct ChipRow {
   std::string name, family, title;
   std::vector<std::pair<std::string, double>> peak_tflops;  ///< by format name

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "report/json.h"
+#include "report/occupancy.h"
 #include "report/run.h"
 #include "report/table.h"
 #include "report/text.h"
@@ -217,6 +218,17 @@ TEST(ReportTable, FitsTheScreenAndSaysWhatMatters) {
   EXPECT_NE(print_table(r, {true}).find("\x1b["), std::string::npos);
 }
 
+TEST(ReportTable, SaysThatSpansOverlapWhereMoversAreEarly) {
+  RunReport r = sample_run();
+  EXPECT_EQ(print_table(r, {}).find("early"), std::string::npos);
+  r.contexts[3].early = Picoseconds(1'000'000);
+  r.contexts[7].early = Picoseconds(2'000'000);
+  const std::string text = print_table(r, {});
+  EXPECT_LE(widest(text), 100) << text;
+  EXPECT_NE(text.find("2 of 20 contexts begin early, fetching beside those before: spans overlap, shares add up"), std::string::npos)
+      << text;
+}
+
 TEST(ReportTable, NamesTheDivergingOperator) {
   RunReport r = sample_run();
   r.check.passed = false;
@@ -311,13 +323,77 @@ TEST(Report, FindsTheFullestContext) {
 
   program::Channel channel;
   channel.memory = chip::MemoryId(1);
-  channel.offset = 1024;
   channel.bytes = 512;
+  p.contexts[1].channels.push_back(channel);
   p.contexts[1].channels.push_back(channel);
   program::Actor actor;
   actor.states.push_back({"sum", {}, 0, {}, chip::MemoryId(1), 2048, 256});
   p.contexts[2].actors.push_back(actor);
-  EXPECT_EQ(peak_scratchpad_bytes(p), 2304);
+  EXPECT_EQ(peak_scratchpad_bytes(p), 1024);
+}
+
+/// Tensors that stay in scratchpads count there, over their life, and not off chip.
+TEST(Report, CountsWhatStaysInScratchpads) {
+  auto chip = std::make_shared<chip::Chip>();
+  chip->components.resize(2);
+  chip->components[1].shape = {4};
+  chip::Memory dram, scratchpad;
+  dram.kind = chip::MemoryKind::dram;
+  scratchpad.kind = chip::MemoryKind::scratchpad;
+  scratchpad.in = chip::ComponentId(1);
+  chip->memories = {dram, scratchpad};
+  program::Program p;
+  p.chip = chip;
+  p.contexts.resize(4);
+  const auto use = [&](std::size_t context, std::size_t buffer) {
+    program::Actor a;
+    a.kind = program::ActorKind::compute;
+    a.array = program::ArrayId(0);
+    program::Port port;
+    port.place = program::BufferAccess{program::BufferId(buffer), {}, {}, 0};
+    a.ports.push_back(port);
+    p.contexts[context].actors.push_back(a);
+  };
+  const auto add = [&](std::int64_t elements, std::vector<std::uint32_t> components, std::vector<std::size_t> uses) {
+    program::Buffer b;
+    b.memory = chip::MemoryId(1);
+    b.shape = {elements * 4};
+    b.order = {0};
+    b.bytes = elements * 4;
+    b.spread = program::Spread{
+        {static_cast<std::int64_t>(components.size())}, components, {numerics::affine_variable(0, elements)}, {elements}, 1};
+    p.buffers.push_back(b);
+    for (const std::size_t c : uses) use(c, p.buffers.size() - 1);
+  };
+  for (program::Context& c : p.contexts) c.arrays.push_back({"tiles", chip::ComponentId(1), {4}, {0, 1, 2, 3}, false, {}});
+  add(100, {0, 1, 2, 3}, {0, 2});  // lives through context 1
+  add(50, {2}, {1});
+  EXPECT_EQ(peak_offchip_bytes(p), 0);
+  EXPECT_EQ(peak_scratchpad_bytes(p), 600);
+  // A channel that an early mover of context 3 fills, which may start when context 0 has ended: it is there from context 1 on.
+  program::Actor load;
+  load.kind = program::ActorKind::move;
+  load.array = program::ArrayId(0);
+  load.early = true;
+  load.ports.emplace_back();
+  p.contexts[3].actors.push_back(load);
+  use(3, 1);
+  program::Channel channel;
+  channel.from = {program::ActorId(0), 0};
+  channel.to.push_back({{program::ActorId(1), 0}, {}});
+  channel.memory = chip::MemoryId(1);
+  channel.bytes = 1000;
+  p.contexts[3].channels.push_back(channel);
+  p.contexts[3].early_after = {program::ContextId(0)};
+  EXPECT_EQ(peak_scratchpad_bytes(p), 1600);
+  p.contexts[3].early_after = {program::ContextId(2)};
+  EXPECT_EQ(peak_scratchpad_bytes(p), 1200);
+  std::vector<std::int64_t> of_the_first;
+  visit_occupancy(p, [&](chip::MemoryId memory, std::size_t, std::span<const std::int64_t> bytes) {
+    EXPECT_EQ(memory, chip::MemoryId(1));
+    of_the_first.push_back(bytes[0]);
+  });
+  EXPECT_EQ(of_the_first, (std::vector<std::int64_t>{400, 400, 400, 1000}));
 }
 
 TEST(Report, HandsOutputsOutInTheirDeclaredType) {

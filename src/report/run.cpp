@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "chip/query.h"
+#include "report/occupancy.h"
 #include "report/text.h"
 #include "support/sha256.h"
 
@@ -37,15 +38,6 @@ Utilization utilization_of(const program::Program& program, const simulation::Ti
   result.offchip = ratio(static_cast<double>(timing.offchip_read + timing.offchip_written), rate * seconds);
   result.network = timing.link_busy_share;
   return result;
-}
-
-/// Calls use(buffer) for every buffer an actor of the context loads from or stores to.
-template <class Use>
-void for_each_use(const program::Context& context, const Use& use) {
-  for (const program::Actor& actor : context.actors) {
-    if (actor.source) use(actor.source->buffer);
-    if (actor.destination) use(actor.destination->buffer);
-  }
 }
 
 /// Constants over the link to the host, once.
@@ -95,25 +87,17 @@ std::int64_t peak_offchip_bytes(const program::Program& program) {
     } else if (buffer.role == program::BufferRole::output) {
       life.last = contexts - 1;  // the host reads it after the last
     }
-    if (!life.used) continue;
+    if (!life.used || buffer.spread) continue;  // what is spread lies in scratchpads
     for (std::size_t c = life.first; c <= life.last && c < contexts; ++c) alive[c] += buffer.bytes;
   }
   return *std::max_element(alive.begin(), alive.end());
 }
 
 std::int64_t peak_scratchpad_bytes(const program::Program& program) {
-  const chip::Chip& chip = *program.chip;
   std::int64_t peak = 0;
-  for (const program::Context& context : program.contexts) {
-    const auto storage = [&](chip::MemoryId memory, std::int64_t offset, std::int64_t bytes) {
-      if (bytes <= 0 || chip.memories[memory.index()].kind != chip::MemoryKind::scratchpad) return;
-      peak = std::max(peak, offset + bytes - chip::usable_range(chip.memories[memory.index()]).begin);
-    };
-    for (const program::Channel& channel : context.channels) storage(channel.memory, channel.offset, channel.bytes);
-    for (const program::Actor& actor : context.actors) {
-      for (const program::State& state : actor.states) storage(state.memory, state.offset, state.bytes);
-    }
-  }
+  visit_occupancy(program, [&](chip::MemoryId, std::size_t, std::span<const std::int64_t> bytes) {
+    peak = std::max(peak, *std::max_element(bytes.begin(), bytes.end()));
+  });
   return peak;
 }
 
@@ -141,7 +125,12 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   for (std::size_t c = 0; c < program.contexts.size(); ++c) {
     const program::Context& context = program.contexts[c];
     const simulation::ContextTiming& t = timing.contexts[c];
-    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution});
+    Picoseconds early{0};
+    if (c > 0) {
+      const simulation::ContextTiming& before = timing.contexts[c - 1];
+      early = std::min(t.span, std::max(early, before.start + before.span - t.start));
+    }
+    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution, early});
   }
   r.memory_offchip = peak_offchip_bytes(program);
   r.memory_scratchpad = peak_scratchpad_bytes(program);

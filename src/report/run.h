@@ -20,6 +20,7 @@ struct ContextReport {
   std::int64_t repeat = 1;
   Picoseconds span, share, lower_bound;
   simulation::Attribution attribution{};
+  Picoseconds early{};  ///< of the span: its early movers worked while the context before still ran
 };
 
 struct OutputReport {
@@ -79,7 +80,7 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
 std::vector<numerics::Tensor> declared_outputs(const program::Program& program, const std::vector<numerics::Tensor>& outputs);
 std::vector<OutputReport> describe_outputs(const program::Program& program, const std::vector<numerics::Tensor>& declared);
 
-/// Bytes of off-chip buffers alive in the fullest context; and of the fullest component's scratchpad.
+/// Bytes of off-chip buffers alive in the fullest context; and what the fullest component's scratchpad holds at once.
 std::int64_t peak_offchip_bytes(const program::Program& program);
 std::int64_t peak_scratchpad_bytes(const program::Program& program);
 

@@ -65,23 +65,30 @@ std::string usage(const RunReport& r) {
 std::string where(const RunReport& r, const Paint& paint, int top) {
   if (r.contexts.empty()) return {};
   const auto contexts = top_contexts(r, static_cast<std::size_t>(top));
-  std::string out =
-      fmt::format("  {} {} {} {} {}  mainly\n",
-                  pad_right(fmt::format("operators ({})", counted(static_cast<std::int64_t>(r.contexts.size()), "context")), kLabel),
-                  pad_left("share", 13), pad_left("", 7), pad_left("span", 13), pad_left("gap", 6));
+  const auto early = std::count_if(r.contexts.begin(), r.contexts.end(), [](const ContextReport& c) { return c.early.value > 0; });
+  const int label = early > 0 ? kLabel - 8 : kLabel, time = early > 0 ? 11 : 13;
+  const std::string head =
+      fmt::format("{} ({})", early > 0 ? "ops" : "operators", counted(static_cast<std::int64_t>(r.contexts.size()), "context"));
+  std::string out = fmt::format("  {} {} {} {}{} {}  mainly\n", pad_right(clip(head, label), label), pad_left("share", time),
+                                pad_left("", 7), pad_left("span", time), early > 0 ? pad_left("of it early", 13) : "", pad_left("gap", 6));
   for (const ContextReport* c : contexts) {
     const std::size_t cause = main_cause(c->attribution);
     const double gap = share_of(c->span, c->lower_bound);
-    out += fmt::format("  {} {} {} {} {}  {}\n", pad_right(context_label(*c, kLabel), kLabel), pad_left(readable_time(c->share), 13),
-                       pad_left(readable_share(share_of(c->share, r.latency)), 7), pad_left(readable_time(c->span), 13),
+    out += fmt::format("  {} {} {} {}{} {}  {}\n", pad_right(context_label(*c, label), label), pad_left(readable_time(c->share), time),
+                       pad_left(readable_share(share_of(c->share, r.latency)), 7), pad_left(readable_time(c->span), time),
+                       early > 0 ? pad_left(c->early.value > 0 ? readable_time(c->early) : "-", 13) : "",
                        pad_left(gap > 0 ? readable_ratio(gap) : "-", 6), paint.cause(cause, simulation::kCauseNames[cause]));
   }
   if (r.contexts.size() > contexts.size()) {
     Picoseconds rest{0};
     for (const ContextReport& c : r.contexts) rest += c.share;
     for (const ContextReport* c : contexts) rest = rest - c->share;
-    out += fmt::format("  {} {} {}\n", pad_right(fmt::format("{} more", r.contexts.size() - contexts.size()), kLabel),
-                       pad_left(readable_time(rest), 13), pad_left(readable_share(share_of(rest, r.latency)), 7));
+    out += fmt::format("  {} {} {}\n", pad_right(fmt::format("{} more", r.contexts.size() - contexts.size()), label),
+                       pad_left(readable_time(rest), time), pad_left(readable_share(share_of(rest, r.latency)), 7));
+  }
+  if (early > 0) {
+    out += fmt::format("  {} of {} begin early, fetching beside those before: spans overlap, shares add up\n", early,
+                       counted(static_cast<std::int64_t>(r.contexts.size()), "context"));
   }
   return out + "\n";
 }

@@ -1,0 +1,15 @@
+// Map: the chip as a picture (SVG), one panel per context: who sits where, what the links and memory ports carry.
+#pragma once
+
+#include <string>
+
+#include "program/program.h"
+#include "simulation/timing.h"
+
+namespace switchyard::report {
+
+/// Stands alone: shapes and text only, no scripts, no fonts of its own. The contexts with the longest shares get a panel, at most `most`;
+/// all are listed.
+std::string draw_map(const program::Program& program, const simulation::Timing& timing, std::size_t most = 12);
+
+}  // namespace switchyard::report
