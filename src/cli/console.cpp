@@ -54,6 +54,8 @@ void say(const Options& options, std::string_view line) {
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
+void print_aside(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
 bool wants_color(const Options& options) {
   const char* no_color = std::getenv("NO_COLOR");
   if (no_color != nullptr && no_color[0] != '\0') return false;

@@ -20,6 +20,8 @@ Diagnostic summarise(const Failure& failure);
 int deliver(const Options& options, std::string_view text);
 /// A line on standard error unless --quiet.
 void say(const Options& options, std::string_view line);
+/// Text that was asked for beside the result, on standard error, --quiet or not.
+void print_aside(std::string_view text);
 /// Colours are for a person: a terminal, the result on it, and no NO_COLOR.
 bool wants_color(const Options& options);
 

@@ -10,13 +10,16 @@
 #include <optional>
 
 #include "cli/console.h"
+#include "cli/passes.h"
 #include "cli/tensors.h"
 #include "program/verify.h"
 #include "report/check.h"
+#include "report/map.h"
 #include "report/perturb.h"
 #include "report/text.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
+#include "support/file.h"
 #include "support/parallel.h"
 
 namespace switchyard::cli {
@@ -285,14 +288,21 @@ Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, cons
 Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedModel& model, std::shared_ptr<const chip::Chip> chip,
                                          Format precision, double& seconds) {
   work.progress.begin(fmt::format("compile for {}", chip->name));
-  compiler::CompileOptions options{precision, work.options.seed, work.options.effort};
-  options.time = [](const program::Program& program) {
+  PassWatch watch(work.options);
+  compiler::CompileOptions how;
+  how.precision = precision;
+  how.seed = work.options.seed;
+  how.effort = work.options.effort;
+  how.disabled = work.options.disabled;
+  how.observe = watch.observer();
+  how.time = [](const program::Program& program) {
     const Result<simulation::Timing> timing = simulation::time_program(program);
     return timing ? microseconds(timing.value().latency) * 1e-6 : std::numeric_limits<double>::infinity();
   };
-  Result<compiler::Compiled> result = compiler::compile(model.graph, std::move(chip), options);
+  Result<compiler::Compiled> result = compiler::compile(model.graph, std::move(chip), how);
   if (!result) {
     seconds = work.progress.end();
+    print_aside(watch.report());
     return result;
   }
   program::Labels& labels = result.value().program.labels;
@@ -309,8 +319,11 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   };
   declare(model.graph.inputs, labels.input_formats);
   declare(model.graph.outputs, labels.output_formats);
+  watch.skip();
   const Status verified = program::verify(result.value().program);
+  watch.note("verify");
   seconds = work.progress.end();
+  print_aside(watch.report());
   SY_CHECK(verified.ok(), "the compiled program is rejected by the verifier:\n" + format_failure(verified.failure()));
   return result;
 }
@@ -330,19 +343,29 @@ std::string reason_not_to_execute(const program::Program& program) {
   return {};
 }
 
+Result<simulation::Timing> time_program(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,
+                                        double& seconds) {
+  simulation::TimingOptions how;
+  how.cold = work.options.cold;
+  work.progress.begin(fmt::format("time on {}", program.chip->name));
+  Result<simulation::Timing> timing = simulation::time_program(program, how);
+  seconds = work.progress.end();
+  if (!timing) return stuck(timing.failure(), compiled);
+  if (!work.options.map.empty()) {
+    work.progress.begin("draw " + work.options.map);
+    SY_TRY([[maybe_unused]] const Done drawn, write_file(work.options.map, report::draw_map(program, timing.value())));
+    work.progress.end();
+  }
+  return timing;
+}
+
 Result<report::RunReport> run_program(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,
                                       const report::PhaseTimes& so_far) {
   const Options& options = work.options;
-  simulation::TimingOptions how;
-  how.cold = options.cold;
-  work.progress.begin(fmt::format("time on {}", program.chip->name));
-  Result<simulation::Timing> timing = simulation::time_program(program, how);
-  const double simulate_seconds = work.progress.end();
-  if (!timing) return stuck(timing.failure(), compiled);
-
-  report::RunReport report = report::describe_run(program, timing.value());
-  report.timings = so_far;
-  report.timings.simulate = simulate_seconds;
+  report::PhaseTimes times = so_far;
+  SY_TRY(const simulation::Timing timing, time_program(work, program, compiled, times.simulate));
+  report::RunReport report = report::describe_run(program, timing);
+  report.timings = times;
   report.version = std::string(kVersion);
   report.seed = options.seed;
   report.argv = options.argv;
@@ -357,7 +380,7 @@ Result<report::RunReport> run_program(Workplace& work, const program::Program& p
     }
   }
   if (execute) {
-    SY_TRY([[maybe_unused]] const Done done, execute_and_check(work, program, compiled, timing.value(), report));
+    SY_TRY([[maybe_unused]] const Done done, execute_and_check(work, program, compiled, timing, report));
   }
   return report;
 }

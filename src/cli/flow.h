@@ -37,6 +37,10 @@ Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, cons
 Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedModel& model, std::shared_ptr<const chip::Chip> chip,
                                          numerics::Format precision, double& seconds);
 
+/// Times a verified program, and draws it where --map asks for it.
+Result<simulation::Timing> time_program(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,
+                                        double& seconds);
+
 /// Times a verified program, executes and checks it as the options say, and reports. `compiled` is null when there is only the program:
 /// then operators cannot be recomputed.
 Result<report::RunReport> run_program(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,

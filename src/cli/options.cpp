@@ -25,12 +25,13 @@ struct VerbInfo {
   std::size_t least, most;  ///< arguments
 };
 
-constexpr std::array<VerbInfo, 7> kVerbs{{
+constexpr std::array<VerbInfo, 8> kVerbs{{
     {Verb::run, "run", "run MODEL --chip CHIP [options]", "compile a model for a chip, execute it there, time it, report",
      "  switchyard run resnet50 --chip tx81\n"
      "  switchyard run gemm --set m=2048 --set n=2048 --set k=2048 --chip h100-sxm --precision fp16\n"
      "  switchyard run model.onnx --chip tx81 --inputs test_data_set_0 --expect test_data_set_0\n"
      "  switchyard run resnet50 --chip tx81 --override /memories/ddr/bandwidth=400GB/s --no-values\n"
+     "  switchyard run resnet50 --chip tx81 --disable fuse --no-values --map resnet50.svg\n"
      "  switchyard run resnet50 --chip tx81 --format json -o run.json\n",
      1, 1},
     {Verb::compile, "compile", "compile MODEL --chip CHIP -o P.syp [options]", "compile a model for a chip into a program file",
@@ -44,6 +45,12 @@ constexpr std::array<VerbInfo, 7> kVerbs{{
     {Verb::compare, "compare", "compare MODEL --chips A,B,C [options]", "the same model on several chips, side by side",
      "  switchyard compare resnet50 --chips tx81,h100-sxm\n"
      "  switchyard compare gemm --chips tx81,h100-sxm --precision fp16 --format json\n",
+     1, 1},
+    {Verb::explain, "explain", "explain MODEL --chip CHIP [--context NAME] [options]", "why this mapping, why this time",
+     "  switchyard explain resnet50 --chip tx81\n"
+     "  switchyard explain resnet50 --chip tx81 --context layer4.0.conv2\n"
+     "  switchyard explain resnet50 --chip tx81 --disable overlap,pin\n"
+     "  switchyard explain gemm --chip tx81 --map gemm.svg --format json -o gemm.json\n",
      1, 1},
     {Verb::chips, "chips", "chips list | show NAME | check FILE...", "the machine library",
      "  switchyard chips list\n"
@@ -66,20 +73,16 @@ const VerbInfo& verb_info(Verb verb) {
 }
 
 /// Promised by the contract for later.
-constexpr std::array<const char*, 9> kLaterVerbs{"explain", "diff", "conform", "validate", "study", "sweep", "serve", "train", "view"};
+constexpr std::array<const char*, 8> kLaterVerbs{"diff", "conform", "validate", "study", "sweep", "serve", "train", "view"};
 struct LaterOption {
   const char* name;
   bool takes_value;
 };
-constexpr std::array<LaterOption, 18> kLaterOptions{{{"--shape", true},
+constexpr std::array<LaterOption, 14> kLaterOptions{{{"--shape", true},
                                                      {"--dump-tensor", true},
                                                      {"--max-memory", true},
                                                      {"--timeout", true},
-                                                     {"--disable", true},
                                                      {"--mapping", true},
-                                                     {"--map", true},
-                                                     {"--dump-after", true},
-                                                     {"--time-passes", false},
                                                      {"--trace", true},
                                                      {"--phase", true},
                                                      {"--prompt", true},
@@ -111,13 +114,14 @@ bool parse_whole(const std::string& text, Number& value) {
 
 /// Option values as CLI11 hands them over: texts, not yet read.
 struct Raw {
-  std::string values, check, precision, batch, seed, threads, effort, format, rtol, atol, output, inputs, expect, outputs, chip;
-  std::vector<std::string> chips, chip_paths, set, overrides, arguments;
-  bool no_values = false, cold = false, quiet = false, help = false;
+  std::string values, check, precision, batch, seed, threads, effort, format, rtol, atol, output, inputs, expect, outputs, chip, context,
+      map;
+  std::vector<std::string> chips, chip_paths, set, overrides, disabled, dump_after, arguments;
+  bool no_values = false, cold = false, quiet = false, help = false, time_passes = false;
 };
 
 struct Does {
-  bool loads_model, runs, has_chip, has_chips, checks_operators;
+  bool loads_model, runs, has_chip, has_chips, checks_operators;  // runs: executes and times
 };
 
 Does what_it_does(Verb verb) {
@@ -126,6 +130,7 @@ Does what_it_does(Verb verb) {
     case Verb::compile: return {true, false, true, false, false};
     case Verb::simulate: return {false, true, false, false, false};
     case Verb::compare: return {true, true, false, true, true};
+    case Verb::explain: return {true, false, true, false, false};
     case Verb::models: return {true, false, false, false, false};
     case Verb::chips: return {};
     default: return {};
@@ -152,6 +157,9 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   if (compiles)
     value("--precision", raw.precision, "FORMAT", "fp32, fp16, bf16, ... (default: an imported model's own; bf16 for built-in models)");
   if (compiles) value("--effort", raw.effort, "0-3", "how hard to search for a good mapping (default 1)");
+  if (compiles)
+    list("--disable", raw.disabled, "fuse|share|overlap|place|pin", "do without, to see what it is worth; may be repeated, or a list");
+  if (verb == Verb::explain) value("--context", raw.context, "NAME", "the whole story of one context (or operator)");
   if (does.runs) {
     value("--inputs", raw.inputs, "DIR", "input_0.pb or input_0.npy, ... for the graph's inputs in order (default: seeded values)");
     value("--expect", raw.expect, "DIR", "compare outputs with output_0.pb or output_0.npy, ...");
@@ -163,9 +171,15 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   }
   if (does.checks_operators)
     value("--check", raw.check, "sampled|full|none", "recompute operators' outputs with the reference evaluator (default sampled)");
-  if (does.runs) app.add_flag("--cold", raw.cold, "start with all on-chip memories empty");
+  if (does.runs || verb == Verb::explain) app.add_flag("--cold", raw.cold, "start with all on-chip memories empty");
   if (does.loads_model || does.runs) value("--seed", raw.seed, "N", "of weights, inputs and sampled points (default 0)");
   if (does.runs) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
+  if (verb == Verb::run || verb == Verb::simulate || verb == Verb::explain)
+    value("--map", raw.map, "FILE.svg", "draw the chip, context by context: who sits where, what the links carry");
+  if (does.has_chip) {
+    app.add_flag("--time-passes", raw.time_passes, "how long each pass of the compiler took, on standard error");
+    list("--dump-after", raw.dump_after, "PASS", "what this pass of the compiler made, on standard error; may be repeated, or a list");
+  }
   if (verb != Verb::compile && verb != Verb::help) value("--format", raw.format, "table|json", "how to print the result (default table)");
   if (verb != Verb::help) value("-o,--output", raw.output, "FILE", "write the result here instead of on standard output");
   app.add_flag("--quiet", raw.quiet, "no progress on standard error");
@@ -265,12 +279,40 @@ void read_overrides(const std::vector<std::string>& texts, ValueReader& reader, 
   }
 }
 
-void read_chips(const std::vector<std::string>& lists, std::vector<std::string>& to) {
+/// Lists separated by commas.
+void read_lists(const std::vector<std::string>& lists, std::vector<std::string>& to) {
   for (const std::string& list : lists) {
     for (std::size_t begin = 0; begin <= list.size();) {
       const std::size_t comma = std::min(list.find(',', begin), list.size());
       if (comma > begin) to.push_back(list.substr(begin, comma - begin));
       begin = comma + 1;
+    }
+  }
+}
+
+struct Part {
+  const char* name;
+  bool compiler::Disabled::*flag;
+};
+constexpr std::array<Part, 5> kParts{{{"fuse", &compiler::Disabled::fuse},
+                                      {"share", &compiler::Disabled::share},
+                                      {"overlap", &compiler::Disabled::overlap},
+                                      {"place", &compiler::Disabled::place},
+                                      {"pin", &compiler::Disabled::pin}}};
+
+/// Names out of a table, as given, each once; calls found(position in the table) for each.
+template <class Names, class Found>
+void read_names(const char* option, const std::vector<std::string>& lists, const Names& names, ValueReader& reader,
+                std::vector<std::string>& to, const Found& found) {
+  std::vector<std::string> words;
+  read_lists(lists, words);
+  for (const std::string& word : words) {
+    const auto known = std::find(names.begin(), names.end(), word);
+    if (known == names.end()) {
+      reader.bad(option, word, fmt::format("{}", fmt::join(names, ", ")), names);
+    } else if (std::find(to.begin(), to.end(), word) == to.end()) {
+      to.push_back(word);
+      found(static_cast<std::size_t>(known - names.begin()));
     }
   }
 }
@@ -304,8 +346,17 @@ Result<Options> read_values(const Raw& raw, Options options) {
   reader.real("--atol", raw.atol, options.atol);
   read_set(raw.set, reader, options.set);
   read_overrides(raw.overrides, reader, options.overrides);
+  std::vector<std::string> parts;
+  for (const Part& part : kParts) parts.emplace_back(part.name);
+  read_names("--disable", raw.disabled, parts, reader, options.disabled_names,
+             [&](std::size_t i) { options.disabled.*kParts[i].flag = true; });
+  const std::vector<std::string> passes(compiler::kPasses.begin(), compiler::kPasses.end());
+  read_names("--dump-after", raw.dump_after, passes, reader, options.dump_after, [](std::size_t) {});
+  options.context = raw.context;
+  options.map = raw.map;
+  options.time_passes = raw.time_passes;
   if (!raw.chip.empty()) options.chips = {raw.chip};
-  read_chips(raw.chips, options.chips);
+  read_lists(raw.chips, options.chips);
   options.chip_paths = raw.chip_paths;
   options.precision = raw.precision;
   options.inputs = raw.inputs;

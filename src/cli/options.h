@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "chip/read.h"
+#include "compiler/compiler.h"
 #include "support/result.h"
 
 namespace switchyard::cli {
 
-enum class Verb { run, compile, simulate, compare, chips, models, help, version };
+enum class Verb { run, compile, simulate, compare, explain, chips, models, help, version };
 enum class Values { automatic, on, off };
 enum class Check { sampled, full, none };
 enum class OutputFormat { table, json };
@@ -36,6 +37,12 @@ struct Options {
   std::vector<chip::Override> overrides;
   bool cold = false;
   int effort = 1;
+  compiler::Disabled disabled;
+  std::vector<std::string> disabled_names;  ///< as given, each once
+  std::string context;                      ///< explain: of which context to tell all; empty: the whole model
+  std::string map;                          ///< --map; empty: none
+  std::vector<std::string> dump_after;      ///< names of passes
+  bool time_passes = false;
   OutputFormat format = OutputFormat::table;
   std::string output;  ///< -o; empty: standard output
   bool quiet = false;
