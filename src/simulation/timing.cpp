@@ -13,6 +13,7 @@ namespace switchyard::simulation {
 namespace {
 
 constexpr std::int64_t kLeastChunk = 256;
+constexpr std::int64_t kLongest = std::int64_t{1} << 62;
 
 /// Groups of contexts that early actors link: the first context of each, and the end.
 std::vector<std::uint32_t> groups_of(const program::Program& program) {
@@ -99,6 +100,9 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
       group.preludes.push_back(prelude);
     }
     SY_TRY(const timing::GroupRun run, engine.run(group));
+    if (run.makespan > kLongest - now.value) {
+      return fail(FailureKind::unsupported, "simulation/too-long", "the program runs longer than can be counted");
+    }
     for (const timing::ContextRun& c : run.contexts) {
       ContextTiming result;
       result.start = now + Picoseconds(c.opens);

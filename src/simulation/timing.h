@@ -53,7 +53,8 @@ struct Timing {
 };
 
 /// Times a verified program. Failures: simulation/deadlock (malformed; names actors and what each waits for), simulation/no-rate,
-/// simulation/grid-channel, simulation/loops, simulation/too-large (unsupported), simulation/array, simulation/box-rank (malformed).
+/// simulation/grid-channel, simulation/loops, simulation/too-large, simulation/too-long (unsupported), simulation/array,
+/// simulation/box-rank (malformed).
 Result<Timing> time_program(const program::Program& program, const TimingOptions& options = {});
 
 }  // namespace switchyard::simulation

@@ -157,6 +157,7 @@ class Engine {
   void serve_core(std::uint32_t core);
   void end_issue(std::uint32_t core);
   void deal();
+  Failure too_long(std::uint32_t context) const;
   Failure deadlock() const;
   std::string describe(std::uint32_t a) const;
   // engine_forward.cpp
@@ -186,6 +187,7 @@ class Engine {
   [[nodiscard]] std::uint32_t context_periods_left(const Snapshot& old) const;
   void look_back_over_contexts();
   void skip_contexts(const Snapshot& old, const Snapshot& now, std::uint32_t periods);
+  void add_repeated(std::int64_t& total, std::int64_t times, std::int64_t amount);
   void skip(const Snapshot& old, const Snapshot& now, std::int64_t periods);
   void look_back();
   // engine_attribute.cpp
@@ -224,6 +226,7 @@ class Engine {
   std::vector<std::int64_t> ended_at_;                    ///< contexts of the program; like the next two, from its beginning
   std::int64_t launched_at_ = 0, loaded_at_ = 0;          ///< the program; the configuration loaded last
   std::int64_t origin_ = 0;
+  bool too_long_ = false;  ///< some total has become too large
   bool too_many_ = false;  ///< transfers or chunks under way
   bool ended_ = false;     ///< some context has no actor left that could fire
 

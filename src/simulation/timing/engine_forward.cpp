@@ -19,6 +19,10 @@ constexpr std::int64_t kLeastFirings = 32;  ///< of the reference actor: shorter
 constexpr std::size_t kKept = 12;           ///< states remembered per level
 constexpr std::uint32_t kPatience = 16;     ///< states without a match before they are taken half as often
 constexpr std::uint32_t kRarest = 1u << 16;
+constexpr std::size_t kKeptWords = std::size_t{1} << 20;  ///< per level, unless even so few states are larger
+constexpr std::size_t kFewest = 3;
+constexpr std::int64_t kHorizon = 1 << 16;  ///< positions of a window that are looked at ahead
+constexpr std::int64_t kMostTotal = std::int64_t{1} << 62;
 
 }  // namespace
 
@@ -235,6 +239,7 @@ std::int64_t Engine::plain_end(std::uint32_t a, std::size_t loop, const std::int
       if (!windowed) continue;
       std::vector<std::int64_t> at(index, index + plan.trips.size());
       const std::uint32_t acquires = demand(port, feeds_[l], at.data(), true), releases = demand(port, feeds_[l], at.data(), false);
+      range.cut(index[loop] + kHorizon);
       for (++at[loop]; at[loop] < range.end; ++at[loop]) {
         if (demand(port, feeds_[l], at.data(), true) != acquires || demand(port, feeds_[l], at.data(), false) != releases) {
           range.cut(at[loop]);
@@ -289,6 +294,12 @@ std::int64_t Engine::periods_left(const Snapshot& old) {
   return left == std::numeric_limits<std::int64_t>::max() ? 0 : left;
 }
 
+void Engine::add_repeated(std::int64_t& total, std::int64_t times, std::int64_t amount) {
+  std::int64_t all = 0;
+  too_long_ |= __builtin_mul_overflow(times, amount, &all) || __builtin_add_overflow(total, all, &total) || total > kMostTotal;
+  if (too_long_) total = 0;
+}
+
 void Engine::skip(const Snapshot& old, const Snapshot& now, std::int64_t periods) {
   const Extents from = first_in_flight();
   for (std::uint32_t i = from.arrays; i < arrays_.end(); ++i) {
@@ -329,10 +340,10 @@ void Engine::skip(const Snapshot& old, const Snapshot& now, std::int64_t periods
   }
   std::size_t n = 0;
   for_counters([&](std::int64_t& total) {
-    total += periods * (now.counters[n] - old.counters[n]);
+    add_repeated(total, periods, now.counters[n] - old.counters[n]);
     ++n;
   });
-  skipped_ += periods * (now.time - old.time);
+  add_repeated(skipped_, periods, now.time - old.time);
   jumps_.push_back({old.log, now.log, periods, now_ - old.clock, 0});
   const std::uint32_t kept = old.log;  // what was taken since then would cut the period that the jump repeats
   for (Level& level : levels_) {
@@ -372,12 +383,13 @@ void Engine::look_back() {
     return;
   }
   if (++level.misses % kPatience == 0) level.stride = std::min(2 * level.stride, kRarest);
-  if (level.kept.size() < kKept) {
+  const std::size_t most = std::clamp(kKeptWords / (now.key.size() + now.variables.size() + 1), kFewest, kKept);
+  if (level.kept.size() < most) {
     level.kept.push_back(std::move(now));
     spare_ = {};
     return;
   }
-  level.next = level.next % static_cast<std::uint32_t>(kKept);
+  level.next = level.next % static_cast<std::uint32_t>(level.kept.size());
   spare_ = std::move(level.kept[level.next]);
   level.kept[level.next++] = std::move(now);
 }

@@ -23,7 +23,7 @@ void Engine::begin_group(const Group& group) {
   now_ = skipped_ = played_ = 0;
   jumps_.clear();
   reference_ = kNone;
-  reference_fired_ = too_many_ = boundary_ = false;
+  reference_fired_ = too_many_ = too_long_ = boundary_ = false;
   levels_.clear();
   origin_ = group.origin;
   if (group.first == 0) launched_at_ = origin_;

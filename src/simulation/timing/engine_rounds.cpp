@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kLeastContexts = 4;  ///< of a group: fewer do not repeat
 constexpr std::size_t kKept = 64;          ///< states remembered
+constexpr std::size_t kKeptWords = std::size_t{1} << 22, kFewest = 3;
 
 }  // namespace
 
@@ -35,8 +36,9 @@ Result<GroupRun> Engine::run(const Group& group) {
   if (const auto known = known_.find(key); known != known_.end()) {
     auto added = known->second.totals.begin();
     for_totals([&](std::int64_t& total) {
-      if (added != known->second.totals.end()) total += *added++;
+      if (added != known->second.totals.end()) add_repeated(total, 1, *added++);
     });
+    if (too_long_) return too_long(group.first);
     return known->second.run;
   }
   std::vector<std::int64_t> before;
@@ -99,7 +101,8 @@ void Engine::look_back_over_contexts() {
       return;
     }
   }
-  if (at_boundaries_.size() == kKept) at_boundaries_.erase(at_boundaries_.begin());
+  const std::size_t most = std::clamp(kKeptWords / (now.key.size() + now.variables.size() + 1), kFewest, kKept);
+  if (at_boundaries_.size() >= most) at_boundaries_.erase(at_boundaries_.begin());
   at_boundaries_.push_back(std::move(now));
   spare_ = {};
 }
@@ -124,11 +127,11 @@ void Engine::skip_contexts(const Snapshot& old, const Snapshot& now, std::uint32
   }
   std::size_t n = 0;
   for_totals([&](std::int64_t& total) {
-    total += periods * (now.counters[n] - old.counters[n]);
+    add_repeated(total, periods, now.counters[n] - old.counters[n]);
     ++n;
   });
   shift_ += skipped;
-  skipped_ += periods * period;
+  add_repeated(skipped_, periods, period);
   jumps_.push_back({old.log, now.log, periods, now_ - old.clock, round});
 }
 

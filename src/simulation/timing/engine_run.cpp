@@ -82,7 +82,10 @@ std::optional<Failure> Engine::play() {
       }
     } while (!events_.empty() && events_.next_time() == now_);
     if (too_many_)
-      return fail(FailureKind::unsupported, "simulation/too-large", "more bytes are under way at once than the engine can follow");
+      return fail(FailureKind::unsupported, "simulation/too-large", "more transfers are under way at once than can be followed");
+    if (too_long_ || now_ == Event::kLatest) {
+      return too_long(first_ + shift_ + std::min<std::uint32_t>(running_, static_cast<std::uint32_t>(contexts_.size()) - shift_ - 1));
+    }
   }
   if (running_ + shift_ < runs_.size()) return deadlock();
   return std::nullopt;
@@ -166,6 +169,11 @@ std::string Engine::describe(std::uint32_t a) const {
     case Wait::unit: return fmt::format("{}{} waits for its unit", plan.actor->name, place);
     default: return fmt::format("{}{} waits for its transfers", plan.actor->name, place);
   }
+}
+
+Failure Engine::too_long(std::uint32_t context) const {
+  return fail(FailureKind::unsupported, "simulation/too-long",
+              fmt::format("context '{}' runs longer than can be counted", program_.contexts[context].name));
 }
 
 Failure Engine::deadlock() const {

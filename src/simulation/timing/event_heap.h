@@ -15,7 +15,7 @@ struct Event {
   unsigned __int128 key = 0;
 
   static Event make(std::int64_t time, std::uint32_t who, EventKind kind, std::uint32_t tie = 0, std::uint32_t place = 0) {
-    const std::uint64_t high = (static_cast<std::uint64_t>(time) << 10) | (who >> 20);
+    const std::uint64_t high = (static_cast<std::uint64_t>(time < kLatest ? time : kLatest) << 10) | (who >> 20);
     const std::uint64_t low = (std::uint64_t{who} << 44) | (static_cast<std::uint64_t>(kind) << 41) | (std::uint64_t{tie} << 22) | place;
     return {(static_cast<unsigned __int128>(high) << 64) | low};
   }
@@ -23,6 +23,7 @@ struct Event {
   [[nodiscard]] std::uint32_t who() const { return static_cast<std::uint32_t>(key >> 44) & ((1u << 30) - 1); }
   [[nodiscard]] EventKind kind() const { return static_cast<EventKind>((static_cast<std::uint32_t>(key >> 41)) & 7u); }
   [[nodiscard]] std::uint32_t place() const { return static_cast<std::uint32_t>(key) & (kPlaces - 1); }
+  static constexpr std::int64_t kLatest = (std::int64_t{1} << 54) - 1;  ///< five hours; what is later comes then
   static constexpr std::uint32_t kPlaces = 1u << 22;
   static constexpr std::uint32_t kActors = 1u << 29;  ///< numbers from here on are cores
   static constexpr std::uint32_t kCores = 1u << 28;   ///< and after so many, contexts

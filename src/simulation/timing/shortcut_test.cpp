@@ -231,5 +231,25 @@ TEST(Shortcuts, SkipRoundsOfContexts) {
   EXPECT_GT(skipped, 40);
 }
 
+TEST(Shortcuts, CountWhatNobodyCouldPlay) {
+  SampleProgram p{SampleChip{}};
+  const std::int64_t trips = std::int64_t{1} << 40;
+  const auto tile = p.array(1);
+  p.channel(p.compute(tile, {trips}, 1), p.compute(tile, {trips}, 2), 64, 2);
+  const auto t = time_program(p.program);
+  ASSERT_TRUE(t.ok());
+  EXPECT_EQ(t.value().latency.value, trips * 3'000);
+  EXPECT_EQ(t.value().firings, 2 * trips);
+  EXPECT_LT(t.value().played, 1000);
+  for (const std::int64_t ns : {std::int64_t{1} << 20, std::int64_t{1} << 46}) {  // in all, or already in one firing
+    SampleProgram q{SampleChip{}};
+    q.compute(q.array(1), {trips}, ns);
+    const auto none = time_program(q.program);
+    ASSERT_FALSE(none.ok());
+    EXPECT_EQ(none.failure().kind, FailureKind::unsupported);
+    EXPECT_EQ(none.failure().diagnostics.at(0).code, "simulation/too-long");
+  }
+}
+
 }  // namespace
 }  // namespace switchyard::simulation::timing
