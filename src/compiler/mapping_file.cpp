@@ -214,6 +214,7 @@ class Applier {
     cut(m);
     order(m);
     operands(m);
+    if (failure_.diagnostics.empty()) cut_into_slices(m);
     if (!failure_.diagnostics.empty()) return failure_;
     if (const std::string problem = check(m); !problem.empty()) return impossible(problem);
     const Evaluator evaluator(machine_, g_, kernel_, layouts_, reach_, 0, m.unit, m.epilogue_unit);
@@ -278,12 +279,13 @@ class Applier {
       m.split[d] = std::min(m.split[d], extent);
       const std::int64_t local = ceil_div(extent, m.split[d]);
       if (m.tile[d] == 0) m.tile[d] = m.trips[d] > 0 ? ceil_div(local, m.trips[d]) : local;
-      m.tile[d] = std::min(m.tile[d], extent);
+      m.tile[d] = std::min(m.tile[d], machine_.grid ? extent : local);
       if (m.trips[d] == 0) m.trips[d] = machine_.grid && !kernel_.dims[d].reduction ? 1 : ceil_div(local, m.tile[d]);
     }
   }
 
   void order(Mapping& m) {
+    m.order.clear();
     std::vector<bool> used(kernel_.dims.size(), false);
     for (const MappingFile::Name& name : entry_.order.value_or(std::vector<MappingFile::Name>{})) {
       const auto at = std::find(loops_.begin(), loops_.end(), name.text);
@@ -300,6 +302,30 @@ class Applier {
       for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
         if (!used[d] && m.trips[d] > 1 && kernel_.dims[d].reduction == reduction) m.order.push_back(static_cast<int>(d));
     std::stable_partition(m.order.begin(), m.order.end(), [&](int d) { return !kernel_.dims[static_cast<std::size_t>(d)].reduction; });
+  }
+
+  /// Tiles that are larger than a slice of the ring would be are made as large as one.
+  void cut_into_slices(Mapping& m) {
+    if (std::count(m.sharing.begin(), m.sharing.end(), Sharing::ring) == 0 || ring_of(kernel_, m, reach_).ring) return;
+    const auto along = instances_along(kernel_, m);
+    const auto passed = static_cast<std::size_t>(std::find(m.sharing.begin(), m.sharing.end(), Sharing::ring) - m.sharing.begin());
+    std::int64_t members = 1;
+    for (std::size_t d = 0; d < along.size(); ++d)
+      if (std::none_of(kernel_.operands[passed].index.begin(), kernel_.operands[passed].index.end(),
+                       [&](const numerics::Affine& f) { return f.depends_on(static_cast<int>(d)); }))
+        members *= along[d];
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
+      if (kernel_.dims[d].reduction) continue;
+      Mapping sliced = m;
+      const std::int64_t local = ceil_div(kernel_.dims[d].extent, m.split[d]);
+      sliced.tile[d] = std::min(m.tile[d], ceil_div(local, members));
+      sliced.trips[d] = ceil_div(local, sliced.tile[d]);
+      order(sliced);
+      operands(sliced);
+      if (!ring_of(kernel_, sliced, reach_).ring) continue;
+      m = std::move(sliced);
+      return;
+    }
   }
 
   void operands(Mapping& m) {
