@@ -340,6 +340,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
         {"strategy", fmt::format("{} of what a context holds counted as its cost: {:.1f} us", kHeldWeights[s], time * 1e6)});
     if (s == 0 || time < least) least = time, best = s;
   }
+  if (strategies > 1) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   SY_TRY(Draft draft, builder.build(kHeldWeights[best], true));
   const auto& [kernels, layouts, attempt, candidates, splits, homes, unused] = draft;
   program::Program& program = out.program;

@@ -27,9 +27,11 @@ struct Disabled {
 /// Hears of a pass when it has ended. `text` prints what it made; it may be called until the observer returns. What does not fit makes
 /// passes from `kernels` on run again, with another start.
 using Observer = std::function<void(std::string_view pass, const std::function<std::string()>& text)>;
-/// Names of the passes, in order. `decompose` runs only where an operator does not fit as one context.
-inline constexpr std::array<std::string_view, 12> kPasses{"canonicalise", "formats",   "kernels", "layouts", "mappings", "decompose",
-                                                          "splits",       "residence", "emit",    "storage", "bounds",   "plan"};
+/// Names of the passes, in order. `strategies` makes whole programs of which the best is made again; `decompose` runs only where an
+/// operator does not fit as one context.
+inline constexpr std::array<std::string_view, 13> kPasses{"canonicalise", "formats",   "strategies", "kernels",   "layouts",
+                                                          "mappings",     "decompose", "splits",     "residence", "emit",
+                                                          "storage",      "bounds",    "plan"};
 
 class MappingFile;  // compiler/mapping_file.h
 

@@ -49,6 +49,13 @@ std::vector<Alternative> alternatives_of(const Kernel& kernel, const std::vector
   return list;
 }
 
+std::string print_decisions(const std::vector<Decision>& decisions, std::string_view subject) {
+  std::string out;
+  for (const Decision& d : decisions)
+    if (d.subject == subject) out += d.text + "\n";
+  return out;
+}
+
 std::string print_kernels(const graph::Graph& graph, const std::vector<Kernel>& kernels) {
   std::string out;
   for (const Kernel& k : kernels) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/compiler.h"
@@ -17,6 +18,8 @@ std::string describe_tiling(const Kernel& kernel, const Mapping& mapping);
 /// The candidates of one kernel; `moves`: by candidate, Splits::costs.
 std::vector<Alternative> alternatives_of(const Kernel& kernel, const std::vector<Mapping>& candidates, const std::vector<double>& moves);
 
+/// Those about one subject, a line each.
+std::string print_decisions(const std::vector<Decision>& decisions, std::string_view subject);
 std::string print_kernels(const graph::Graph& graph, const std::vector<Kernel>& kernels);
 std::string print_layouts(const graph::Graph& graph, const std::vector<std::vector<int>>& layouts);
 std::string print_mappings(const std::vector<Kernel>& kernels, const std::vector<std::vector<Mapping>>& candidates);
