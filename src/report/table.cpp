@@ -67,8 +67,7 @@ std::string where(const RunReport& r, const Paint& paint, int top) {
   const auto contexts = top_contexts(r, static_cast<std::size_t>(top));
   const auto early = std::count_if(r.contexts.begin(), r.contexts.end(), [](const ContextReport& c) { return c.early.value > 0; });
   const int label = early > 0 ? kLabel - 8 : kLabel, time = early > 0 ? 11 : 13;
-  const std::string head =
-      fmt::format("{} ({})", early > 0 ? "ops" : "operators", counted(static_cast<std::int64_t>(r.contexts.size()), "context"));
+  const std::string head = fmt::format("operators ({})", counted(static_cast<std::int64_t>(r.contexts.size()), "context"));
   std::string out = fmt::format("  {} {} {} {}{} {}  mainly\n", pad_right(clip(head, label), label), pad_left("share", time),
                                 pad_left("", 7), pad_left("span", time), early > 0 ? pad_left("of it early", 13) : "", pad_left("gap", 6));
   for (const ContextReport* c : contexts) {
