@@ -10,6 +10,7 @@
 #include "program/findings.h"
 #include "program/spread.h"
 #include "report/table_parts.h"
+#include "simulation/timing/cost.h"
 
 namespace switchyard::report {
 namespace {
@@ -172,13 +173,36 @@ class Teller {
     }
     if (story.number > 0) add("barrier", barrier_time(program_, context), Cause::control, "all components wait for each other before it");
     add("context switch", from_seconds(chip_.context.switch_time.value), Cause::reconfiguration, "before it starts");
-    if (const auto& d = story.decision; d.chosen < d.alternatives.size()) {
-      const compiler::Alternative& chosen = d.alternatives[d.chosen];
-      add("units", from_seconds(chosen.terms[0]), Cause::compute,
-          fmt::format("what {} compute, as estimated when the mapping was chosen", counted(chosen.instances, "component")));
+    std::map<std::size_t, Picoseconds> units;
+    for (const Actor& actor : context.actors) {
+      if (actor.kind == ActorKind::compute) units[actor.unit.index()] += computing(context, actor, greatest(t.dealt));
     }
+    for (const auto& [unit, time] : units) add(chip_.units[unit].name, time, Cause::compute, "the busiest component computes");
     std::stable_sort(list.begin(), list.end(), [](const Demand& a, const Demand& b) { return a.time > b.time; });
     return list;
+  }
+
+  /// Time in which the first instance of an actor, which has whole tiles if any has, computes; of a grid, all that one component gets.
+  [[nodiscard]] Picoseconds computing(const Context& context, const Actor& actor, std::int64_t dealt) const {
+    constexpr std::int64_t kMostFirings = 1 << 18;
+    const std::vector<std::int64_t> extents = program::variable_extents(context, actor);
+    Result<simulation::timing::ComputeCosts> costs = simulation::timing::ComputeCosts::make(chip_, context, actor, extents);
+    if (!costs) return Picoseconds(0);
+    std::vector<std::int64_t> trips;
+    std::int64_t firings = 1;
+    for (const program::Loop& l : actor.loops) {
+      trips.push_back(l.trip);
+      firings = std::min(firings * std::min(l.trip, kMostFirings), kMostFirings);
+    }
+    std::vector<std::int64_t> variables(extents.size(), 0);
+    std::int64_t* loops = variables.data() + (extents.size() - trips.size());
+    simulation::timing::Odometer at = simulation::timing::odometer_start(trips, loops);
+    Picoseconds sum{0};
+    for (std::int64_t f = 0; f < firings; ++f) {
+      sum += Picoseconds(costs.value().price(variables, at, loops).duration);
+      if (!simulation::timing::odometer_step(at, trips, loops)) break;
+    }
+    return context.arrays[actor.array.index()].dynamic ? sum * std::max<std::int64_t>(1, dealt) : sum;
   }
 
   template <class Add>
@@ -240,7 +264,7 @@ class Teller {
     const auto found = std::find_if(story.demands.begin(), story.demands.end(),
                                     [&](const Demand& d) { return static_cast<std::size_t>(d.cause) == cause; });
     if (found != story.demands.end()) text += fmt::format(": {}, {}, takes {}", found->resource, found->how, readable_time(found->time));
-    if (!story.demands.empty() && found != story.demands.begin())
+    if (found != story.demands.end() && found != story.demands.begin())
       text += fmt::format("; but {} alone needs {} ({})", story.demands.front().resource, readable_time(story.demands.front().time),
                           story.demands.front().how);
     return text;

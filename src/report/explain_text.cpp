@@ -39,7 +39,7 @@ std::string levers_text(const Explanation& e, const ContextStory* story) {
   std::vector<Row> rows;
   for (const Lever& l : e.levers) {
     const Row row{&l, story ? story->report.share : e.run.latency, story ? l.shares[story->number] : l.latency};
-    if (row.after < row.before) rows.push_back(row);
+    if (share_of(row.after, row.before) < 0.9995) rows.push_back(row);
   }
   std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.after < b.after; });
   if (rows.empty()) return {};
@@ -83,12 +83,11 @@ std::string mapping_text(const Explanation& e) {
   for (const compiler::Decision& d : e.passes) out += wrap(fmt::format("{}: {}", d.subject, d.text), kWidth, 4);
   const Residence sum = residence_of(e);
   if (sum.all > 0) {
-    out += wrap(fmt::format("residence: {} of {} activations ({} of {}) stay in scratchpads{}; {} are sent from scratchpads to "
-                            "scratchpads; the fullest scratchpad holds {}",
-                            sum.stay, sum.all, readable_bytes(sum.stay_bytes), readable_bytes(sum.all_bytes),
-                            sum.stay < sum.all ? ", the others pass through off-chip memory" : "", readable_bytes(sum.sent),
-                            readable_bytes(e.run.memory_scratchpad)),
-                kWidth, 4);
+    std::string text = fmt::format("residence: {} of {} activations ({} of {}) stay in scratchpads", sum.stay, sum.all,
+                                   readable_bytes(sum.stay_bytes), readable_bytes(sum.all_bytes));
+    if (sum.stay < sum.all) text += ", the others pass through off-chip memory";
+    if (sum.sent > 0) text += fmt::format("; {} are sent from scratchpads to scratchpads", readable_bytes(sum.sent));
+    out += wrap(text + "; the fullest scratchpad holds " + readable_bytes(e.run.memory_scratchpad), kWidth, 4);
   }
   if (sum.shared > 0)
     out += wrap(fmt::format("sharing: {} are read from off-chip memory once and handed on to all components that need them",
@@ -123,15 +122,25 @@ std::string worst_text(const Explanation& e, const Paint& paint) {
   const auto list = by_share(e);
   std::string out = fmt::format("  {} {} {} {} {} {}\n", pad_right("contexts that take longest", 40), pad_left("share", 12),
                                 pad_left("", 7), pad_left("span", 12), pad_left("of it early", 12), pad_left("gap", 6));
-  for (std::size_t i = 0; i < std::min(kShown, list.size()); ++i) {
+  // Layers that repeat take the same time for the same reason: they are told once.
+  std::size_t told = 0, shown = 0;
+  for (std::size_t i = 0; i < list.size() && shown < kShown; ++shown) {
+    std::size_t alike = 1;
+    while (i + alike < list.size() && list[i + alike]->report.share == list[i]->report.share && list[i + alike]->why == list[i]->why)
+      ++alike;
     const ContextReport& r = list[i]->report;
     const double gap = share_of(r.span, r.lower_bound);
-    out += fmt::format("  {} {} {} {} {} {}\n", paint.strong(pad_right(clip_front(r.name, 40), 40)), pad_left(readable_time(r.share), 12),
-                       pad_left(readable_share(share_of(r.share, e.run.latency)), 7), pad_left(readable_time(r.span), 12),
-                       pad_left(readable_time(r.early), 12), pad_left(gap > 0 ? readable_ratio(gap) : "-", 6));
+    const std::string more = alike > 1 ? fmt::format(" (and {} alike)", alike - 1) : std::string();
+    const int columns = 40 - columns_of(more);
+    out += fmt::format("  {} {} {} {} {} {}\n", paint.strong(pad_right(clip_front(r.name, columns) + more, 40)),
+                       pad_left(readable_time(r.share), 12), pad_left(readable_share(share_of(r.share, e.run.latency)), 7),
+                       pad_left(readable_time(r.span), 12), pad_left(r.early.value > 0 ? readable_time(r.early) : "-", 12),
+                       pad_left(gap > 0 ? readable_ratio(gap) : "-", 6));
     out += wrap(list[i]->why, kWidth, 6);
+    i += alike;
+    told = i;
   }
-  if (list.size() > kShown) out += fmt::format("  and {} more (--format json has them all)\n", list.size() - kShown);
+  if (told < list.size()) out += fmt::format("  and {} more (--format json has them all)\n", list.size() - told);
   if (!list.empty()) {
     out += fmt::format("\n  the whole story of one: --context {}\n",
                        list[0]->report.name.find(' ') == std::string::npos ? list[0]->report.name : "'" + list[0]->report.name + "'");

@@ -24,6 +24,7 @@ namespace {
 constexpr double kPage = 1240, kMargin = 28, kColumn = 580, kGutter = 24, kLine = 16;
 constexpr double kWidest = 150;  ///< from component to component
 constexpr std::size_t kListed = 400;
+constexpr std::int64_t kMostCells = 16384;
 
 constexpr const char* kIdle = "#dee2e6";
 constexpr std::array<const char*, 8> kPalette{"#4e79a7", "#59a14f", "#b07aa1", "#d08a2e", "#499894", "#8c6bb1", "#79706e", "#5b8ff9"};
@@ -236,6 +237,10 @@ class Drawing {
     y += 14;
     const chip::Component* component = component_of(context);
     if (component == nullptr) return y;
+    if (chip::instance_count(*component) > kMostCells) {
+      svg_.text(x, y + 16, fmt::format("{} components are too many to draw", chip::instance_count(*component)), {12, "#777"});
+      return facts(p, context, *component, x, y + 36, r.span, colors_of(context));
+    }
     const bool meshed = is_meshed(context);
     const Field field = field_of(*component, meshed, column_ * 0.74);
     const double left = x + (column_ - field.width()) / 2, top = y + 34;
