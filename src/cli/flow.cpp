@@ -12,6 +12,7 @@
 #include "cli/console.h"
 #include "cli/passes.h"
 #include "cli/tensors.h"
+#include "compiler/mapping_file.h"
 #include "program/verify.h"
 #include "report/check.h"
 #include "report/map.h"
@@ -294,6 +295,11 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   how.seed = work.options.seed;
   how.effort = work.options.effort;
   how.disabled = work.options.disabled;
+  how.dump_mappings = !work.options.dump_mapping.empty();
+  if (!work.options.mapping.empty()) {
+    SY_TRY(compiler::MappingFile file, compiler::MappingFile::read(work.options.mapping));
+    how.mappings = std::make_shared<const compiler::MappingFile>(std::move(file));
+  }
   how.observe = watch.observer();
   how.time = [](const program::Program& program) {
     const Result<simulation::Timing> timing = simulation::time_program(program);
@@ -304,6 +310,9 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     seconds = work.progress.end();
     print_aside(watch.report());
     return result;
+  }
+  if (how.dump_mappings) {
+    SY_TRY([[maybe_unused]] const Done written, write_file(work.options.dump_mapping, result.value().mappings));
   }
   program::Labels& labels = result.value().program.labels;
   labels.model = display_name(work.options.arguments.back(), model);

@@ -78,11 +78,10 @@ struct LaterOption {
   const char* name;
   bool takes_value;
 };
-constexpr std::array<LaterOption, 14> kLaterOptions{{{"--shape", true},
+constexpr std::array<LaterOption, 13> kLaterOptions{{{"--shape", true},
                                                      {"--dump-tensor", true},
                                                      {"--max-memory", true},
                                                      {"--timeout", true},
-                                                     {"--mapping", true},
                                                      {"--trace", true},
                                                      {"--phase", true},
                                                      {"--prompt", true},
@@ -115,7 +114,7 @@ bool parse_whole(const std::string& text, Number& value) {
 /// Option values as CLI11 hands them over: texts, not yet read.
 struct Raw {
   std::string values, check, precision, batch, seed, threads, effort, format, rtol, atol, output, inputs, expect, outputs, chip, context,
-      map;
+      map, mapping, dump_mapping;
   std::vector<std::string> chips, chip_paths, set, overrides, disabled, dump_after, arguments;
   bool no_values = false, cold = false, quiet = false, help = false, time_passes = false;
 };
@@ -178,6 +177,8 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--map", raw.map, "FILE.svg", "draw the chip, context by context: who sits where, what the links carry");
   if (does.has_chip) {
     app.add_flag("--time-passes", raw.time_passes, "how long each pass of the compiler took, on standard error");
+    value("--mapping", raw.mapping, "FILE", "map contexts as this file says; the others as usual (docs/formats/mapping.md)");
+    value("--dump-mapping", raw.dump_mapping, "FILE", "write all mappings in that format");
     list("--dump-after", raw.dump_after, "PASS", "what this pass of the compiler made, on standard error; may be repeated, or a list");
   }
   if (verb != Verb::compile && verb != Verb::help) value("--format", raw.format, "table|json", "how to print the result (default table)");
@@ -363,6 +364,8 @@ Result<Options> read_values(const Raw& raw, Options options) {
   options.expect = raw.expect;
   options.outputs = raw.outputs;
   options.output = raw.output;
+  options.mapping = raw.mapping;
+  options.dump_mapping = raw.dump_mapping;
   options.cold = raw.cold;
   options.quiet = raw.quiet;
   options.help = raw.help;

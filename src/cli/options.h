@@ -44,7 +44,8 @@ struct Options {
   std::vector<std::string> dump_after;      ///< names of passes
   bool time_passes = false;
   OutputFormat format = OutputFormat::table;
-  std::string output;  ///< -o; empty: standard output
+  std::string mapping, dump_mapping;  ///< files; empty when not given
+  std::string output;                 ///< -o; empty: standard output
   bool quiet = false;
   std::vector<std::string> argv;  ///< as called, the program's name included
 };

@@ -462,7 +462,7 @@ Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels
   for (const Entry& e : file.entries()) {
     bool known = false;
     for (std::size_t k = 0; k < kernels.size(); ++k)
-      known = known || (matches(e.kernel.text, names[k]) && (!e.nth || *e.nth == numbers[k])) || e.kernel.text == names[k];
+      known = known || ((e.kernel.text == names[k] || matches(e.kernel.text, names[k])) && (!e.nth || *e.nth == numbers[k]));
     if (!known)
       failure.diagnostics.push_back(file.diagnose("mapping/unknown-name", fmt::format("the model has no kernel '{}'", e.kernel.text),
                                                   e.kernel.at, did_you_mean(e.kernel.text, names, "kernels")));
@@ -526,7 +526,8 @@ std::string print_mapping_file(const Machine& machine, const graph::Graph& g, co
     for (std::size_t i = 0; i < kernel.operands.size(); ++i) {
       Node o = collection(Node::Kind::map);
       const bool placed = reach[k][i] == Reach::placed;
-      if (g.tensor(kernel.operands[i].tensor).role == graph::Role::intermediate)
+      const graph::TensorId t = kernel.operands[i].tensor;
+      if (g.tensor(t).role == graph::Role::intermediate && std::find(g.outputs.begin(), g.outputs.end(), t) == g.outputs.end())
         o.entries.emplace_back("in", scalar(placed ? "scratchpads" : "memory"));
       if (m.sharing[i] != Sharing::none) o.entries.emplace_back("sharing", scalar(kSharingNames[static_cast<std::size_t>(m.sharing[i])]));
       if (m.resident[i]) o.entries.emplace_back("resident", scalar("true"));

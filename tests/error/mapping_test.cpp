@@ -1,0 +1,88 @@
+// Mistakes in mapping files: each is found, located and explained.
+#include <gtest/gtest.h>
+
+#include "chip/read.h"
+#include "compiler/compiler.h"
+#include "compiler/mapping_file.h"
+#include "model/model.h"
+
+namespace switchyard {
+namespace {
+
+struct Case {
+  const char* text;
+  FailureKind kind;
+  const char* wanted;
+};
+
+std::string outcome(const std::string& text, FailureKind& kind) {
+  static const auto chip = std::make_shared<const chip::Chip>(chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"}, {}).value());
+  auto file = compiler::MappingFile::parse(text, "m.yaml");
+  if (!file) {
+    kind = file.failure().kind;
+    return format_failure(file.failure());
+  }
+  model::LoadOptions load;
+  load.set = {{"m", 1024}, {"n", 1024}, {"k", 1024}};
+  compiler::CompileOptions options;
+  options.mappings = std::make_shared<const compiler::MappingFile>(std::move(file).value());
+  const auto compiled = compiler::compile(model::build_zoo_model("gemm", load).value(), chip, options);
+  if (compiled) return "";
+  kind = compiled.failure().kind;
+  return format_failure(compiled.failure());
+}
+
+TEST(Mappings, MistakesAreLocatedAndExplained) {
+  const FailureKind bad = FailureKind::malformed, no = FailureKind::unsupported;
+  const Case cases[] = {
+      {"[]", bad, "a mapping file must be a map with the key 'mappings' [mapping/shape]"},
+      {"{}", bad, "a mapping file has a key 'mappings' [mapping/shape]"},
+      {"mapings: []", bad, "did you mean 'mappings'?"},
+      {"mappings: [gemm]", bad, "m.yaml:1:12: error: an entry of 'mappings' must be a map with the key 'kernel' [mapping/shape]"},
+      {"mappings: [{split: {m: 2}}]", bad, "an entry names its 'kernel' [mapping/shape]"},
+      {"mappings: [{kernel: gemm, split: 4}]", bad, "'split' must be a map from loops to numbers [mapping/shape]"},
+      {"mappings: [{kernel: gemm, splot: {m: 2}}]", bad, "there is no key 'splot' here [mapping/unknown-key]"},
+      {"mappings: [{kernel: gemm, split: {m: 0}}]", bad, "'0' is not a whole number from 1 on [mapping/value]"},
+      {"mappings: [{kernel: gemm, tile: {m: 99999999999999999999}}]", bad, "[mapping/value]"},
+      {"mappings: [{kernel: gemm, operands: {A: {sharing: rnig}}}]", bad, "did you mean 'ring'?"},
+      {"mappings: [{kernel: gemm, operands: {A: {resident: 1}}}]", bad, "there is no '1' here [mapping/value]"},
+      {"mappings: [{kernel: gem}]", bad, "m.yaml:1:21: error: the model has no kernel 'gem' [mapping/unknown-name]"},
+      {"mappings: [{kernel: gemm, nth: 2}]", bad, "the model has no kernel 'gemm'"},
+      {"mappings: [{kernel: gemm, tile: {i: 2}}]", bad, "'gemm' has no loop 'i' [mapping/unknown-name]"},
+      {"mappings: [{kernel: gemm, order: [x]}]", bad, "'gemm' has no loop 'x' [mapping/unknown-name]"},
+      {"mappings: [{kernel: gemm, operands: {D: {depth: 2}}}]", bad, "'gemm' has no tensor 'D' [mapping/unknown-name]"},
+      {"mappings: [{kernel: gemm, unit: nf}]", bad, "did you mean 'ne'?"},
+      {"mappings: [{kernel: gemm, epilogue: ct}]", bad, "'gemm' has no epilogue on 'ct' [mapping/unknown-name]"},
+      {"mappings: [{kernel: gemm, split: {m: 32}}]", no,
+       "32 instances along 'm' need more than the 16 components of tx81 [mapping/impossible]"},
+      {"mappings: [{kernel: gemm, split: {m: 8, n: 8}}]", no, "64 instances need more than the 16 components"},
+      {"mappings: [{kernel: gemm, split: {k: 2}}]", no, "loop 'k' is a reduction: instances do not share it"},
+      {"mappings: [{kernel: gemm, tile: {m: 1, n: 1, k: 1}}]", no, "more than 4194304 tiles an instance"},
+      {"mappings: [{kernel: gemm, tile: {m: 64}, trips: {m: 99}}]", no, "loop 'm' has fewer tiles than its trips"},
+      {"mappings: [{kernel: gemm, split: {m: 16}, tile: {n: 64, k: 256}, operands: {A: {resident: true, depth: 2}}}]", no,
+       "'A' keeps 4 tokens: its depth must not be less"},
+      {"mappings: [{kernel: gemm, split: {m: 16}, operands: {A: {sharing: multicast}}}]", no, "nothing of 'A' is needed twice"},
+      {"mappings: [{kernel: gemm, split: {m: 16}, operands: {A: {sharing: ring}}}]", no, "there is nothing to share"},
+      {"mappings: [{kernel: gemm, split: {m: 4, n: 4}, operands: {A: {sharing: ring}, B: {sharing: ring}}}]", no,
+       "operands in rings along different loops"},
+      {"mappings: [{kernel: gemm, split: {m: 16}, operands: {C: {sharing: ring}}}]", no, "'C' is not read from off-chip memory"},
+      {"mappings: [{kernel: gemm, split: {m: 16}, tile: {n: 64}, operands: {C: {resident: true}}}]", no, "it cannot be resident"},
+      {"mappings: [{kernel: gemm, tile: {k: 64}, operands: {A: {depth: 99999999}}}]", no, "a channel has at most 1048576 slots"},
+      {"mappings: [{kernel: '*', split: {m: 2}}]", no, "spm of one tile does not suffice"},
+  };
+  for (const Case& c : cases) {
+    FailureKind kind = FailureKind::usage;
+    const std::string text = outcome(c.text, kind);
+    EXPECT_NE(text.find(c.wanted), std::string::npos) << c.text << "\n" << text;
+    EXPECT_EQ(kind, c.kind) << c.text << "\n" << text;
+  }
+}
+
+TEST(Mappings, AllMistakesOfAFileAreListed) {
+  FailureKind kind{};
+  const std::string text = outcome("mappings:\n  - kernel: gemm\n    splt: {m: 2}\n    tile: {m: x}\n  - {}\n", kind);
+  for (const char* wanted : {"m.yaml:3:5", "m.yaml:4:15", "m.yaml:5:5"}) EXPECT_NE(text.find(wanted), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace switchyard
