@@ -1,0 +1,191 @@
+// Laws of mappings: any legal one computes the reference's values, and one that was written down gives the same program when it is read
+// back.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "chip/read.h"
+#include "compiler/canonicalise.h"
+#include "compiler/compiler.h"
+#include "compiler/mapping_file.h"
+#include "graph/evaluate.h"
+#include "model/emit.h"
+#include "model/model.h"
+#include "program/text.h"
+#include "program/verify.h"
+#include "property/random_graph.h"
+#include "simulation/execute.h"
+#include "simulation/timing.h"
+
+namespace switchyard {
+namespace {
+
+using numerics::Format;
+
+std::shared_ptr<const chip::Chip> load(const char* name, const std::vector<chip::Override>& overrides = {}) {
+  return std::make_shared<const chip::Chip>(chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, overrides).value());
+}
+
+/// One product or convolution of small integers, perhaps with a bias and a ReLU: in fp32 its sums are exact in any order.
+class OneKernel {
+ public:
+  explicit OneKernel(std::uint64_t seed) : random_(seed) {
+    g_.name = "one";
+    graph::TensorId y;
+    if (pick(0, 2) > 0) {
+      const std::int64_t m = size(), n = size(), k = size();
+      const auto x = input({m, k});
+      y = model::emit_matmul(g_, label("Gemm"), x, pick(0, 1) ? weights({k, n}) : input({k, n}));
+    } else {
+      const std::int64_t side = pick(3, 12), kernel = pick(0, 1) ? 3 : 1, out = 4 * pick(1, 8), in = pick(1, 12);
+      const auto x = input({pick(1, 2), in, side, side});
+      y = model::emit_convolution(g_, label("Conv"), x, weights({out, in, kernel, kernel}),
+                                  {{kernel, kernel}, {1, 1}, {1, 1}, {kernel / 2, kernel / 2}, {side, side}}, 1);
+      if (pick(0, 1)) y = model::emit_bias(g_, label("Bias"), y, weights({out}));
+    }
+    if (pick(0, 2) == 0) {
+      const model::MapInput in = model::MapInput::of(y);
+      const auto f = pick(0, 1) ? numerics::apply(numerics::ScalarOp::max, numerics::expr_input(0), numerics::expr_constant(0))
+                                : numerics::apply(numerics::ScalarOp::mul, numerics::expr_input(0), numerics::expr_input(0));
+      y = model::emit_map(g_, label("Map"), std::span(&in, 1), f, Format::fp32, numerics::Shape(g_.tensor(y).shape));
+    }
+    g_.outputs = {y};
+  }
+
+  /// A mapping of the kernel by chance: what does not hold together is refused.
+  std::string mapping(const graph::Graph& canonical) {
+    const graph::Op& op = canonical.ops.front();
+    std::string split, tile, order, operands;
+    std::vector<std::string> names;
+    std::int64_t left = 16;
+    for (const auto& loop : op.nests[0].loops) {
+      std::int64_t share = loop.extent;
+      if (loop.kind == numerics::LoopKind::parallel) {
+        const std::int64_t parts = std::min<std::int64_t>(std::int64_t{1} << pick(0, 4), left);
+        left /= parts;
+        split += fmt::format("{}: {}, ", loop.name, parts);
+        share = (share + parts - 1) / parts;
+        names.push_back(loop.name);
+      }
+      if (pick(0, 2) > 0) tile += fmt::format("{}: {}, ", loop.name, std::max<std::int64_t>(1, share / pick(1, 4)));
+    }
+    std::shuffle(names.begin(), names.end(), random_);
+    for (const std::string& name : names) order += name + ", ";
+    for (const graph::TensorId t : op.operands) {
+      const char* sharing[] = {"none", "multicast", "ring", "ring"};
+      operands += fmt::format("      {}: {{sharing: {}, resident: {}{}}}\n", canonical.tensor(t).name, sharing[pick(0, 3)],
+                              pick(0, 1) ? "true" : "false", pick(0, 1) ? fmt::format(", depth: {}", pick(1, 4)) : "");
+    }
+    return fmt::format(
+        "mappings:\n  - kernel: '*'\n    split: {{{}}}\n    tile: {{{}}}\n    order: [{}]\n    accumulators: {}\n    overlap: {}\n    "
+        "operands:\n{}",
+        split, tile, order, pick(1, 3), pick(0, 1) ? "true" : "false", operands);
+  }
+
+  [[nodiscard]] const graph::Graph& graph() const { return g_; }
+  [[nodiscard]] const std::vector<numerics::Tensor>& inputs() const { return inputs_; }
+
+ private:
+  std::int64_t pick(std::int64_t low, std::int64_t high) { return std::uniform_int_distribution<std::int64_t>(low, high)(random_); }
+  std::int64_t size() { return pick(0, 2) ? 16 * pick(1, 6) : pick(1, 80); }
+  model::Label label(const char* kind) {
+    const std::string name = fmt::format("{}{}", kind, ++count_);
+    return {name, kind, name + "_y", {name}};
+  }
+  numerics::Tensor integers(const numerics::Shape& shape) {
+    numerics::Tensor t = numerics::make_tensor(Format::fp32, shape);
+    for (std::int64_t i = 0; i < t.count(); ++i) t.set(i, static_cast<double>(pick(-3, 3)));
+    return t;
+  }
+  graph::TensorId input(const numerics::Shape& shape) {
+    inputs_.push_back(integers(shape));
+    return model::add_input(g_, fmt::format("in{}", inputs_.size()), Format::fp32, shape);
+  }
+  graph::TensorId weights(const numerics::Shape& shape) {
+    return model::add_constant(g_, fmt::format("w{}", ++count_), Format::fp32, shape, numerics::constant_of(integers(shape)), true);
+  }
+
+  graph::Graph g_;
+  std::vector<numerics::Tensor> inputs_;
+  std::mt19937_64 random_;
+  int count_ = 0;
+};
+
+compiler::CompileOptions with(const std::string& text) {
+  auto file = compiler::MappingFile::parse(text, "mapping.yaml");
+  EXPECT_TRUE(file.ok()) << text << (file.ok() ? "" : format_failure(file.failure()));
+  compiler::CompileOptions options;
+  options.precision = Format::fp32;
+  options.mappings = std::make_shared<const compiler::MappingFile>(std::move(file).value());
+  options.dump_mappings = true;
+  return options;
+}
+
+TEST(Mapping, AnyLegalOneComputesTheValues) {
+  const auto chip = load("tx81");
+  int legal = 0, rings = 0, multicasts = 0;
+  std::vector<double> ratios;
+  for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    OneKernel one(seed);
+    std::vector<compiler::Decision> ignored;
+    const std::string text = one.mapping(compiler::canonicalise(one.graph(), ignored));
+    const auto compiled = compiler::compile(one.graph(), chip, with(text));
+    if (!compiled) {
+      ASSERT_EQ(compiled.failure().kind, FailureKind::unsupported) << text << format_failure(compiled.failure());
+      continue;
+    }
+    const program::Program& p = compiled.value().program;
+    const auto verified = program::verify(p);
+    ASSERT_TRUE(verified.ok()) << text << format_failure(verified.failure()) << program::print(p);
+    const auto run = simulation::execute(p, one.inputs(), {1, {}});
+    ASSERT_TRUE(run.ok()) << text << format_failure(run.failure());
+    const auto expected = graph::evaluate(one.graph(), one.inputs());
+    ASSERT_EQ(run.value().outputs[0].bytes, expected[0].bytes) << text << program::print(p);
+    const auto again = compiler::compile(one.graph(), chip, with(compiled.value().mappings));
+    ASSERT_TRUE(again.ok()) << compiled.value().mappings << format_failure(again.failure());
+    ASSERT_EQ(program::print(again.value().program), program::print(p)) << compiled.value().mappings;
+    const auto timed = simulation::time_program(p);
+    ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
+    EXPECT_GE(timed.value().latency, p.labels.lower_bound);
+    ++legal;
+    rings += compiled.value().mappings.find("sharing: ring") != std::string::npos;
+    multicasts += compiled.value().mappings.find("sharing: multicast") != std::string::npos;
+    if (p.contexts.size() != 1) continue;
+    for (const compiler::Decision& d : compiled.value().decisions)
+      if (!d.alternatives.empty())
+        ratios.push_back(d.alternatives[d.chosen].alone / (static_cast<double>(timed.value().contexts[0].span.value) * 1e-12));
+  }
+  EXPECT_GT(legal, 100);
+  EXPECT_GT(rings, 20);
+  EXPECT_GT(multicasts, 20);
+  std::sort(ratios.begin(), ratios.end());
+  ASSERT_FALSE(ratios.empty());
+  const auto at = [&](std::size_t tenths) { return ratios[ratios.size() * tenths / 10]; };
+  EXPECT_GT(at(1), 0.65);
+  EXPECT_NEAR(at(5), 1, 0.15);
+  EXPECT_LT(at(9), 1.35);
+  fmt::print("{} legal mappings, {} with rings, {} with multicasts; estimate / engine: p10 {:.2f}, median {:.2f}, p90 {:.2f}\n", legal,
+             rings, multicasts, at(1), at(5), at(9));
+}
+
+/// What the compiler chose, written down and read back, is the same program.
+TEST(Mapping, WrittenDownGivesTheSameProgram) {
+  for (const auto& chip : {load("tx81"), load("tx81", {{"/memories/spm/bytes", "160 KiB"}}), load("h100-sxm")})
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+      SCOPED_TRACE(fmt::format("{} seed {}", chip->name, seed));
+      const testing::RandomModel model = testing::random_model(seed);
+      const auto first = compiler::compile(model.graph, chip, with("mappings: []"));
+      ASSERT_TRUE(first.ok()) << format_failure(first.failure());
+      const auto second = compiler::compile(model.graph, chip, with(first.value().mappings));
+      ASSERT_TRUE(second.ok()) << first.value().mappings << format_failure(second.failure());
+      ASSERT_EQ(program::print(second.value().program), program::print(first.value().program)) << first.value().mappings;
+      ASSERT_EQ(second.value().mappings, first.value().mappings);
+    }
+}
+
+}  // namespace
+}  // namespace switchyard
