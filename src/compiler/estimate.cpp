@@ -375,29 +375,47 @@ Infeasible Evaluator::explain_complete(const Mapping& m) const {
   return out;
 }
 
+/// What ring_of asks, as far as it can be told at once: is there a loop that only operands in rings depend on, in whole slices?
+bool Evaluator::may_ring(const Mapping& m, std::size_t operand) const {
+  std::uint64_t others = 0;
+  for (std::size_t i = 0; i < masks_.size(); ++i)
+    if (i != operand && !kernel_.operands[i].write && m.sharing[i] != Sharing::ring) others |= masks_[i];
+  const std::uint64_t own = masks_[operand] & ~others;
+  return std::any_of(m.order.begin(), m.order.end(), [&](int d) {
+    return (own >> d & 1) != 0 && !kernel_.dims[static_cast<std::size_t>(d)].reduction &&
+           m.trips[static_cast<std::size_t>(d)] % sharers_[operand] == 0;
+  });
+}
+
 /// Operands that several instances need alike may be read once and multicast: less memory traffic, one more command and hop per token.
 void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
   if (!machine_.cast.valid() || m.instances < 2 || kernel_.copy) return;
   const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
     if (kernel_.operands[i].write || placed(i) || sharers_[i] < 2) continue;
-    Mapping best = m;
+    const std::int64_t storage = m.storage;
+    double least = m.cost;
+    Sharing best = Sharing::none, last = Sharing::none;
+    std::int64_t best_storage = storage;
     for (const Sharing how : {Sharing::multicast, Sharing::ring}) {
-      Mapping shared = m;
-      shared.sharing[i] = how;
+      if (how == Sharing::multicast ? sharers_[i] > cast.multicast + 1 : !may_ring(m, i)) continue;
+      m.sharing[i] = how;
+      m.storage = storage;
       if (how == Sharing::multicast) {
-        if (sharers_[i] > cast.multicast + 1) continue;
-        shared.storage += aligned(2 * token_bytes_[i]);
+        m.storage += aligned(2 * token_bytes_[i]);
       } else {
-        const RingPlan plan = ring_of(kernel_, shared, reach_);
+        const RingPlan plan = ring_of(kernel_, m, reach_);
         if (!plan.ring) continue;
-        shared.storage += aligned(ring_depth(kernel_, shared, *plan.ring, i) * token_bytes_[i]);
+        m.storage += aligned(ring_depth(kernel_, m, *plan.ring, i) * token_bytes_[i]);
       }
-      if (shared.storage + shared.placed > capacity_) continue;
-      estimate(shared, firings);
-      if (shared.cost < best.cost) best = std::move(shared);
+      if (m.storage + m.placed > capacity_) continue;
+      estimate(m, firings);
+      last = how;
+      if (m.cost < least) least = m.cost, best = how, best_storage = m.storage;
     }
-    m = std::move(best);
+    m.sharing[i] = best;
+    m.storage = best_storage;
+    if (last != best) estimate(m, firings);
   }
 }
 
@@ -504,11 +522,12 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   // timing engine liked best among 1.2, 1.5, 2, 3, 4 and 8, over ResNet-50, ShuffleNet, MobileNet and an encoder block on TX81 and H100.
   constexpr double kP = 1.5;
   const double busy = edge + std::max(compute, epilogue) * rounds;
-  double powers = std::pow(dram, kP) + std::pow(busy, kP);
-  for (const double t : {mover, storer, issue, caster}) powers += std::pow(t * rounds, kP);
+  const auto raised = [](double t) { return t * std::sqrt(t); };  // to kP
+  double powers = raised(dram) + raised(busy);
+  for (const double t : {mover, storer, issue, caster}) powers += raised(t * rounds);
   m.seconds = std::pow(powers, 1 / kP) + ends;
-  powers = std::pow((total - early) / off_rate_, kP) + std::pow(busy, kP);
-  for (const double t : {storer, issue - issue_ * early_loads, caster}) powers += std::pow(t * rounds, kP);
+  powers = raised(std::max(0.0, (total - early) / off_rate_)) + raised(busy);
+  for (const double t : {storer, std::max(0.0, issue - issue_ * early_loads), caster}) powers += raised(t * rounds);
   m.on_chip = std::pow(powers, 1 / kP) + ends;
   m.off_chip = early / off_rate_;
   m.cost = m.seconds;

@@ -43,6 +43,7 @@ class Evaluator {
   void size_tokens(const Mapping& m) const;
   bool fit_storage(Mapping& m) const;
   void keep_panels(Mapping& m) const;
+  [[nodiscard]] bool may_ring(const Mapping& m, std::size_t operand) const;
   void choose_sharing(Mapping& m, std::int64_t firings) const;
   void estimate(Mapping& m, std::int64_t firings) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
