@@ -157,6 +157,7 @@ class Engine {
   void serve_core(std::uint32_t core);
   void end_issue(std::uint32_t core);
   void deal();
+  Failure too_large(std::uint32_t context) const;
   Failure too_long(std::uint32_t context) const;
   Failure deadlock() const;
   std::string describe(std::uint32_t a) const;

@@ -83,6 +83,12 @@ Status Engine::build(std::uint32_t c) {
   return Done{};
 }
 
+Failure Engine::too_large(std::uint32_t context) const {
+  return fail(
+      FailureKind::unsupported, "simulation/too-large",
+      fmt::format("context '{}' has more actor instances or transfers at once than can be followed", contexts_[context].context->name));
+}
+
 Status Engine::build_arrays(std::uint32_t c) {
   ContextState& context = contexts_[c];
   for (std::uint32_t i = 0; i < context.context->arrays.size(); ++i) {
@@ -94,7 +100,9 @@ Status Engine::build_arrays(std::uint32_t c) {
     if (array.dynamic) {
       const auto working = chip::working_instances(chip_.components[array.component.index()]);
       const std::int64_t slots = slots_of(chip_, *context.context, i);
-      state.residents = static_cast<std::uint32_t>(std::min<std::int64_t>(state.total, slots * static_cast<std::int64_t>(working.size())));
+      const std::int64_t most = std::min<std::int64_t>(slots, Event::kActors) * static_cast<std::int64_t>(working.size());
+      state.residents = static_cast<std::uint32_t>(std::min(state.total, std::min<std::int64_t>(most, Event::kActors)));
+      if (state.residents == Event::kActors) return too_large(c);
       for (std::uint32_t r = 0; r < state.residents; ++r) state.component.push_back(working[r % working.size()]);
       state.unfinished.assign(state.residents, 0);
       state.number.assign(state.residents, 0);
@@ -158,7 +166,7 @@ Status Engine::build_actor(std::uint32_t c, std::uint32_t a) {
 
   kinds_.push_back({c, plan.moves, plan.unit_class, plan.startup});
   if (actors_.end() + std::size_t{array.residents} > Event::kActors) {
-    return fail(FailureKind::unsupported, "simulation/too-large", "early actors link contexts of too many actor instances");
+    return too_large(c);
   }
   build_state(plan, number);
   if (!array.array->dynamic) context.unfinished += array.residents;

@@ -88,7 +88,9 @@ std::uint32_t Engine::context_periods_left(const Snapshot& old) const {
 }
 
 void Engine::look_back_over_contexts() {
-  if (boundaries_.empty() || running_ + shift_ + 1 >= runs_.size()) return;
+  const std::uint32_t here = running_ + shift_;
+  if (boundaries_.empty() || here + 1 >= runs_.size()) return;
+  if (std::count(boundaries_.begin(), boundaries_.end(), boundaries_[here]) < 3) return;  // no round that could come again
   Snapshot now = std::move(spare_);
   capture(now, true);
   for (auto old = at_boundaries_.rbegin(); old != at_boundaries_.rend(); ++old) {

@@ -81,8 +81,7 @@ std::optional<Failure> Engine::play() {
           break;
       }
     } while (!events_.empty() && events_.next_time() == now_);
-    if (too_many_)
-      return fail(FailureKind::unsupported, "simulation/too-large", "more transfers are under way at once than can be followed");
+    if (too_many_) return too_large(std::min<std::uint32_t>(running_, built_ - 1));
     if (too_long_ || now_ == Event::kLatest) {
       return too_long(first_ + shift_ + std::min<std::uint32_t>(running_, static_cast<std::uint32_t>(contexts_.size()) - shift_ - 1));
     }

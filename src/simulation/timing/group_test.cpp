@@ -141,6 +141,18 @@ TEST(Groups, ConfigurationsAreLoadedInTheBackground) {
   }
 }
 
+TEST(Groups, MoreInstancesThanCanBeFollowedAreRefused) {
+  SampleChip chip;
+  chip.grid = true;
+  chip.slots = std::int64_t{1} << 31;
+  SampleProgram p(chip);
+  p.compute(p.array(std::int64_t{1} << 31, true), {}, 1);
+  const auto timing = time_program(p.program);
+  ASSERT_FALSE(timing.ok());
+  EXPECT_EQ(timing.failure().kind, FailureKind::unsupported);
+  EXPECT_EQ(timing.failure().diagnostics.at(0).code, "simulation/too-large");
+}
+
 TEST(Groups, EndlessWaitsNameTheContext) {
   SampleProgram p = two_contexts(SampleChip{}, 100);
   const auto tile = p.array(1);
