@@ -120,7 +120,7 @@ class Reader {
 
   MappingFile::Operand operand(const std::string& tensor, const Node& node) {
     MappingFile::Operand o;
-    o.tensor = {tensor, {document_.file, node.key_line, node.key_column}};
+    o.tensor = {tensor, key_place(node)};
     if (!wants(node, Node::Kind::map, fmt::format("'{}'", tensor), "a map")) return o;
     allow(node, {"sharing", "depth", "resident", "in"});
     for (const auto& [key, value] : node.entries) {
@@ -165,10 +165,16 @@ class Reader {
     if (!wants(node, Node::Kind::map, fmt::format("'{}'", key), "a map from loops to numbers")) return out;
     for (const auto& [loop, value] : node.entries)
       if (auto n = number(value)) {
-        n->at = {document_.file, value.key_line, value.key_column};
+        n->at = key_place(value);
         out.push_back({loop, *n});
       }
     return out;
+  }
+
+  /// Where the key stands; an empty one has no place of its own.
+  [[nodiscard]] Location key_place(const Node& value) const {
+    if (value.key_line > 0) return {document_.file, value.key_line, value.key_column};
+    return value.line > 0 ? document_.location(value) : Location{document_.file, 1, 1};
   }
 
   bool wants(const Node& node, Node::Kind kind, const std::string& what, const char* wanted) {
@@ -180,12 +186,13 @@ class Reader {
   void allow(const Node& node, const std::vector<std::string>& keys) {
     for (const auto& [key, value] : node.entries)
       if (std::find(keys.begin(), keys.end(), key) == keys.end())
-        failure.diagnostics.push_back(file_.diagnose("mapping/unknown-key", fmt::format("there is no key '{}' here", key),
-                                                     {document_.file, value.key_line, value.key_column}, did_you_mean(key, keys, "keys")));
+        failure.diagnostics.push_back(file_.diagnose("mapping/unknown-key", fmt::format("there is no key '{}' here", key), key_place(value),
+                                                     did_you_mean(key, keys, "keys")));
   }
 
   void report(std::string code, std::string message, const Node& node, std::string hint = {}) {
-    failure.diagnostics.push_back(file_.diagnose(std::move(code), std::move(message), document_.location(node), std::move(hint)));
+    const Location at = node.line > 0 ? document_.location(node) : key_place(node);
+    failure.diagnostics.push_back(file_.diagnose(std::move(code), std::move(message), at, std::move(hint)));
   }
 
   const MappingFile& file_;
