@@ -378,6 +378,8 @@ Result<report::RunReport> run_program(Workplace& work, const program::Program& p
   report.version = std::string(kVersion);
   report.seed = options.seed;
   report.argv = options.argv;
+  if (!options.disabled_names.empty())
+    report.notes.push_back(fmt::format("compiled without: {} (--disable)", fmt::join(options.disabled_names, ", ")));
 
   bool execute = options.values == Values::on;
   if (options.values == Values::automatic) {
