@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -23,6 +24,7 @@
 #include "compiler/storage.h"
 #include "graph/text.h"
 #include "program/text.h"
+#include "support/check.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -122,7 +124,8 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
 /// What the compiler may still change its mind about, when a mapping or the storage of all contexts does not work out.
 struct Attempt {
   std::vector<bool> stays;             ///< tensors that live in scratchpads
-  std::vector<std::int64_t> reserved;  ///< per kernel: bytes of each scratchpad it must leave to others
+  std::vector<std::int64_t> reserved;  ///< per kernel: bytes of each scratchpad it must leave to others; -1: it cannot leave any
+  std::vector<bool> one_reader;        ///< per kernel: more members that read would not fit
 };
 
 using Known = std::map<std::string, std::vector<Mapping>>;
@@ -147,7 +150,9 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
       continue;
     }
     const auto find = [&]() -> Result<std::vector<Mapping>> {
-      if (!entry) return choose_mappings(machine, g, kernel, layouts, reach, attempt.reserved[k], options.effort, kCandidates);
+      if (!entry)
+        return choose_mappings(machine, g, kernel, layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), options.effort,
+                               kCandidates);
       SY_TRY(Mapping given, apply_entry(*options.mappings, *entry, machine, g, kernel, layouts, reach));
       return std::vector<Mapping>{std::move(given)};
     };
@@ -169,7 +174,7 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
     if (!mistake && (largest > 0 || (attempt.reserved[k] > 0 && !entry))) {
       again = true;
       if (largest > 0) attempt.stays[give_up] = false;
-      attempt.reserved[k] = 0;
+      if (attempt.reserved[k] > 0) attempt.reserved[k] = -1;
       mappings.emplace_back();
       continue;
     }
@@ -187,10 +192,12 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
 }
 
 /// The storage of a context does not fit: it must leave more to what lives through it, or the largest of that goes off chip.
-void make_room(const Overflow& overflow, const graph::Graph& g, const std::vector<Kernel>& kernels, Attempt& attempt) {
-  if (attempt.reserved[overflow.context] < overflow.through) {
+/// False: there is nothing left to change.
+bool make_room(const Overflow& overflow, const graph::Graph& g, const std::vector<Kernel>& kernels, Attempt& attempt) {
+  if (!attempt.one_reader[overflow.context]) return attempt.one_reader[overflow.context] = true;
+  if (attempt.reserved[overflow.context] >= 0 && attempt.reserved[overflow.context] < overflow.through) {
     attempt.reserved[overflow.context] = overflow.through;
-    return;
+    return true;
   }
   const auto touches = [&](std::size_t k, std::size_t t) {
     return std::any_of(kernels[k].operands.begin(), kernels[k].operands.end(),
@@ -211,9 +218,27 @@ void make_room(const Overflow& overflow, const graph::Graph& g, const std::vecto
     const std::pair<bool, std::int64_t> key{!touches(overflow.context, t), bytes};
     if (give_up == g.tensors.size() || key > most) most = key, give_up = t;
   }
-  if (give_up < g.tensors.size()) attempt.stays[give_up] = false;
-  attempt.reserved[overflow.context] = 0;
+  if (give_up == g.tensors.size()) return false;
+  attempt.stays[give_up] = false;
+  return true;
 }
+
+/// What whole programs are compared in: how much of what a kernel holds counts as its cost, and how many members of a group read what is
+/// multicast (more read faster, and take more places in scratchpads and commands).
+struct Strategy {
+  double held_weight = kHeldWeights[0];
+  std::int64_t readers = 4;
+  bool deep = false;  ///< channels as deep as they can be, rather than begun early
+};
+constexpr std::array<Strategy, 8> kStrategies{{{kHeldWeights[0], 4, false},
+                                               {kHeldWeights[2], 1, true},
+                                               {kHeldWeights[0], 1, false},
+                                               {kHeldWeights[1], 1, true},
+                                               {kHeldWeights[1], 4, false},
+                                               {kHeldWeights[2], 4, false},
+                                               {kHeldWeights[0], 4, true},
+                                               {kHeldWeights[2], 4, true}}};
+constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 3, 5, 8};
 
 /// A program on its way: what the passes after the formats have made.
 struct Draft {
@@ -235,7 +260,7 @@ struct Builder {
   std::shared_ptr<const chip::Chip> chip;
   Known known;
 
-  Result<Draft> build(double held_weight, bool observed) {
+  Result<Draft> build(const Strategy& strategy, bool observed) {
     Draft d;
     d.program.chip = chip;
     const auto tell = [&](std::string_view pass, const std::function<std::string()>& text) {
@@ -243,7 +268,7 @@ struct Builder {
     };
     for (bool fresh = true;;) {
       if (fresh) {
-        d.kernels = make_kernels(g);
+        d.kernels = make_kernels(g, !options.disabled.fuse);
         tell("kernels", [&] { return print_kernels(g, d.kernels); });
         SY_TRY([[maybe_unused]] Done formats, check_formats(g, d.kernels, *chip));
         d.layouts = choose_layouts(g, d.kernels);
@@ -251,6 +276,7 @@ struct Builder {
         d.attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
         if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
         d.attempt.reserved.assign(d.kernels.size(), 0);
+        d.attempt.one_reader.assign(d.kernels.size(), false);
         fresh = false;
       }
       std::vector<graph::OpId> too_large;
@@ -265,7 +291,8 @@ struct Builder {
       }
       if (!too_large.empty()) tell("decompose", [&] { return graph::print(g); });
       if (fresh || again) continue;
-      d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, held_weight);
+      d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight);
+      for (std::size_t k = 0; k < d.kernels.size(); ++k) d.splits.mappings[k].readers = d.attempt.one_reader[k] ? 1 : strategy.readers;
       for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
         if (d.attempt.stays[t] && std::isinf(d.splits.moves[t])) {
           d.attempt.stays[t] = false;
@@ -274,10 +301,11 @@ struct Builder {
       tell("splits", [&] { return print_splits(d.kernels, d.splits); });
       if (again) continue;
       emit(d, tell);
-      const auto overflow = plan_storage(d.program, times_of(d));
+      const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
       tell("storage", [&] { return print_storage(d.program); });
       if (!overflow) return d;
-      make_room(*overflow, g, d.kernels, d.attempt);
+      SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt),
+               fmt::format("a context fits alone: '{}'", d.program.contexts[overflow->context].name));
     }
   }
 
@@ -308,7 +336,11 @@ struct Builder {
 
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options) {
   Compiled out;
-  SY_TRY(const Machine machine, describe_machine(*chip));
+  SY_TRY(Machine machine, describe_machine(*chip));
+  machine.keeps = !options.disabled.fuse;
+  machine.shares = !options.disabled.share;
+  machine.early = !options.disabled.overlap;
+  machine.pins = !options.disabled.pin;
   program::Labels& labels = out.program.labels;
   labels.model = model.name;
   labels.ops = static_cast<std::int64_t>(model.ops.size());
@@ -328,20 +360,22 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   tell("formats", [&] { return graph::print(out.graph); });
   const graph::Graph& g = out.graph;
   Builder builder{machine, out.graph, options, out.decisions, chip, {}};
-  // Strategies: how much kernels should leave to each other. Where programs can be timed, whole ones are compared.
-  const std::size_t strategies = options.time && fetches_early(machine) && options.effort > 0 ? kHeldWeights.size() : 1;
+  // Where programs can be timed, whole ones are compared.
+  const std::size_t strategies =
+      options.time && fetches_early(machine) ? kStrategiesOfEffort[static_cast<std::size_t>(std::clamp(options.effort, 0, 3))] : 1;
   std::size_t best = 0;
   double least = 0;
   for (std::size_t s = 0; strategies > 1 && s < strategies; ++s) {
-    SY_TRY(Draft draft, builder.build(kHeldWeights[s], false));
+    SY_TRY(Draft draft, builder.build(kStrategies[s], false));
     SY_TRY([[maybe_unused]] Done planned, plan_buffers(draft.program));
     const double time = options.time(draft.program);
     out.decisions.push_back(
-        {"strategy", fmt::format("{} of what a context holds counted as its cost: {:.1f} us", kHeldWeights[s], time * 1e6)});
+        {"strategy", fmt::format("{} of what a context holds counted as its cost, {} readers, {}: {:.1f} us", kStrategies[s].held_weight,
+                                 kStrategies[s].readers, kStrategies[s].deep ? "deep" : "early", time * 1e6)});
     if (s == 0 || time < least) least = time, best = s;
   }
   if (strategies > 1) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
-  SY_TRY(Draft draft, builder.build(kHeldWeights[best], true));
+  SY_TRY(Draft draft, builder.build(kStrategies[best], true));
   const auto& [kernels, layouts, attempt, candidates, splits, homes, unused] = draft;
   program::Program& program = out.program;
   program.chip = chip;

@@ -102,13 +102,13 @@ class Emitter {
 
   /// The components that read a shared operand for the others: one for each value of the coordinates it depends on. Different operands take
   /// different places among those that share, so that the work of reading is spread. Returns the array's number.
-  std::size_t make_readers(std::size_t operand) {
+  std::size_t make_readers(std::size_t operand, std::int64_t member = 0) {
     const KernelOperand& o = kernel_.operands[operand];
     const program::Array& all = context_.arrays[0];
     Frame frame;
     frame.coordinate.assign(kernel_.dims.size(), -1);
     program::Array readers;
-    readers.name = fmt::format("readers{}", operand);
+    readers.name = member == 0 ? fmt::format("readers{}", operand) : fmt::format("readers{}_{}", operand, member);
     readers.component = all.component;
     std::vector<bool> used(all.shape.size(), false);
     std::int64_t sharers = 1;
@@ -127,7 +127,7 @@ class Emitter {
     if (readers.shape.empty()) readers.shape.push_back(1);
     frame.count = static_cast<int>(readers.shape.size());
     for (std::int64_t r = 0; r < numerics::element_count(readers.shape); ++r) {
-      std::int64_t kept = r, shared = (r + static_cast<std::int64_t>(operand)) % sharers, linear = 0, stride = 1;
+      std::int64_t kept = r, shared = (r + static_cast<std::int64_t>(operand) + member) % sharers, linear = 0, stride = 1;
       for (std::size_t c = all.shape.size(); c-- > 0;) {
         std::int64_t& digits = used[c] ? kept : shared;
         linear += digits % all.shape[c] * stride;
@@ -477,12 +477,7 @@ class Emitter {
         continue;
       }
       if (mapping_.sharing[i] == Sharing::multicast) {
-        const std::size_t readers = make_readers(i);
-        Actor load = move_actor(mover_name(i), o, without(user_loops, kept), readers);
-        Actor cast = cast_actor(fmt::format("cast{}", i), load, readers);
-        const ActorId load_id = add(std::move(load)), cast_id = add(std::move(cast));
-        connect(fmt::format("read{}", i), load_id, 0, cast_id, 0, 2);
-        connect(fmt::format("in{}", i), cast_id, 1, user, port_of_[i].second, mapping_.depth[i]);
+        share_out(i, user, user_loops, kept);
         continue;
       }
       const ActorId mover = add(move_actor(mover_name(i), o, without(user_loops, kept)));
@@ -582,6 +577,37 @@ class Emitter {
     frames_.push_back(std::move(frame));
     context_.arrays.push_back(std::move(array));
     return context_.arrays.size() - 1;
+  }
+
+  /// Of the components that need an operand alike, each reads some of it from memory and sends it to all: those of its loops' innermost
+  /// indices that are its own, so that all of them read at any time.
+  void share_out(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept) {
+    const KernelOperand& o = kernel_.operands[i];
+    const std::vector<int> loops = without(user_loops, kept);
+    const std::int64_t members = reading_members(kernel_, mapping_, i, user_loops, kept);
+    for (std::int64_t j = 0; j < members; ++j) {
+      const std::size_t readers = make_readers(i, j);
+      const std::string suffix = j == 0 ? "" : fmt::format("_{}", j);
+      Actor load = move_actor(mover_name(i) + suffix, o, loops, readers);
+      program::IndexRange domain;
+      if (members > 1) {
+        const auto d = static_cast<std::size_t>(loops.back());
+        const std::int64_t own = mapping_.trips[d] / members;
+        load.loops.back().trip = own;
+        for (std::size_t x = 0; x < o.index.size(); ++x)
+          for (const auto& t : o.index[x].terms)
+            if (t.variable == loops.back())
+              load.source->start[x] = load.source->start[x] + numerics::affine_constant(t.coefficient * j * own * mapping_.tile[d]);
+        domain = {static_cast<int>(std::find(user_loops.begin(), user_loops.end(), loops.back()) - user_loops.begin()), j * own,
+                  (j + 1) * own};
+      }
+      Actor cast = cast_actor(fmt::format("cast{}{}", i, suffix), load, readers);
+      const ActorId load_id = add(std::move(load)), cast_id = add(std::move(cast));
+      connect(fmt::format("read{}{}", i, suffix), load_id, 0, cast_id, 0, 2);
+      connect(fmt::format("in{}{}", i, suffix), cast_id, 1, user, port_of_[i].second,
+              members == 1 ? mapping_.depth[i] : std::max<std::int64_t>(1, (mapping_.depth[i] + members - 1) / members));
+      context_.channels.back().to[0].domain = domain;
+    }
   }
 
   /// A mover that carries what has been written to the parts of `to` that hold it, one message a firing; nothing when none does. It follows

@@ -53,6 +53,9 @@ bool writes_one_box(const KernelOperand& operand, const std::vector<KernelDim>& 
   return writes_densely(operand, dims, whole);
 }
 
+/// To the power of 1.5, the p of the estimate's norm.
+double to_power(double t) { return t * std::sqrt(t); }
+
 std::int64_t local_bytes(const KernelLocal& l, const Mapping& m) {
   std::int64_t bytes = 4;
   for (int d : l.dims) bytes *= m.tile[static_cast<std::size_t>(d)];
@@ -222,6 +225,7 @@ bool Evaluator::fit_storage(Mapping& m) const {
 
 /// Panels that fit stay: the largest saving first.
 void Evaluator::keep_panels(Mapping& m) const {
+  if (!machine_.pins) return;
   const std::size_t n = kernel_.operands.size();
   for (bool again = !m.order.empty(); again;) {
     again = false;
@@ -279,7 +283,7 @@ std::int64_t Evaluator::count_sharers(Mapping& m) const {
   return firings;
 }
 
-bool Evaluator::evaluate(Mapping& m) const {
+bool Evaluator::evaluate(Mapping& m, double limit) const {
   const std::size_t n = kernel_.operands.size();
   m.unit = unit_id_;
   m.epilogue_unit = epilogue_id_;
@@ -294,7 +298,7 @@ bool Evaluator::evaluate(Mapping& m) const {
   if (!fit_storage(m)) return false;
   keep_panels(m);
   estimate(m, firings);
-  choose_sharing(m, firings);
+  if (m.terms[0] <= limit) choose_sharing(m, firings);
   return true;
 }
 
@@ -389,7 +393,7 @@ bool Evaluator::may_ring(const Mapping& m, std::size_t operand) const {
 
 /// Operands that several instances need alike may be read once and multicast: less memory traffic, one more command and hop per token.
 void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
-  if (!machine_.cast.valid() || m.instances < 2 || kernel_.copy) return;
+  if (!machine_.cast.valid() || !machine_.shares || m.instances < 2 || kernel_.copy) return;
   const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
     if (kernel_.operands[i].write || placed(i) || sharers_[i] < 2) continue;
@@ -520,15 +524,13 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
       std::max(first / load_.rate, first * active / off_rate_) + std::max(last_store / store_.rate, last_store * active / off_rate_);
   // What is nearly as long as the longest does not hide behind it wholly: a p-norm instead of a maximum. 1.5 chose the mappings that the
   // timing engine liked best among 1.2, 1.5, 2, 3, 4 and 8, over ResNet-50, ShuffleNet, MobileNet and an encoder block on TX81 and H100.
-  constexpr double kP = 1.5;
   const double busy = edge + std::max(compute, epilogue) * rounds;
-  const auto raised = [](double t) { return t * std::sqrt(t); };  // to kP
-  double powers = raised(dram) + raised(busy);
-  for (const double t : {mover, storer, issue, caster}) powers += raised(t * rounds);
-  m.seconds = std::pow(powers, 1 / kP) + ends;
-  powers = raised(std::max(0.0, (total - early) / off_rate_)) + raised(busy);
-  for (const double t : {storer, std::max(0.0, issue - issue_ * early_loads), caster}) powers += raised(t * rounds);
-  m.on_chip = std::pow(powers, 1 / kP) + ends;
+  double powers = to_power(dram) + to_power(busy);
+  for (const double t : {mover, storer, issue, caster}) powers += to_power(t * rounds);
+  m.seconds = std::cbrt(powers * powers) + ends;
+  powers = to_power(std::max(0.0, (total - early) / off_rate_)) + to_power(busy);
+  for (const double t : {storer, std::max(0.0, issue - issue_ * early_loads), caster}) powers += to_power(t * rounds);
+  m.on_chip = std::cbrt(powers * powers) + ends;
   m.off_chip = early / off_rate_;
   m.cost = m.seconds;
   if (!fetches_early(machine_)) return;

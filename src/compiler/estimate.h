@@ -2,6 +2,7 @@
 // spatially split nest, against the rates of the machine. The analytical model of the search (Timeloop's kind, arXiv:1902.02434).
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "compiler/mapping.h"
@@ -20,7 +21,7 @@ class Evaluator {
 
   /// Fills units, residency, depths, sharing, storage and the estimate of a mapping that has splits, trips, tiles and an order; false when
   /// it does not fit or cannot be stored.
-  bool evaluate(Mapping& m) const;
+  bool evaluate(Mapping& m, double limit = std::numeric_limits<double>::infinity()) const;
   /// Fills storage and the estimate of a mapping that has everything else. In words what makes it impossible; empty when nothing does.
   std::string complete(Mapping& m) const;
   [[nodiscard]] bool fits(const Mapping& m) const;  ///< of a complete mapping

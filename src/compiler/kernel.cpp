@@ -234,7 +234,7 @@ Kernel kernel_of_composite(const Graph& g, OpId id) {
 
 }  // namespace
 
-std::vector<Kernel> make_kernels(const Graph& g) {
+std::vector<Kernel> make_kernels(const Graph& g, bool fuse) {
   std::vector<std::vector<std::size_t>> readers(g.tensors.size());
   std::vector<int> writers(g.tensors.size(), 0);
   std::vector<bool> is_output(g.tensors.size(), false);
@@ -262,6 +262,8 @@ std::vector<Kernel> make_kernels(const Graph& g) {
     for (const auto& l : nest.loops) parallel = parallel && l.kind == LoopKind::parallel;
     for (const Access& r : nest.reads)
       if (map.operands[static_cast<std::size_t>(r.slot)] == t) fits = fits && reads_as_written(nest, r, op.nests[0], g.tensor(t).shape);
+    for (const TensorId other : map.operands)  // biases and scales belong to the operator; what others have computed does not
+      fits = fits && (fuse || other == t || g.tensor(other).role == graph::Role::constant);
     if (!parallel || !fits || nest.is_copy()) continue;
     absorbed_into[o] = static_cast<int>(m);
     epilogue_of[m] = static_cast<int>(o);

@@ -64,6 +64,7 @@ struct Kernel {
 };
 
 /// Groups the operators of a canonical graph, in execution order: a reduction with its element-wise epilogue, a map, a composite, a copy.
-std::vector<Kernel> make_kernels(const graph::Graph& graph);
+/// Without `fuse` an epilogue reads nothing that other operators have computed.
+std::vector<Kernel> make_kernels(const graph::Graph& graph, bool fuse = true);
 
 }  // namespace switchyard::compiler

@@ -44,9 +44,11 @@ Result<Machine> describe_machine(const chip::Chip& chip) {
   return m;
 }
 
-bool keeps_values(const Machine& machine) { return !machine.grid && machine.chip->context.keeps_scratchpads && machine.cast.valid(); }
+bool keeps_values(const Machine& machine) {
+  return machine.keeps && !machine.grid && machine.chip->context.keeps_scratchpads && machine.cast.valid();
+}
 
-bool fetches_early(const Machine& machine) { return !machine.grid && machine.chip->context.resident > 1; }
+bool fetches_early(const Machine& machine) { return machine.early && !machine.grid && machine.chip->context.resident > 1; }
 
 double barrier_seconds(const Machine& machine) {
   for (const chip::Sync& sync : machine.chip->syncs)

@@ -17,6 +17,11 @@ struct Machine {
   chip::MoverId cast;                     ///< from one component's scratchpad to several others'; none where the chip has no such mover
   std::vector<std::uint32_t> components;  ///< working instances, in the order in which splits fill them
   bool grid = false;
+  // What the compiler is told to do without is false.
+  bool keeps = true;   ///< values stay in scratchpads from context to context, where the chip can
+  bool shares = true;  ///< operands needed alike are read once
+  bool early = true;   ///< movers start before their context, where the chip can
+  bool pins = true;    ///< panels stay over loops that do not use them, and are whole before their context
 };
 /// Failure compile/unsupported-chip when the chip has no component with a matrix or vector unit, a scratchpad and movers to off-chip
 /// memory.

@@ -34,6 +34,7 @@ struct Mapping {
   std::vector<bool> resident;          ///< per operand: kept over every loop it does not depend on
   std::vector<std::int64_t> depth;     ///< per operand: slots of its channel
   bool overlap = true;                 ///< false: a member of a ring passes on what it has after it has used it, not while
+  std::int64_t readers = 4;            ///< members that read a multicast operand for the others, at most
   std::int64_t accumulator_depth = 2;  ///< slots between unit and epilogue unit
   std::int64_t storage = 0;            ///< bytes of scratchpad in each component, for channels and sums
   std::int64_t placed = 0;             ///< bytes of the parts of placed operands in each component
@@ -60,6 +61,10 @@ std::int64_t token_pad(const chip::Unit& unit, bool contraction, std::int64_t in
 std::vector<bool> kept_loops(const KernelOperand& operand, const std::vector<int>& order, bool resident);
 /// Tokens per instance given what is kept.
 std::int64_t tokens_per_instance(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
+/// Of the instances that share a multicast operand: how many read some of it from memory. Each takes an
+/// equal range of the innermost loop that is not kept; `loops` and `kept` are those of the actor that uses it.
+std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,
+                             const std::vector<bool>& kept);
 /// Instances along each dim (1 for reductions): what the split, the trips and the tile make of its extent.
 std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& mapping);
 /// Slots a resident operand holds at once.

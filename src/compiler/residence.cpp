@@ -237,7 +237,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
       for (const User& r : users[t].readers)
         if (stays[t])
           out.moves[t] = std::max(out.moves[t], moving(TensorId(t), spreads[w.kernel][choice[w.kernel]][w.operand],
-                                                        spreads[r.kernel][choice[r.kernel]][r.operand]));
+                                                       spreads[r.kernel][choice[r.kernel]][r.operand]));
   out.waits.assign(kernels.size(), barrier_seconds(machine));
   for (std::size_t k = 0; k < kernels.size(); ++k)
     for (const KernelOperand& o : kernels[k].operands)

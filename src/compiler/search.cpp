@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 
 namespace switchyard::compiler {
@@ -219,14 +220,19 @@ class Search {
       std::int64_t firings = 1;
       for (int d : current_.order) firings *= current_.trips[static_cast<std::size_t>(d)];
       if (firings > (thorough_ ? kMostFirings * 64 : kMostFirings)) continue;
-      if (!evaluator_.evaluate(current_)) {
+      const auto key = machine_.grid ? std::vector<std::int64_t>{} : instances_along(kernel_, current_);
+      const auto at = best_.find(key);
+      double limit = std::numeric_limits<double>::infinity();
+      if (at != best_.end()) {
+        limit = 0;
+        for (std::size_t w = 0; w < kHeldWeights.size(); ++w) limit = std::max(limit, cost_of(at->second[w], kHeldWeights[w]));
+      }
+      if (!evaluator_.evaluate(current_, limit)) {
         if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
         continue;
       }
       fits = true;
       found_ = true;
-      const auto key = machine_.grid ? std::vector<std::int64_t>{} : instances_along(kernel_, current_);
-      const auto at = best_.find(key);
       if (at == best_.end()) {
         best_[key].fill(current_);
         continue;

@@ -22,10 +22,39 @@ struct Life {
   int first = 0, last = 0;
 };
 
+/// Sets of component instances, numbered; and which of them meet. What lies on different components may have one address.
+class ComponentSets {
+ public:
+  int number_of(const std::vector<std::uint32_t>& components) {
+    std::vector<std::uint32_t> sorted = components;
+    std::sort(sorted.begin(), sorted.end());
+    const auto [at, fresh] = numbers_.try_emplace(sorted, static_cast<int>(meets_.size()));
+    if (!fresh) return at->second;
+    std::vector<bool> row;
+    for (const auto& [other, number] : numbers_) {
+      if (row.size() <= static_cast<std::size_t>(number)) row.resize(static_cast<std::size_t>(number) + 1);
+      row[static_cast<std::size_t>(number)] = other.empty() || sorted.empty() || share(other, sorted);  // empty: a grid, anywhere
+    }
+    for (std::size_t i = 0; i < meets_.size(); ++i) meets_[i].push_back(row[i]);
+    meets_.push_back(std::move(row));
+    return at->second;
+  }
+  [[nodiscard]] bool meet(int a, int b) const { return meets_[static_cast<std::size_t>(a)][static_cast<std::size_t>(b)]; }
+
+ private:
+  static bool share(const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>& b) {
+    for (auto i = a.begin(), j = b.begin(); i != a.end() && j != b.end(); *i < *j ? ++i : ++j)
+      if (*i == *j) return true;
+    return false;
+  }
+  std::map<std::vector<std::uint32_t>, int> numbers_;
+  std::vector<std::vector<bool>> meets_;
+};
+
 /// One memory's addresses over the contexts.
 class Addresses {
  public:
-  Addresses(const chip::Memory& memory, std::size_t contexts) : in_use_(contexts) {
+  Addresses(const chip::Memory& memory, std::size_t contexts, const ComponentSets& sets) : sets_(sets), in_use_(contexts) {
     const auto range = chip::usable_range(memory);
     begin_ = range.begin;
     end_ = range.end;
@@ -33,52 +62,56 @@ class Addresses {
   }
 
   /// The highest free address over a life; nothing when there is none.
-  std::optional<std::int64_t> find_high(Life life, std::int64_t bytes) const {
-    std::vector<Range> taken = taken_over(life);
-    std::sort(taken.begin(), taken.end(), [](const Range& a, const Range& b) { return a.second > b.second; });
+  std::optional<std::int64_t> find_high(Life life, std::int64_t bytes, int set) const {
+    std::vector<Range> taken = taken_over(life, set);
+    std::sort(taken.begin(), taken.end(), [](const Range& a, const Range& b) { return a.end > b.end; });
     std::int64_t at = down(end_ - bytes);
     for (const Range& r : taken) {
-      if (at >= r.second) break;
-      at = std::min(at, down(r.first - bytes));
+      if (at >= r.end) break;
+      at = std::min(at, down(r.begin - bytes));
     }
     return at >= begin_ ? std::optional(at) : std::nullopt;
   }
   /// The lowest one.
-  std::optional<std::int64_t> find(Life life, std::int64_t bytes) const {
-    std::vector<Range> taken = taken_over(life);
-    std::sort(taken.begin(), taken.end());
+  std::optional<std::int64_t> find(Life life, std::int64_t bytes, int set) const {
+    const std::vector<Range> taken = taken_over(life, set);
     std::int64_t at = up(begin_);
     for (const Range& r : taken) {
-      if (r.first - at >= bytes) break;
-      at = std::max(at, up(r.second));
+      if (r.begin - at >= bytes) break;
+      at = std::max(at, up(r.end));
     }
     return at + bytes <= end_ ? std::optional(at) : std::nullopt;
   }
-  void take(Life life, std::int64_t at, std::int64_t bytes) {
-    for (int c = life.first; c <= life.last; ++c) in_use_[static_cast<std::size_t>(c)].push_back({at, at + bytes});
+  void take(Life life, std::int64_t at, std::int64_t bytes, int set) {
+    for (int c = life.first; c <= life.last; ++c) in_use_[static_cast<std::size_t>(c)].push_back({at, at + bytes, set});
   }
-  void give_back(Life life, std::int64_t at, std::int64_t bytes) {
+  void give_back(Life life, std::int64_t at, std::int64_t bytes, int set) {
     for (int c = life.first; c <= life.last; ++c) {
       auto& here = in_use_[static_cast<std::size_t>(c)];
-      here.erase(std::find(here.begin(), here.end(), Range{at, at + bytes}));
+      here.erase(std::find(here.begin(), here.end(), Range{at, at + bytes, set}));
     }
   }
 
  private:
-  using Range = std::pair<std::int64_t, std::int64_t>;
+  struct Range {
+    std::int64_t begin = 0, end = 0;
+    int set = 0;
+    auto operator<=>(const Range&) const = default;
+  };
   [[nodiscard]] std::int64_t up(std::int64_t at) const { return (at + alignment_ - 1) / alignment_ * alignment_; }
   [[nodiscard]] std::int64_t down(std::int64_t at) const { return at / alignment_ * alignment_; }
-  [[nodiscard]] std::vector<Range> taken_over(Life life) const {
+  [[nodiscard]] std::vector<Range> taken_over(Life life, int set) const {
     std::vector<Range> taken;
     for (int c = life.first; c <= life.last; ++c) {
       const auto& here = in_use_[static_cast<std::size_t>(c)];
       for (const Range& r : here)
-        if (r.second > r.first) taken.push_back(r);
+        if (r.end > r.begin && sets_.meet(r.set, set)) taken.push_back(r);
     }
     std::sort(taken.begin(), taken.end());
     taken.erase(std::unique(taken.begin(), taken.end()), taken.end());  // what lives through several contexts
     return taken;
   }
+  const ComponentSets& sets_;
   std::int64_t begin_ = 0, end_ = 0, alignment_ = 1;
   std::vector<std::vector<Range>> in_use_;  ///< by context
 };
@@ -106,8 +139,9 @@ std::int64_t tokens_through(const Context& context, const Channel& c) {
 
 class Planner {
  public:
-  Planner(program::Program& program, const std::vector<ContextTimes>& times) : program_(program), times_(times), chip_(*program.chip) {
-    for (const chip::Memory& m : chip_.memories) addresses_.emplace_back(m, program.contexts.size());
+  Planner(program::Program& program, const std::vector<ContextTimes>& times, bool deep, bool pins)
+      : program_(program), times_(times), deep_(deep), pins_(pins), chip_(*program.chip) {
+    for (const chip::Memory& m : chip_.memories) addresses_.emplace_back(m, program.contexts.size(), sets_);
   }
 
   std::optional<Overflow> run() {
@@ -151,33 +185,37 @@ class Planner {
       part.order = buffer.order;
       part.pad = buffer.spread->pad;
       buffer.bytes = part.bytes();
-      const auto at = in(buffer.memory).find(lives_[b], buffer.bytes);
+      const int set = sets_.number_of(buffer.spread->components);
+      const auto at = in(buffer.memory).find(lives_[b], buffer.bytes, set);
       if (!at) return overflow(lives_[b].first);
       buffer.offset = *at;
-      in(buffer.memory).take(lives_[b], *at, buffer.bytes);
+      in(buffer.memory).take(lives_[b], *at, buffer.bytes, set);
     }
     return std::nullopt;
   }
 
   std::optional<Overflow> place_context(int k) {
     const Life life{k, k};
-    const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes, bool high) {
-      const auto at = high ? in(memory).find_high(life, bytes) : in(memory).find(life, bytes);
+    const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes, int set, bool high) {
+      const auto at = high ? in(memory).find_high(life, bytes, set) : in(memory).find(life, bytes, set);
       if (!at) return false;
       offset = *at;
-      in(memory).take(life, *at, bytes);
+      in(memory).take(life, *at, bytes, set);
       return true;
     };
     const auto early = [&](const Channel& c) { return context(k).actors[c.from.actor.index()].early; };
     for (Channel& c : context(k).channels)
-      if (!early(c) && !place(c.memory, c.offset, c.bytes, false)) return overflow(k);
+      if (!early(c) && !place(c.memory, c.offset, c.bytes, set_of(context(k), c), false)) return overflow(k);
     for (Actor& a : context(k).actors)
       for (program::State& s : a.states)
-        if (!place(s.memory, s.offset, s.bytes, false)) return overflow(k);
+        if (!place(s.memory, s.offset, s.bytes, set_of(context(k), a), false)) return overflow(k);
     for (Channel& c : context(k).channels)
-      if (early(c) && !place(c.memory, c.offset, c.bytes, true)) return overflow(k);
+      if (early(c) && !place(c.memory, c.offset, c.bytes, set_of(context(k), c), true)) return overflow(k);
     return std::nullopt;
   }
+
+  int set_of(const Context& context, const Actor& actor) { return sets_.number_of(context.arrays[actor.array.index()].components); }
+  int set_of(const Context& context, const Channel& c) { return set_of(context, context.actors[c.to.front().end.actor.index()]); }
 
   Overflow overflow(int k) {
     Overflow out{static_cast<std::size_t>(k), 0};
@@ -206,7 +244,7 @@ class Planner {
       return k;
     }
     const int soonest = std::max(running_at(fetched_), k - static_cast<int>(chip_.context.resident) + 1);
-    for (Channel* c : early) in(c->memory).give_back({k, k}, c->offset, c->bytes);
+    take_back(context, early, {k, k});
     std::vector<std::int64_t> least;
     for (const Channel* c : early) least.push_back(c->depth);
     // Of depth and an early start, what lets most be fetched before the context begins.
@@ -219,69 +257,78 @@ class Planner {
       std::int64_t bytes = 0;
       for (const Channel* c : early) bytes += c->bytes;
       if (share == 1) whole = bytes;
-      for (int first = soonest; first < k; ++first) {
-        if (!place(early, {first, k})) continue;
-        take_back(early, {first, k});
-        // As the caution is for when to begin, so it is against counting on much time.
-        double time = 0;
-        for (int c = first; c < k; ++c) time += times_[static_cast<std::size_t>(c)].run / 2;
-        const double fetched =
-            std::min(time, times_[static_cast<std::size_t>(k)].fetch * static_cast<double>(bytes) / static_cast<double>(whole));
-        if (best_share == 0 || fetched > most * 1.05) most = fetched, best_share = share, best_first = first;
-        break;
+      // The longer the life, the harder: the earliest beginning is found by halving.
+      int first = k;
+      for (int low = soonest, high = k; low < high;) {
+        const int middle = low + (high - low) / 2;
+        if (place(context, early, {middle, k})) {
+          take_back(context, early, {middle, k});
+          first = high = middle;
+        } else {
+          low = middle + 1;
+        }
       }
+      if (first == k) continue;
+      // As the caution is for when to begin, so it is against counting on much time.
+      double time = 0;
+      for (int c = first; c < k; ++c) time += times_[static_cast<std::size_t>(c)].run / 2;
+      const double fetched =
+          std::min(time, times_[static_cast<std::size_t>(k)].fetch * static_cast<double>(bytes) / static_cast<double>(whole));
+      if (best_share == 0 || (!deep_ && fetched > most * 1.05)) most = fetched, best_share = share, best_first = first;
+      if (deep_) break;
     }
     if (best_share > 0) {
       set_depths(context, early, least, best_share);
-      SY_CHECK(place(early, {best_first, k}), "what fitted fits again");
+      SY_CHECK(place(context, early, {best_first, k}), "what fitted fits again");
       return finish(context, best_first);
     }
     for (std::int64_t share = 1;; share *= 2) {
       set_depths(context, early, least, share);
-      if (place(early, {k, k})) return finish(context, k);
+      if (place(context, early, {k, k})) return finish(context, k);
     }
   }
 
   /// Without going ahead, deeper channels still keep the movers busy.
   void deepen(int k, const std::vector<Channel*>& early) {
     Context& context = this->context(k);
-    for (Channel* c : early) in(c->memory).give_back({k, k}, c->offset, c->bytes);
+    take_back(context, early, {k, k});
     std::vector<std::int64_t> least;
     for (const Channel* c : early) least.push_back(c->depth);
     for (std::int64_t share = 1;; share *= 2) {
       set_depths(context, early, least, share);
-      if (place(early, {k, k})) return;
+      if (place(context, early, {k, k})) return;
     }
   }
 
-  static void set_depths(const Context& context, const std::vector<Channel*>& channels, const std::vector<std::int64_t>& least,
-                         std::int64_t share) {
+  void set_depths(const Context& context, const std::vector<Channel*>& channels, const std::vector<std::int64_t>& least,
+                  std::int64_t share) const {
     for (std::size_t i = 0; i < channels.size(); ++i) {
       Channel& c = *channels[i];
       // Staging between two movers of one component need not be deep.
       const bool relayed = context.actors[c.to.front().end.actor.index()].kind == program::ActorKind::move;
       const std::int64_t all = relayed ? least[i] : tokens_through(context, c);
-      c.depth = share > 32 ? least[i] : std::max(least[i], all / share);
+      c.depth = share > 32 || !pins_ ? least[i] : std::max(least[i], all / share);
       c.bytes = c.depth * token_bytes(context, c);
     }
   }
 
-  bool place(const std::vector<Channel*>& channels, Life life) {
+  bool place(const Context& context, const std::vector<Channel*>& channels, Life life) {
     for (std::size_t i = 0; i < channels.size(); ++i) {
       Channel& c = *channels[i];
-      const auto at = in(c.memory).find_high(life, c.bytes);
+      const int set = set_of(context, c);
+      const auto at = in(c.memory).find_high(life, c.bytes, set);
       if (!at) {
-        for (std::size_t j = 0; j < i; ++j) in(channels[j]->memory).give_back(life, channels[j]->offset, channels[j]->bytes);
+        take_back(context, {channels.begin(), channels.begin() + static_cast<std::ptrdiff_t>(i)}, life);
         return false;
       }
       c.offset = *at;
-      in(c.memory).take(life, *at, c.bytes);
+      in(c.memory).take(life, *at, c.bytes, set);
     }
     return true;
   }
 
-  void take_back(const std::vector<Channel*>& channels, Life life) {
-    for (Channel* c : channels) in(c->memory).give_back(life, c->offset, c->bytes);
+  void take_back(const Context& context, const std::vector<Channel*>& channels, Life life) {
+    for (Channel* c : channels) in(c->memory).give_back(life, c->offset, c->bytes, set_of(context, *c));
   }
 
   static int finish(Context& context, int first) {
@@ -292,7 +339,9 @@ class Planner {
 
   program::Program& program_;
   const std::vector<ContextTimes>& times_;
+  bool deep_, pins_;
   const chip::Chip& chip_;
+  ComponentSets sets_;
   std::vector<Addresses> addresses_;
   std::vector<Life> lives_;
   std::vector<double> ends_;  ///< of the contexts so far
@@ -301,8 +350,8 @@ class Planner {
 
 }  // namespace
 
-std::optional<Overflow> plan_storage(program::Program& program, const std::vector<ContextTimes>& times) {
-  return Planner(program, times).run();
+std::optional<Overflow> plan_storage(program::Program& program, const std::vector<ContextTimes>& times, bool deep, bool pins) {
+  return Planner(program, times, deep, pins).run();
 }
 
 }  // namespace switchyard::compiler

@@ -26,7 +26,8 @@ struct ContextTimes {
 /// last context that uses it, a channel or state in its context. Then, context by context, the channels of early movers are made as deep as
 /// the sequence of their tokens, and begin their life in the context in which off-chip memory will have delivered all that comes before
 /// (Context::early_after), or as soon after it as there is room: a ring buffer over all that is to come. Channels of early movers take the
-/// highest free addresses, what belongs to one context the lowest, so that neither lies scattered in the other's way.
-std::optional<Overflow> plan_storage(program::Program& program, const std::vector<ContextTimes>& times);
+/// highest free addresses, what belongs to one context the lowest, so that neither lies scattered in the other's way. `deep`: as deep as
+/// they can be at all; else what lets most be fetched before the context begins. Without `pins` channels stay as deep as they are.
+std::optional<Overflow> plan_storage(program::Program& program, const std::vector<ContextTimes>& times, bool deep, bool pins);
 
 }  // namespace switchyard::compiler

@@ -98,6 +98,7 @@ TensorId emit_softmax(Graph& graph, const Label& label, TensorId x, const std::v
   const TensorId y = add_tensor(graph, label.result, format, shape);
   Op op = make_op(label, {x}, {y});
   op.locals = {{"max", format, rows}, {"exp", format, shape}, {"sum", format, rows}};
+  if (!logarithm) op.locals.push_back({"inverse", format, rows});  // one division a row: the others are multiplications
   const int max = op.local_slot(0);
   const int exp = op.local_slot(1);
   const int sum = op.local_slot(2);
@@ -114,8 +115,15 @@ TensorId emit_softmax(Graph& graph, const Label& label, TensorId x, const std::v
     out.nest.reads = {{0, out.full, {}}, {max, out.kept, {}}, {sum, out.kept, {}}};
     out.nest.expression = sub(sub(expr_input(0), expr_input(1)), apply(ScalarOp::log, expr_input(2)));
   } else {
-    out.nest.reads = {{exp, out.full, {}}, {sum, out.kept, {}}};
-    out.nest.expression = div(expr_input(0), expr_input(1));
+    const int inverse = op.local_slot(3);
+    Nest invert;
+    const std::vector<Affine> row = add_shape_loops(invert, rows);
+    invert.reads = {{sum, row, {}}};
+    invert.expression = apply(ScalarOp::reciprocal, expr_input(0));
+    invert.write = {inverse, row, {}};
+    op.nests.push_back(std::move(invert));
+    out.nest.reads = {{exp, out.full, {}}, {inverse, out.kept, {}}};
+    out.nest.expression = mul(expr_input(0), expr_input(1));
   }
   out.nest.write = {op.result_slot(0), out.full, {}};
   op.nests.push_back(std::move(out.nest));
