@@ -486,8 +486,9 @@ bool independent(const Program& program, const Context& a, const Context& b) {
   const auto touches = [](const Context& c) {
     std::vector<Touch> out;
     for (const Actor& actor : c.actors) {
-      for (const auto* a : {&actor.source, &actor.destination})
-        if (*a) out.push_back({(*a)->buffer.index(), a == &actor.destination, reach(c, actor, **a, program::move_extent(actor, **a))});
+      for (const auto* box : {&actor.source, &actor.destination})
+        if (*box)
+          out.push_back({(*box)->buffer.index(), box == &actor.destination, reach(c, actor, **box, program::move_extent(actor, **box))});
       for (const program::Port& port : actor.ports)
         if (port.place) out.push_back({port.place->buffer.index(), !port.input, reach(c, actor, *port.place, port.token.shape)});
     }
@@ -497,7 +498,7 @@ bool independent(const Program& program, const Context& a, const Context& b) {
   for (const Context& c : program.contexts) {
     std::set<std::size_t> here;
     for (const Touch& touch : touches(c)) here.insert(touch.buffer);
-    for (const std::size_t b : here) ++users[b];
+    for (const std::size_t buffer : here) ++users[buffer];
   }
   const auto meet = [&](const Touch& x, const Touch& y) {
     if (x.buffer == y.buffer) {

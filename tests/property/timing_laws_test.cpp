@@ -187,7 +187,7 @@ TEST_P(TimingLaws, HoldOnRandomModels) {
       for (program::Context context : p.contexts) {
         context.name += " again";
         for (auto* list : {&context.after, &context.early_after}) {
-          for (program::ContextId& c : *list) c = program::ContextId(c.index() + p.contexts.size());
+          for (program::ContextId& id : *list) id = program::ContextId(id.index() + p.contexts.size());
         }
         if (context.early_after.empty()) context.early_after.emplace_back(p.contexts.size() - 1);
         twice.contexts.push_back(context);
