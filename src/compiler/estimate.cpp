@@ -13,6 +13,9 @@ namespace {
 using chip::OpClass;
 using numerics::Affine;
 
+/// Fewer bytes than these are not worth a command of their own (a bias).
+constexpr std::int64_t kWorthSharing = 8192;
+
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 std::int64_t outermost_coefficient(const Affine& f) {
@@ -397,6 +400,7 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
   const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
     if (kernel_.operands[i].write || placed(i) || sharers_[i] < 2) continue;
+    if (token_bytes_[i] * tokens_[i] < kWorthSharing) continue;
     const std::int64_t storage = m.storage;
     double least = m.cost;
     Sharing best = Sharing::none, last = Sharing::none;
@@ -421,6 +425,13 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
     m.storage = best_storage;
     if (last != best) estimate(m, firings);
   }
+}
+
+std::int64_t Evaluator::reading_members(std::size_t i, const Mapping& m) const {
+  for (std::size_t l = m.order.size(); l-- > 0;)  // the innermost loop that is not kept is the innermost one that is used
+    if (m.order[l] >= 0 && (masks_[i] >> m.order[l] & 1) != 0)
+      return equal_parts(m.trips[static_cast<std::size_t>(m.order[l])], std::min(sharers_[i], m.readers));
+  return 1;
 }
 
 double Evaluator::rate_of(const chip::Unit& unit, OpClass op) const {
@@ -464,7 +475,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   const double firing = firing_seconds(m);
   const double compute = firing * static_cast<double>(firings);
   double load_bytes = 0, store_bytes = 0, loads = 0, stores = 0, first = 0, footprint = 0, total = 0, last_store = 0;
-  double casts = 0, cast_bytes = 0, relay = 0;
+  double casts = 0, cast_bytes = 0, relay = 0, casts_alone = 0, loads_alone = 0;
   double epilogue_points = 0, epilogue_tokens = 0, early = 0, early_loads = 0;
   bool waits_for_load = false;
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
@@ -480,12 +491,15 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
     const auto sharers = static_cast<double>(sharers_[i]);
     const double readers = shared ? instances / sharers : instances;
     total += tokens * wire_bytes_[i] * readers;
-    // Of a ring each member reads one slice, and passes on all but the last it gets.
-    const double read = ring ? tokens / sharers : tokens;
-    if (!exposed) early += tokens * wire_bytes_[i] * readers, early_loads += read;
+    // Of a ring each member reads one slice, and passes on all but the last it gets; of a multicast each member that reads sends its part.
+    // (For the time when all has been fetched early, `tokens` count, as one member's commands: they are in the way of other kernels'.)
+    const double read = ring ? tokens / sharers : shared ? tokens / static_cast<double>(reading_members(i, m)) : tokens;
+    const double alone = ring ? read : tokens;
+    if (!exposed) early += tokens * wire_bytes_[i] * readers, early_loads += alone;
     if (shared) {
-      const double sent = ring ? tokens - read : tokens;
+      const double sent = ring ? tokens - read : read;
       casts += sent;
+      casts_alone += ring ? sent : tokens;
       cast_bytes += sent * static_cast<double>(token_bytes_[i]);
       if (exposed) relay = std::max(relay, cast_.startup + static_cast<double>(token_bytes_[i]) / cast_.rate);
     }
@@ -495,6 +509,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
       last_store += wire_bytes_[i];
     } else {
       loads += read;
+      loads_alone += alone;
       load_bytes += read * wire_bytes_[i];
       waits_for_load = waits_for_load || exposed;
       if (exposed && !o.epilogue) first += wire_bytes_[i];
@@ -529,9 +544,12 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   for (const double t : {mover, storer, issue, caster}) powers += to_power(t * rounds);
   m.seconds = std::cbrt(powers * powers) + ends;
   powers = to_power(std::max(0.0, (total - early) / off_rate_)) + to_power(busy);
-  for (const double t : {storer, std::max(0.0, issue - issue_ * early_loads), caster}) powers += to_power(t * rounds);
+  const double issue_alone = issue + issue_ * (casts_alone - casts + loads_alone - loads - early_loads);
+  const double caster_alone = casts > 0 ? caster * casts_alone / casts : 0;
+  for (const double t : {storer, std::max(0.0, issue_alone), caster_alone}) powers += to_power(t * rounds);
   m.on_chip = std::cbrt(powers * powers) + ends;
   m.off_chip = early / off_rate_;
+  m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge};
   m.cost = m.seconds;
   if (!fetches_early(machine_)) return;
   // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter.

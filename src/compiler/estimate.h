@@ -48,6 +48,7 @@ class Evaluator {
   void choose_sharing(Mapping& m, std::int64_t firings) const;
   void estimate(Mapping& m, std::int64_t firings) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
+  [[nodiscard]] std::int64_t reading_members(std::size_t operand, const Mapping& m) const;
   [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op) const;
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return (bytes + alignment_ - 1) / alignment_ * alignment_; }
   [[nodiscard]] bool placed(std::size_t operand) const { return reach_[operand] == Reach::placed; }

@@ -73,9 +73,7 @@ std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::
     if (kept[l]) continue;
     if (loops[l] < 0) return 1;
     const std::int64_t trips = mapping.trips[static_cast<std::size_t>(loops[l])];
-    std::int64_t members = std::min({trips, sharers, mapping.readers});
-    while (trips % members != 0) --members;
-    return members;
+    return equal_parts(trips, std::min(sharers, mapping.readers));
   }
   return 1;
 }

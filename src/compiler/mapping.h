@@ -1,6 +1,7 @@
 // Mapping: how one kernel is spread over components and cut into tiles; and the search for a good one.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -61,6 +62,12 @@ std::int64_t token_pad(const chip::Unit& unit, bool contraction, std::int64_t in
 std::vector<bool> kept_loops(const KernelOperand& operand, const std::vector<int>& order, bool resident);
 /// Tokens per instance given what is kept.
 std::int64_t tokens_per_instance(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
+/// The most parts, at most `most`, into which `n` divides.
+inline std::int64_t equal_parts(std::int64_t n, std::int64_t most) {
+  std::int64_t parts = std::min(n, most);
+  while (n % parts != 0) --parts;
+  return parts;
+}
 /// Of the instances that share a multicast operand: how many read some of it from memory. Each takes an
 /// equal range of the innermost loop that is not kept; `loops` and `kept` are those of the actor that uses it.
 std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,
