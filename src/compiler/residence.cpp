@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "chip/query.h"
 #include "program/spread.h"
@@ -162,7 +163,8 @@ std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& g, const
 }
 
 Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight) {
+                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight,
+                     const std::vector<std::optional<std::size_t>>& fixed) {
   const MoveCost move_cost(machine);
   const auto users = users_of(g, kernels);
   // Spreads by kernel, candidate and operand, and their numbers: equal ones have equal costs.
@@ -193,6 +195,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
     return at->second;
   };
   std::vector<std::size_t> choice(kernels.size(), 0);
+  for (std::size_t k = 0; k < kernels.size(); ++k) choice[k] = fixed[k].value_or(0);
   const auto total_cost = [&](std::size_t k, std::size_t c, bool readers_too) {
     double cost = cost_of(candidates[k][c], held_weight);
     for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
@@ -210,6 +213,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     bool changed = false;
     for (std::size_t k = 0; k < kernels.size(); ++k) {
+      if (fixed[k]) continue;
       std::size_t best = choice[k];
       double least = total_cost(k, best, sweep > 0);
       for (std::size_t c = 0; c < candidates[k].size(); ++c) {

@@ -2,6 +2,7 @@
 // so that little has to move between them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,11 @@ struct Splits {
   std::vector<double> moves;  ///< by tensor: seconds from being written to being where it is needed; infinite: no mover does it
 };
 /// One of each kernel's candidates, so that the sum of the kernels' own times and of what moves between them is small: coordinate descent
-/// from the best candidates, in order of the kernels, with this weight of what mappings hold. Deterministic.
+/// from the best candidates, in order of the kernels, with this weight of what mappings hold. `fixed`: candidates that
+/// are not to be changed. Deterministic.
 Splits choose_splits(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
-                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight);
+                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight,
+                     const std::vector<std::optional<std::size_t>>& fixed);
 
 /// Where one operand of a kernel lies.
 struct OperandHome {
