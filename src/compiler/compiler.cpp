@@ -473,24 +473,29 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     d.chosen = splits.choice[k];
     d.tried = splits.mappings[k].tried;
   }
+  const Bounds bounds(*chip, g);
   std::vector<bool> read_before(g.tensors.size(), false);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
-    program.contexts[k].bound = kernel_bound(*chip, g, kernels[k], read_before, attempt.stays);
+    const Bound bound = bounds.kernel(kernels[k], read_before, attempt.stays);
+    program.contexts[k].bound = bound.time();
     for (const KernelOperand& o : kernels[k].operands)
       if (!o.write) read_before[o.tensor.index()] = true;
     ContextMap map;
     map.ops = kernels[k].ops;
+    map.bound = print_bound(bound);
     for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
       const KernelOperand& o = kernels[k].operands[i];
       (o.write ? map.writes : map.reads).emplace_back(o.tensor, homes[k][i].buffer);
     }
     out.contexts.push_back(std::move(map));
   }
-  tell("bounds", [&] { return print_bounds(program); });
+  tell("bounds", [&] { return print_bounds(program, out.contexts); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
   tell("plan", [&] { return print_plan(program); });
-  labels.lower_bound = model_bound(*chip, g);
-  labels.peak_bound = model_peak_bound(*chip, g);
+  const Bound bound = bounds.model();
+  labels.lower_bound = bound.time();
+  labels.peak_bound = bounds.model_peak();
+  out.decisions.push_back({"bound", print_bound(bound)});
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;
 }

@@ -68,10 +68,11 @@ struct Decision {
   std::int64_t tried = 0;  ///< candidates from which the alternatives were taken
 };
 
-/// For the checker: which graph operators a context executes, and in which buffer each of its tensors lies.
+/// For the checker and for who asks why: which graph operators a context executes, and in which buffer each of its tensors lies.
 struct ContextMap {
   std::vector<graph::OpId> ops;  ///< of Compiled::graph, in order
   std::vector<std::pair<graph::TensorId, program::BufferId>> reads, writes;
+  std::string bound{};  ///< what each resource needs at least, the longest first
 };
 
 struct Compiled {

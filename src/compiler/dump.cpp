@@ -145,9 +145,10 @@ std::string print_storage(const program::Program& program) {
   return out;
 }
 
-std::string print_bounds(const program::Program& program) {
+std::string print_bounds(const program::Program& program, const std::vector<ContextMap>& contexts) {
   std::string out;
-  for (const program::Context& c : program.contexts) out += fmt::format("context {}: {} ps\n", c.name, c.bound.value);
+  for (std::size_t c = 0; c < contexts.size(); ++c)
+    out += fmt::format("context {}: {} ps: {}\n", program.contexts[c].name, program.contexts[c].bound.value, contexts[c].bound);
   return out;
 }
 

@@ -27,7 +27,7 @@ std::string print_splits(const std::vector<Kernel>& kernels, const Splits& split
 std::string print_homes(const graph::Graph& graph, const std::vector<Kernel>& kernels, const Homes& homes, const program::Program& program);
 /// Addresses in scratchpads by context, and how early movers may start.
 std::string print_storage(const program::Program& program);
-std::string print_bounds(const program::Program& program);
+std::string print_bounds(const program::Program& program, const std::vector<ContextMap>& contexts);
 /// Addresses of the buffers off chip.
 std::string print_plan(const program::Program& program);
 

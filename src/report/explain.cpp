@@ -54,6 +54,7 @@ class Teller {
     story.start = timing_.contexts[number].start;
     const Context& context = program_.contexts[number];
     story.traffic = count_traffic(program_, context);
+    if (story.number < compiled_.contexts.size()) story.bound = compiled_.contexts[story.number].bound;
     for (const compiler::Decision& d : compiled_.decisions) {
       if (d.subject == context.name && !d.alternatives.empty()) story.decision = d;
     }

@@ -56,7 +56,8 @@ struct ContextStory {
   std::int64_t early_bytes = 0;  ///< loaded by early movers
   std::vector<Demand> demands;   ///< the longest first
   ContextTraffic traffic;
-  std::string why;  ///< one or two sentences
+  std::string why;    ///< one or two sentences
+  std::string bound;  ///< what each resource needs at least, the longest first
 };
 
 struct Explanation {

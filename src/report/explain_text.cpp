@@ -129,7 +129,7 @@ std::string worst_text(const Explanation& e, const Paint& paint) {
     while (i + alike < list.size() && list[i + alike]->report.share == list[i]->report.share && list[i + alike]->why == list[i]->why)
       ++alike;
     const ContextReport& r = list[i]->report;
-    const double gap = share_of(r.span, r.lower_bound);
+    const double gap = share_of(r.busy, r.lower_bound);
     const std::string more = alike > 1 ? fmt::format(" (and {} alike)", alike - 1) : std::string();
     const int columns = 40 - columns_of(more);
     out += fmt::format("  {} {} {} {} {} {}\n", paint.strong(pad_right(clip_front(r.name, columns) + more, 40)),
@@ -227,7 +227,10 @@ std::string print_context(const Explanation& e, const ContextStory& story, bool 
   out += wrap(fmt::format("operators: {}", fmt::join(r.ops, ", ")), kWidth, 4) + "\n";
   out += fmt::format("  {} {}   {} of the time\n", pad_right("share", 12), paint.strong(pad_left(readable_time(r.share), 12)),
                      readable_share(share_of(r.share, e.run.latency)));
-  out += fmt::format("  {} {}   {}\n", pad_right("span", 12), pad_left(readable_time(r.span), 12), gap_of(r.span, r.lower_bound));
+  out += fmt::format("  {} {}   from when it is due to its end: {}\n", pad_right("busy", 12), pad_left(readable_time(r.busy), 12),
+                     gap_of(r.busy, r.lower_bound));
+  out += fmt::format("  {} {}   from its first activity: {}\n", pad_right("span", 12), pad_left(readable_time(r.span), 12),
+                     gap_of(r.span, r.lower_bound));
   if (r.early.value > 0)
     out += fmt::format("  {} {}   of the span, fetching beside earlier contexts\n", pad_right("early", 12),
                        pad_left(readable_time(r.early), 12));
@@ -237,7 +240,9 @@ std::string print_context(const Explanation& e, const ContextStory& story, bool 
       out += fmt::format("    {} {} {}  {}\n", pad_right(simulation::kCauseNames[c], 15), pad_left(readable_time(r.attribution[c]), 12),
                          pad_left(readable_share(share), 8), paint.cause(c, bar(share, 50)));
   }
-  out += wrap("why: " + story.why, kWidth, 4) + "\n";
+  out += wrap("why: " + story.why, kWidth, 4);
+  if (!story.bound.empty()) out += wrap("its bound is the longest of: " + story.bound, kWidth, 4);
+  out += "\n";
   if (!story.demands.empty()) {
     out += "  what it asks of each resource\n";
     for (const Demand& d : story.demands) {

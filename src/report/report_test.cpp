@@ -60,7 +60,7 @@ RunReport sample_run() {
     ContextReport c;
     c.name = "context" + std::to_string(i);
     c.ops = {"a_very_long_operator_name_that_some_exporter_made_up/with/slashes/Conv_" + std::to_string(i), "Relu"};
-    c.share = c.span = Picoseconds(50'000'000);
+    c.share = c.span = c.busy = Picoseconds(50'000'000);
     c.lower_bound = Picoseconds(25'000'000);
     c.attribution[i % 6] = c.share;
     r.contexts.push_back(c);
@@ -125,7 +125,7 @@ TEST(ReportJson, KeepsTheContractsKeysInOrder) {
   EXPECT_EQ(keys_of(j.find("timings_s")), (Keys{"import", "compile", "execute", "simulate"}));
   ASSERT_EQ(j.find("contexts")->items.size(), 20u);
   EXPECT_EQ(keys_of(&j.find("contexts")->items[0]),
-            (Keys{"name", "ops", "repeat", "span_us", "share_us", "lower_bound_us", "attribution_us"}));
+            (Keys{"name", "ops", "repeat", "span_us", "busy_us", "share_us", "lower_bound_us", "attribution_us"}));
   EXPECT_EQ(at(j, {"schema"}), "switchyard/run/1");
   EXPECT_EQ(at(j, {"model", "parameters"}), "25557032");
   EXPECT_EQ(at(j, {"gap"}), "2.00000001");

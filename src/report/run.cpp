@@ -101,6 +101,15 @@ std::int64_t peak_scratchpad_bytes(const program::Program& program) {
   return peak;
 }
 
+/// When all that a context waits for has ended and the host has launched it.
+Picoseconds due_time(const program::Program& program, const simulation::Timing& timing, std::size_t c) {
+  const chip::Sequencer& sequencer = program.chip->sequencer;
+  const Picoseconds launch = from_seconds(sequencer.launch.value);
+  Picoseconds due(0);
+  for (const program::ContextId before : program.contexts[c].after) due = std::max(due, timing.contexts[before.index()].end);
+  return c == 0 || sequencer.launch_per_context || program.contexts[c].after.empty() ? due + launch : due;
+}
+
 RunReport describe_run(const program::Program& program, const simulation::Timing& timing) {
   RunReport r;
   const program::Labels& labels = program.labels;
@@ -126,11 +135,9 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
     const program::Context& context = program.contexts[c];
     const simulation::ContextTiming& t = timing.contexts[c];
     Picoseconds early{0};
-    if (c > 0) {
-      const simulation::ContextTiming& before = timing.contexts[c - 1];
-      early = std::min(t.span, std::max(early, before.start + before.span - t.start));
-    }
-    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution, early});
+    if (c > 0) early = std::min(t.span, std::max(early, timing.contexts[c - 1].end - t.start));
+    const Picoseconds busy = std::max(Picoseconds(0), t.end - due_time(program, timing, c));
+    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution, early, busy});
   }
   r.memory_offchip = peak_offchip_bytes(program);
   r.memory_scratchpad = peak_scratchpad_bytes(program);

@@ -21,6 +21,7 @@ struct ContextReport {
   Picoseconds span, share, lower_bound;
   simulation::Attribution attribution{};
   Picoseconds early{};  ///< of the span: its early movers worked while the context before still ran
+  Picoseconds busy{};   ///< from when it is due, those that it waits for having ended, to its end: barrier and switch included
 };
 
 struct OutputReport {

@@ -72,7 +72,7 @@ std::string where(const RunReport& r, const Paint& paint, int top) {
                                 pad_left("", 7), pad_left("span", time), early > 0 ? pad_left("of it early", 13) : "", pad_left("gap", 6));
   for (const ContextReport* c : contexts) {
     const std::size_t cause = main_cause(c->attribution);
-    const double gap = share_of(c->span, c->lower_bound);
+    const double gap = share_of(c->busy, c->lower_bound);
     out += fmt::format("  {} {} {} {}{} {}  {}\n", pad_right(context_label(*c, label), label), pad_left(readable_time(c->share), time),
                        pad_left(readable_share(share_of(c->share, r.latency)), 7), pad_left(readable_time(c->span), time),
                        early > 0 ? pad_left(c->early.value > 0 ? readable_time(c->early) : "-", 13) : "",
@@ -86,8 +86,9 @@ std::string where(const RunReport& r, const Paint& paint, int top) {
                        pad_left(readable_time(rest), time), pad_left(readable_share(share_of(rest, r.latency)), 7));
   }
   if (early > 0) {
-    out += fmt::format("  {} of {} begin early, fetching beside those before: spans overlap, shares add up\n", early,
-                       counted(static_cast<std::int64_t>(r.contexts.size()), "context"));
+    out += fmt::format(
+        "  {} of {} begin early, fetching beside those before: spans overlap, shares add up;\n  gaps count from when each is due\n", early,
+        counted(static_cast<std::int64_t>(r.contexts.size()), "context"));
   }
   return out + "\n";
 }

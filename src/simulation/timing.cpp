@@ -107,6 +107,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
       ContextTiming result;
       result.start = now + Picoseconds(c.opens);
       result.span = Picoseconds(c.end - c.begin);
+      result.end = now + Picoseconds(c.end);
       for (std::size_t k = 0; k < c.attribution.size(); ++k) {
         result.attribution[k] = Picoseconds(c.attribution[k]);
         result.share += result.attribution[k];

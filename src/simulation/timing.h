@@ -30,6 +30,7 @@ struct ResourceUse {
 struct ContextTiming {
   Picoseconds start;  ///< when it is due: the context before has ended, or an early actor has begun
   Picoseconds span;   ///< first activity to last
+  Picoseconds end;    ///< of the last activity, from the program's start
   Picoseconds share;  ///< its part of the critical path (launch excluded, switch and barrier included)
   Attribution attribution{};
   std::int64_t firings = 0, transfers = 0, events = 0;

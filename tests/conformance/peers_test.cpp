@@ -82,7 +82,8 @@ TEST(SimbaLike, MapsThe3x3ConvolutionsOfResNet) {
                 a.bound, a.seconds);
     EXPECT_GE(a.cycles, 112896);
     EXPECT_LE(a.cycles, 1.3 * 112896);
-    EXPECT_NEAR(a.bound, 112896, 1);
+    EXPECT_GE(a.bound, 112896 - 1);   // all multipliers, all the time
+    EXPECT_LE(a.bound, 112896 + 64);  // and a start-up
   }
 }
 

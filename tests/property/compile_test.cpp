@@ -177,6 +177,70 @@ TEST_P(CompileLaws, HoldOnLargeAndPrimeExtents) {
   }
 }
 
+/// No program is faster than the bounds that it carries: any chip there is, any floating format that it knows.
+TEST(CompileBounds, HoldOnEveryChip) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(SWITCHYARD_SOURCE_DIR "/chips"))
+    if (entry.path().extension() == ".yaml") names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  ASSERT_GE(names.size(), 10u);
+  int chips = 0;
+  for (const std::string& name : names) {
+    const auto chip = load({name.c_str(), name.c_str(), {}});
+    ASSERT_TRUE(chip);
+    int timed_programs = 0;
+    for (std::uint64_t seed = 1; seed <= (name == "rpu-32x32" ? 5 : 20); ++seed) {
+      const testing::RandomModel model = testing::random_model(seed);
+      for (const numerics::Format precision : {numerics::Format::bf16, numerics::Format::fp32}) {
+        SCOPED_TRACE(fmt::format("{} seed {} {}", name, seed, numerics::format_name(precision)));
+        const auto compiled = compiler::compile(model.graph, chip, {precision, 0, 1});
+        if (!compiled.ok()) continue;  // chips that know no such format
+        const program::Program& p = compiled.value().program;
+        const auto timed = simulation::time_program(p);
+        ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
+        EXPECT_GE(timed.value().latency, p.labels.lower_bound);
+        EXPECT_GT(p.labels.lower_bound.value, 0);
+        for (std::size_t c = 0; c < p.contexts.size(); ++c)
+          EXPECT_GE(timed.value().contexts[c].span, p.contexts[c].bound)
+              << p.contexts[c].name << ": " << compiled.value().contexts[c].bound;
+        ++timed_programs;
+      }
+    }
+    chips += timed_programs > 0 ? 1 : 0;
+  }
+  EXPECT_GE(chips, 8);
+}
+
+/// The same of models that fill the chip, with and without what makes it fast.
+TEST(CompileBounds, HoldOnModelsOfTheZoo) {
+  const std::pair<const char*, model::LoadOptions> models[] = {{"gemm", {.set = {{"m", 1}, {"n", 4096}, {"k", 4096}}}},
+                                                               {"gemm", {.set = {{"m", 1000}, {"n", 1000}, {"k", 1000}}}},
+                                                               {"gemm", {.set = {{"m", 4096}, {"n", 4096}, {"k", 64}}}},
+                                                               {"resnet18", {}},
+                                                               {"llama-2-7b-block-decode", {}}};
+  for (const char* name : {"tx81", "h100-sxm", "rpu-4x4", "sn40l", "wormhole-n150"}) {
+    const auto chip = load({name, name, {}});
+    ASSERT_TRUE(chip);
+    for (const auto& [zoo, options] : models)
+      for (const bool plain : {false, true}) {
+        SCOPED_TRACE(fmt::format("{} on {}{}", zoo, name, plain ? ", plain" : ""));
+        const auto graph = model::build_zoo_model(zoo, options);
+        ASSERT_TRUE(graph.ok());
+        compiler::CompileOptions how{numerics::Format::bf16, 0, 0};
+        how.disabled.fuse = how.disabled.overlap = plain;
+        const auto compiled = compiler::compile(graph.value(), chip, how);
+        if (!compiled.ok()) continue;
+        const program::Program& p = compiled.value().program;
+        const auto timed = simulation::time_program(p);
+        ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
+        EXPECT_GE(timed.value().latency, p.labels.lower_bound);
+        for (std::size_t c = 0; c < p.contexts.size(); ++c)
+          EXPECT_GE(timed.value().contexts[c].span, p.contexts[c].bound)
+              << p.contexts[c].name << ": " << compiled.value().contexts[c].bound;
+      }
+  }
+}
+
 /// Merged into one expression, x * sigmoid(x) doubles what is written at every step: a chain of them must be cut, and stay readable.
 TEST(CompileScale, LongChainsOfMapsStayShortPrograms) {
   const auto chip = load({"tx81", "tx81", {}});
