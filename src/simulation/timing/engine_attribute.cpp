@@ -17,7 +17,9 @@ void Engine::account(const Step& step, std::int64_t times) {
   const Activity& a = log_[step.activity];
   const std::int64_t time = step.end - a.begin;
   const bool special = a.what >= Activity::kSwitch;
+  SY_CHECK(special || a.what < kinds_.size(), "an activity is of a plan");
   const std::size_t context = special ? static_cast<std::size_t>(a.account) : kinds_[a.what].context;
+  SY_CHECK(context + step.shift < runs_.size(), "an activity belongs to a context of its group");
   ContextRun& run = runs_[context + step.shift];
   auto& causes = run.attribution;
   if (a.what == Activity::kLaunch) {
@@ -31,7 +33,9 @@ void Engine::account(const Step& step, std::int64_t times) {
     causes[at(Cause::memory)] += times * step.account;
     causes[at(Cause::interconnect)] += times * network;
   } else {
+    SY_CHECK(context < contexts_.size() && kind.unit_class < contexts_[context].units.size(), "a context knows its units");
     const std::int64_t units = contexts_[context].units[kind.unit_class];
+    SY_CHECK(units > 0, "units that were busy");
     const std::int64_t idle = (units * time - step.account) / units;
     SY_CHECK(idle >= 0 && idle <= time, "busy units of a class");
     causes[at(Cause::compute)] += times * (time - idle);
@@ -55,10 +59,12 @@ Engine::Step Engine::walk(Step step, std::size_t jumps, std::uint32_t floor, std
 /// began before a repetition began is the like of one that began in the repetition before.
 Engine::Step Engine::walk_jump(std::size_t number, Step entry, std::int64_t times) {
   const Jump jump = jumps_[number];
-  const auto pass = [&](Step step, std::int64_t visits) {
-    step = walk(step, number, jump.from, visits);
+  const auto pass = [&](const Step& from, std::int64_t visits) {
+    const Step step = walk(from, number, jump.from, visits);
     SY_CHECK(step.activity != kNone, "a period goes back to the one before");
-    return Step{step.activity + (jump.until - jump.from), step.end + jump.period, step.account, step.shift - jump.contexts};
+    SY_CHECK(from.shift >= jump.contexts, "no more contexts repeat than were skipped");
+    // Its like is again after the jumps inside the period: what the walk took off the shift there is none of the repetition before's.
+    return Step{step.activity + (jump.until - jump.from), step.end + jump.period, step.account, from.shift - jump.contexts};
   };
   if (jump.contexts > 0) {  // each repetition is one of other contexts
     for (std::int64_t i = 0; i < jump.count; ++i) entry = pass(entry, times);

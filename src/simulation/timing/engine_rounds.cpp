@@ -4,6 +4,7 @@
 
 #include "simulation/timing/counters.h"
 #include "simulation/timing/engine.h"
+#include "support/check.h"
 
 namespace switchyard::simulation::timing {
 
@@ -112,6 +113,7 @@ void Engine::look_back_over_contexts() {
 void Engine::skip_contexts(const Snapshot& old, const Snapshot& now, std::uint32_t periods) {
   const std::uint32_t here = running_ + shift_, round = here - old.running, skipped = periods * round;
   const std::int64_t period = now.time - old.time;
+  SY_CHECK(round > 0 && round <= here && here + skipped + (built_ - running_) <= runs_.size(), "rounds are of contexts of the group");
   for (std::uint32_t c = here; c < here + skipped; ++c) {
     runs_[c] = runs_[c - round];
     runs_[c].begin += period;

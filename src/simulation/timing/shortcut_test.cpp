@@ -63,8 +63,9 @@ double expect_same(const SampleProgram& p, std::int64_t chunk = 16384) {
 /// off, several consumers, rings, messages, grids, early loads.
 class RandomProgram {
  public:
-  /// `rounds`: how often the same contexts come, with early loads; 0: sometimes again.
-  explicit RandomProgram(std::uint32_t seed, std::size_t rounds = 0) : random_(seed), rounds_(rounds) {}
+  /// `rounds`: how often the same contexts come, with early loads; 0: sometimes again. `nested`: rounds of rounds, between other contexts.
+  explicit RandomProgram(std::uint32_t seed, std::size_t rounds = 0, bool nested = false)
+      : random_(seed), rounds_(rounds), nested_(nested) {}
   SampleProgram make() {
     SampleChip chip;
     chip.rows = pick({1, 2, 4});
@@ -84,12 +85,14 @@ class RandomProgram {
     chip.barrier_alpha = static_cast<double>(pick({0, 300})) * 1e-9;
     tiles_ = chip.rows * chip.columns;
     SampleProgram p(chip);
-    const std::size_t contexts = 1 + random_() % 3;
+    const std::size_t contexts = nested_ ? 2 + random_() % 3 : 1 + random_() % 3;
     for (std::size_t c = 0; c < contexts; ++c) {
       if (c > 0) p.context("next");
       for (std::size_t n = 1 + random_() % 2; n > 0; --n) chip.grid ? grid(p) : pipeline(p, c);
     }
-    if (rounds_ > 0) {
+    if (nested_) {
+      arrange(p, order(contexts));
+    } else if (rounds_ > 0) {
       repeat(p, rounds_ - 1);
     } else if (one_in(2)) {
       repeat(p, 1 + random_() % 4);
@@ -118,6 +121,45 @@ class RandomProgram {
         if (context.early_after.empty() && first > 1) context.early_after.emplace_back(first - 1 - (rounds_ > 0 ? ahead : random_() % 2));
         p.program.contexts.push_back(std::move(context));
       }
+    }
+  }
+
+  /// Rounds of rounds: a few contexts, then again and again some that repeat before others that may repeat too, then a few more.
+  std::vector<std::size_t> order(std::size_t contexts) {
+    std::vector<std::size_t> round, all;
+    const auto add = [&](std::size_t times, std::size_t length) {
+      const std::size_t first = random_() % contexts;
+      for (std::size_t i = 0; i < times * length; ++i) round.push_back((first + i % length) % contexts);
+    };
+    const auto others = [&] {
+      for (std::size_t n = random_() % 5; n > 0; --n) all.push_back(random_() % contexts);
+    };
+    for (std::size_t parts = 1 + random_() % 3; parts > 0; --parts) {
+      add(3 + random_() % 7, 1 + random_() % 2);
+      add(1, 1 + random_() % contexts);
+    }
+    if (one_in(3)) {  // and once more around that
+      const std::vector<std::size_t> inner = round;
+      for (std::size_t n = 1 + random_() % 3; n > 0; --n) round.insert(round.end(), inner.begin(), inner.end());
+      add(1, 1 + random_() % contexts);
+    }
+    others();
+    for (std::size_t n = 0; n < rounds_; ++n) all.insert(all.end(), round.begin(), round.end());
+    others();
+    return all;
+  }
+
+  /// The contexts in this order, each with early loads that start as many contexts before it.
+  void arrange(SampleProgram& p, const std::vector<std::size_t>& sequence) {
+    const std::vector<program::Context> contexts = std::move(p.program.contexts);
+    const std::size_t ahead = random_() % 3;
+    p.program.contexts.clear();
+    for (std::size_t n = 0; n < sequence.size(); ++n) {
+      program::Context& context = p.program.contexts.emplace_back(contexts[sequence[n]]);
+      context.after.clear();
+      context.early_after.clear();
+      if (n > 0) context.after.emplace_back(n - 1);
+      if (n > ahead) context.early_after.emplace_back(n - 1 - ahead);
     }
   }
 
@@ -206,6 +248,7 @@ class RandomProgram {
 
   std::mt19937 random_;
   std::size_t rounds_ = 0;
+  bool nested_ = false;
   std::int64_t tiles_ = 1;
 };
 
@@ -229,6 +272,39 @@ TEST(Shortcuts, SkipRoundsOfContexts) {
     if (HasFailure()) return;
   }
   EXPECT_GT(skipped, 40);
+}
+
+TEST(Shortcuts, SkipRoundsOfRoundsOfContexts) {
+  int skipped = 0;
+  for (std::uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    const double played = expect_same(RandomProgram(seed, 3 + seed % 5, true).make(), seed % 3 == 0 ? 4096 : 16384);
+    skipped += played < 0.5;
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(skipped, 20);
+}
+
+/// Of the rounds of one context and another, some contexts are skipped, and then rounds in which contexts were skipped.
+TEST(Shortcuts, SkipRoundsInWhichContextsWereSkipped) {
+  SampleChip chip;
+  chip.barrier_alpha = 100e-9;  // meanwhile the next context loads
+  SampleProgram p(chip);
+  const std::int64_t bytes = 4096;
+  const auto data = p.buffer(bytes);
+  std::int64_t expected = bytes * 10;  // the first load, at 10 ps a byte
+  for (int n = 0; n < 5 * 12 + 3; ++n) {
+    if (n > 0) p.context("next");
+    const std::int64_t ns = n % 12 == 0 ? 700 : 500;
+    const auto tile = p.array(1);
+    const auto load = p.load(tile, {}, data, {});
+    p.here().actors[load].early = true;
+    if (n > 1) p.here().early_after.emplace_back(static_cast<std::size_t>(n - 2));
+    p.channel(load, p.compute(tile, {}, ns), bytes, 1);
+    expected += (n > 0 ? 100'000 : 0) + ns * 1000;
+  }
+  EXPECT_LT(expect_same(p), 0.5);
+  EXPECT_EQ(time_program(p.program).value().latency.value, expected);
 }
 
 TEST(Shortcuts, CountWhatNobodyCouldPlay) {
