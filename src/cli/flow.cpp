@@ -301,9 +301,13 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     how.mappings = std::make_shared<const compiler::MappingFile>(std::move(file));
   }
   how.observe = watch.observer();
-  how.time = [](const program::Program& program) {
-    const Result<simulation::Timing> timing = simulation::time_program(program);
-    return timing ? microseconds(timing.value().latency) * 1e-6 : std::numeric_limits<double>::infinity();
+  work.timed.reset();
+  std::vector<std::optional<simulation::Timing>> timings;
+  how.time = [&timings](const program::Program& program) {
+    Result<simulation::Timing> timing = simulation::time_program(program);
+    if (!timing) return timings.emplace_back(), std::numeric_limits<double>::infinity();
+    timings.emplace_back(std::move(timing).value());
+    return microseconds(timings.back()->latency) * 1e-6;
   };
   Result<compiler::Compiled> result = compiler::compile(model.graph, std::move(chip), how);
   if (!result) {
@@ -314,6 +318,7 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   if (how.dump_mappings) {
     SY_TRY([[maybe_unused]] const Done written, write_file(work.options.dump_mapping, result.value().mappings));
   }
+  if (result.value().timed) work.timed = std::move(timings[*result.value().timed]);
   program::Labels& labels = result.value().program.labels;
   labels.model = display_name(work.options.arguments.back(), model);
   labels.model_sha256 = model.sha256;
@@ -357,7 +362,10 @@ Result<simulation::Timing> time_program(Workplace& work, const program::Program&
   simulation::TimingOptions how;
   how.cold = work.options.cold;
   work.progress.begin(fmt::format("time on {}", program.chip->name));
-  Result<simulation::Timing> timing = simulation::time_program(program, how);
+  // What the compiler has timed to choose it need not be timed again.
+  const bool known = compiled != nullptr && work.timed && !how.cold;
+  Result<simulation::Timing> timing = known ? Result<simulation::Timing>(*std::move(work.timed)) : simulation::time_program(program, how);
+  work.timed.reset();
   seconds = work.progress.end();
   if (!timing) return stuck(timing.failure(), compiled);
   if (!work.options.map.empty()) {

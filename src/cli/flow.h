@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "chip/chip.h"
@@ -10,6 +11,7 @@
 #include "compiler/compiler.h"
 #include "model/model.h"
 #include "report/run.h"
+#include "simulation/timing.h"
 #include "support/result.h"
 
 namespace switchyard::cli {
@@ -17,6 +19,7 @@ namespace switchyard::cli {
 struct Workplace {
   const Options& options;
   Progress progress;
+  std::optional<simulation::Timing> timed;  ///< of the program that was compiled last, where the compiler has timed it
   explicit Workplace(const Options& o) : options(o), progress(o.quiet) {}
 };
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 
@@ -153,8 +154,7 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
     }
     const auto find = [&]() -> Result<std::vector<Mapping>> {
       if (!entry)
-        return choose_mappings(machine, g, kernel, layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search,
-                               kCandidates);
+        return choose_mappings(machine, g, kernel, layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search, kCandidates);
       SY_TRY(Mapping given, apply_entry(*options.mappings, *entry, machine, g, kernel, layouts, reach));
       return std::vector<Mapping>{std::move(given)};
     };
@@ -406,6 +406,102 @@ struct Builder {
   }
 };
 
+/// Corners of an array are tried down to this many components.
+constexpr std::size_t kFew = 16;
+/// How many components of contexts may be timed before no further program is tried, by effort.
+constexpr std::array<std::size_t, 4> kTriedOfEffort{0, 60'000, 400'000, 4'000'000};
+
+/// The machine, and the corners of its array, each about a quarter of the one before.
+std::vector<Machine> corners_of(const Machine& machine) {
+  std::vector<Machine> corners{machine};
+  while (corners.back().components.size() > kFew) {
+    std::vector<std::int64_t> extent = corners.back().extent;
+    const std::int64_t parts = extent.size() == 1 ? 4 : 2;
+    for (std::int64_t& e : extent) e = (e + parts - 1) / parts;
+    Machine corner = within(machine, std::move(extent));
+    if (corner.components.empty()) break;
+    corners.push_back(std::move(corner));
+  }
+  return corners;
+}
+
+struct Chosen {
+  Machine machine;
+  Strategy strategy;
+  std::map<std::string, Mapping> wanted{};
+  bool compared = false;
+  std::optional<std::size_t> timed{};  ///< which of the programs that were timed is this one
+};
+
+/// Whole programs are compared: with one strategy, on the whole array and on ever smaller corners of it (what few do needs less moving);
+/// then with the others, on those that were fastest first.
+Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
+                               const std::shared_ptr<const chip::Chip>& chip) {
+  const int effort = std::clamp(options.effort, 0, 3);
+  const auto affordable = kTriedOfEffort[static_cast<std::size_t>(effort)];
+  const bool timed = options.time && !options.mappings;
+  const std::vector<Strategy> strategies = strategies_of(machine, timed, effort);
+  const bool corners = effort > 0 && timed && !machine.grid;
+  const std::vector<Machine> machines = corners ? corners_of(machine) : std::vector<Machine>{machine};
+  Chosen best{machine, strategies[0]};
+  if (!timed || strategies.size() * machines.size() == 1) return best;
+  best.compared = true;
+  std::vector<Known> known(machines.size());
+  std::size_t calls = 0, spent = 0, each = 0;
+  double least = 0;
+  std::vector<Decision> told;
+  const auto time_of = [&](std::size_t m, std::size_t s) -> Result<double> {
+    // What does not fit a corner is no reason to change the graph for all.
+    graph::Graph trial;
+    if (m > 0) trial = out.graph;
+    std::vector<Decision> ignored;
+    Builder builder{machines[m], m > 0 ? trial : out.graph, options, m > 0 ? ignored : out.decisions, chip, std::move(known[m])};
+    SY_TRY(Draft draft, builder.build(strategies[s], false));
+    known[m] = std::move(builder.known);
+    if (m > 0 && trial.ops.size() != out.graph.ops.size()) return std::numeric_limits<double>::infinity();
+    SY_TRY(const double time, builder.time_of(draft));
+    const std::size_t count = machines[m].components.size();
+    spent += count * draft.kernels.size();
+    told.push_back({"strategy", fmt::format("{} components, {}: {:.1f} us", count, describe(strategies[s]), time * 1e6)});
+    if (calls == 0 || time < least) {
+      least = time;
+      best.machine = machines[m];
+      best.strategy = strategies[s];
+      best.timed = calls;
+      each = count * draft.kernels.size();
+    }
+    ++calls;
+    return time;
+  };
+  constexpr double kHopeless = 1.25;  // times the fastest: other strategies change less
+  std::vector<std::pair<double, std::size_t>> order;
+  for (std::size_t m = 0; m < machines.size(); ++m) {
+    if (m > 0 && (spent > affordable || order.back().first > least * kHopeless)) break;
+    const auto time = time_of(m, 0);
+    if (!time && m == 0) return time.failure();
+    order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
+  }
+  std::stable_sort(order.begin(), order.end());
+  const double first = least;
+  for (const auto& [time, m] : order)
+    for (std::size_t s = 1; s < strategies.size(); ++s) {
+      if (time > first * kHopeless || (machines.size() > 1 && spent > affordable)) continue;
+      const auto found = time_of(m, s);
+      if (!found && m == 0) return found.failure();
+    }
+  out.decisions.insert(out.decisions.end(), told.begin(), told.end());
+  int trials = kTrialsOfEffort[static_cast<std::size_t>(effort)];
+  if (machines.size() > 1)
+    trials = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable - std::min(affordable, spent)) / each));
+  if (trials == 0) return best;
+  Builder builder{best.machine, out.graph, options, out.decisions, chip, {}};
+  SY_TRY(best.wanted, builder.refine(best.strategy, least, trials));
+  if (!best.wanted.empty()) best.timed.reset();
+  out.decisions.push_back({"strategy", fmt::format("other mappings of {} looks of kernels, tried in whole programs: {:.1f} us",
+                                                   best.wanted.size(), least * 1e6)});
+  return best;
+}
+
 }  // namespace
 
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options) {
@@ -433,26 +529,15 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   choose_formats(out.graph, *chip, options.precision, out.decisions);
   tell("formats", [&] { return graph::print(out.graph); });
   const graph::Graph& g = out.graph;
+  if (options.mappings) {
+    SY_TRY(machine, apply_array(*options.mappings, machine));
+  }
+  SY_TRY(const Chosen chosen, choose_strategy(machine, out, options, chip));
+  machine = chosen.machine;
+  out.timed = chosen.timed;
+  if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   Builder builder{machine, out.graph, options, out.decisions, chip, {}};
-  // Where programs can be timed, whole ones are compared.
-  const int effort = std::clamp(options.effort, 0, 3);
-  const std::vector<Strategy> strategies = strategies_of(machine, options.time && !options.mappings, effort);
-  std::size_t best = 0;
-  double least = 0;
-  for (std::size_t s = 0; strategies.size() > 1 && s < strategies.size(); ++s) {
-    SY_TRY(Draft draft, builder.build(strategies[s], false));
-    SY_TRY(const double time, builder.time_of(draft));
-    out.decisions.push_back({"strategy", fmt::format("{}: {:.1f} us", describe(strategies[s]), time * 1e6)});
-    if (s == 0 || time < least) least = time, best = s;
-  }
-  std::map<std::string, Mapping> wanted;
-  if (const int trials = strategies.size() > 1 ? kTrialsOfEffort[static_cast<std::size_t>(effort)] : 0; trials > 0) {
-    SY_TRY(wanted, builder.refine(strategies[best], least, trials));
-    out.decisions.push_back(
-        {"strategy", fmt::format("other mappings of {} looks of kernels, tried in whole programs: {:.1f} us", wanted.size(), least * 1e6)});
-  }
-  if (strategies.size() > 1) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
-  SY_TRY(Draft draft, builder.build(strategies[best], true, wanted));
+  SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
   const auto& [kernels, layouts, attempt, candidates, splits, homes, unused] = draft;
   program::Program& program = out.program;
   program.chip = chip;

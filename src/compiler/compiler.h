@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,7 +81,8 @@ struct Compiled {
   graph::Graph graph;  ///< after canonicalisation: what the contexts execute
   std::vector<ContextMap> contexts;
   std::vector<Decision> decisions;
-  std::string mappings;  ///< as text of a mapping file, where it was asked for
+  std::optional<std::size_t> timed;  ///< which call of CompileOptions::time, from 0, was for this very program
+  std::string mappings;              ///< as text of a mapping file, where it was asked for
 };
 
 /// Failures (kind unsupported): compile/unsupported-format, compile/unsupported-operator, compile/does-not-fit with Infeasible terms. All

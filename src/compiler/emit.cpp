@@ -6,8 +6,9 @@
 #include <optional>
 
 #include "chip/query.h"
+#include "program/fold.h"
 #include "program/instance.h"
-#include "program/spread.h"
+#include "program/parts.h"
 #include "support/check.h"
 
 namespace switchyard::compiler {
@@ -25,14 +26,15 @@ using program::Token;
 constexpr int kRounds = -1;
 
 /// Neighbours in this order are neighbours on a mesh, the last and the first, too; empty where the mesh has no such cycle or holes.
-std::vector<std::uint32_t> cycle_through(const chip::Component& component) {
-  if (component.shape.size() != 2 || component.shape[0] % 2 != 0 || component.shape[1] < 2) return {};
-  const auto rows = static_cast<std::uint32_t>(component.shape[0]), columns = static_cast<std::uint32_t>(component.shape[1]);
-  if (chip::working_instances(component).size() != std::size_t{rows} * columns) return {};
+std::vector<std::uint32_t> cycle_through(const Machine& machine) {
+  if (machine.extent.size() != 2 || machine.extent[0] % 2 != 0 || machine.extent[1] < 2) return {};
+  const auto rows = static_cast<std::uint32_t>(machine.extent[0]), columns = static_cast<std::uint32_t>(machine.extent[1]);
+  if (machine.components.size() != std::size_t{rows} * columns) return {};
+  const auto stride = static_cast<std::uint32_t>(machine.chip->components[machine.component.index()].shape[1]);
   std::vector<std::uint32_t> order{0};
   for (std::uint32_t r = 0; r < rows; ++r)
-    for (std::uint32_t c = 1; c < columns; ++c) order.push_back(r * columns + (r % 2 == 0 ? c : columns - c));
-  for (std::uint32_t r = rows; --r > 0;) order.push_back(r * columns);
+    for (std::uint32_t c = 1; c < columns; ++c) order.push_back(r * stride + (r % 2 == 0 ? c : columns - c));
+  for (std::uint32_t r = rows; --r > 0;) order.push_back(r * stride);
   return order;
 }
 
@@ -50,6 +52,7 @@ class Emitter {
         reach_(reach),
         homes_(homes),
         buffers_(buffers),
+        parts_(buffers),
         ring_(ring_of(kernel, mapping, reach).ring) {
     for (const int d : mapping.order) {
       if (ring_ && d == ring_->dim) loops_.push_back(kRounds);
@@ -91,7 +94,7 @@ class Emitter {
       SY_CHECK(count <= static_cast<std::int64_t>(machine_.components.size()), "a listed array needs a component for each instance");
       array.components.assign(machine_.components.begin(), machine_.components.begin() + count);
       // Parts of placed operands lie in the plain order; else a ring goes from neighbour to neighbour.
-      const auto cycle = cycle_through(chip_.components[machine_.component.index()]);
+      const auto cycle = cycle_through(machine_);
       if (ring_ && ring_->size == static_cast<std::int64_t>(cycle.size()) && std::count(reach_.begin(), reach_.end(), Reach::placed) == 0)
         array.components = cycle;
     }
@@ -615,17 +618,18 @@ class Emitter {
   void send(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept, program::BufferId to) {
     const KernelOperand& o = kernel_.operands[i];
     Actor a = send_actor(o, without(user_loops, kept), to);
-    std::int64_t count = most_messages(a);
+    std::optional<std::int64_t> following = most_messages(a);
     std::vector<bool> done_kept = kept;
     if (!a.loops.empty()) {
       Actor at_end = send_actor(o, {}, to);
-      const std::int64_t in_all = most_messages(at_end);
-      if (sending_seconds(at_end, in_all) < sending_seconds(a, count)) {
+      const std::int64_t in_all = most_messages(at_end).value();
+      if (!following || sending_seconds(at_end, in_all) < sending_seconds(a, *following)) {
         a = std::move(at_end);
-        count = in_all;
+        following = in_all;
         done_kept.assign(kept.size(), true);
       }
     }
+    const std::int64_t count = following.value();
     if (count == 0) return;
     a.name = fmt::format("send{}_{}", i, context_.actors.size());
     Port wait = synchronising("ready", true, std::vector<bool>(a.loops.size(), false));
@@ -703,29 +707,15 @@ class Emitter {
     return one + std::max(0.0, (firings - 1) * one - hidden);
   }
 
-  /// The most messages that one store of this mover takes, over its instances and firings.
-  [[nodiscard]] std::int64_t most_messages(const Actor& a) const {
-    const program::Array& array = context_.arrays[0];
-    const program::Buffer& to = buffers_[a.destination->buffer.index()];
-    const bool same = a.source->buffer == a.destination->buffer;
-    std::int64_t most = 0;
-    for (std::uint32_t i = 0; i < array.components.size(); ++i) {
-      std::vector<std::int64_t> variables = program::coordinates(array, i);
-      const std::size_t rank = variables.size();
-      variables.resize(rank + a.loops.size(), 0);
-      const auto own = same ? program::instance_on(*to.spread, array.components[i]) : std::nullopt;
-      for (;;) {
-        const auto box = program::touched(*a.destination, a.destination->extent, variables);
-        most = std::max(most, static_cast<std::int64_t>(program::messages(to, box, own).size()));
-        std::size_t l = a.loops.size();
-        while (l-- > 0) {
-          if (++variables[rank + l] < a.loops[l].trip) break;
-          variables[rank + l] = 0;
-        }
-        if (l == static_cast<std::size_t>(-1)) break;
-      }
-    }
-    return most;
+  /// The most messages that one store of this mover takes, over its instances and firings; nothing when those are too many.
+  [[nodiscard]] std::optional<std::int64_t> most_messages(const Actor& a) {
+    context_.actors.push_back(a);
+    const program::BufferAccess& to = *context_.actors.back().destination;
+    const program::Use use(context_, context_.actors.size() - 1, to, to.extent, true, nullptr);
+    const auto sending = program::count_messages(buffers_[to.buffer.index()], parts_[to.buffer], use);
+    context_.actors.pop_back();
+    if (!sending) return std::nullopt;
+    return sending->most;
   }
 
   [[nodiscard]] std::vector<program::Dim> dims_of(const std::vector<int>& loops) const {
@@ -802,6 +792,7 @@ class Emitter {
   const std::vector<Reach>& reach_;
   const std::vector<OperandHome>& homes_;
   const std::vector<program::Buffer>& buffers_;
+  program::PartsOf parts_;
   std::optional<Ring> ring_;
   std::vector<int> loops_;  ///< of the actor that computes: dims, outermost first, and kRounds
   program::Context context_;

@@ -40,7 +40,21 @@ Result<Machine> describe_machine(const chip::Chip& chip) {
   }
   for (std::size_t i = 0; i < chip.memories.size(); ++i)
     if (chip.memories[i].kind == chip::MemoryKind::registers && chip.memories[i].in == m.component) m.accumulators = chip::MemoryId(i);
+  m.extent = chip.components[m.component.index()].shape;
   m.components = chip::working_instances(chip.components[m.component.index()]);
+  return m;
+}
+
+Machine within(const Machine& machine, std::vector<std::int64_t> extent) {
+  Machine m = machine;
+  const std::vector<std::int64_t>& shape = machine.chip->components[machine.component.index()].shape;
+  std::erase_if(m.components, [&](std::uint32_t component) {
+    std::int64_t rest = component;
+    bool outside = false;
+    for (std::size_t d = shape.size(); d-- > 0; rest /= shape[d]) outside = outside || rest % shape[d] >= extent[d];
+    return outside;
+  });
+  m.extent = std::move(extent);
   return m;
 }
 

@@ -16,6 +16,7 @@ struct Machine {
   chip::MoverId load, store;
   chip::MoverId cast;                     ///< from one component's scratchpad to several others'; none where the chip has no such mover
   std::vector<std::uint32_t> components;  ///< working instances, in the order in which splits fill them
+  std::vector<std::int64_t> extent;       ///< the components lie in this corner of their array; the whole of it at first
   bool grid = false;
   // What the compiler is told to do without is false.
   bool keeps = true;   ///< values stay in scratchpads from context to context, where the chip can
@@ -26,6 +27,9 @@ struct Machine {
 /// Failure compile/unsupported-chip when the chip has no component with a matrix or vector unit, a scratchpad and movers to off-chip
 /// memory.
 Result<Machine> describe_machine(const chip::Chip& chip);
+
+/// The same machine, of whose components only those in a corner of the array work.
+Machine within(const Machine& machine, std::vector<std::int64_t> extent);
 
 /// May values stay in scratchpads between contexts of this machine? Its components must be listed (no grid), its contexts keep scratchpads,
 /// and a mover must lead from one scratchpad to others.

@@ -78,7 +78,12 @@ class Reader {
     const Node& root = document_.root;
     std::vector<Entry> out;
     if (!wants(root, Node::Kind::map, "a mapping file", "a map with the key 'mappings'")) return out;
-    allow(root, {"mappings"});
+    allow(root, {"array", "mappings"});
+    if (const Node* array = root.find("array"); array && wants(*array, Node::Kind::sequence, "'array'", "a list of numbers")) {
+      within.emplace();
+      for (const Node& item : array->items)
+        if (const auto n = number(item)) within->push_back(*n);
+    }
     const Node* list = root.find("mappings");
     if (!list) {
       report("mapping/shape", "a mapping file has a key 'mappings'", root, "mappings:\n  - kernel: NAME");
@@ -90,6 +95,7 @@ class Reader {
   }
 
   Failure failure{FailureKind::malformed, {}, {}};
+  std::optional<std::vector<MappingFile::Value>> within;
 
  private:
   Entry entry(const Node& node) {
@@ -436,6 +442,7 @@ Result<MappingFile> MappingFile::parse(std::string text, std::string file) {
   SY_TRY(out.document_, parse_document(std::move(text), std::move(file)));
   Reader reader(out, out.document_);
   out.entries_ = reader.entries();
+  out.within_ = std::move(reader.within);
   if (!reader.failure.diagnostics.empty()) return reader.failure;
   return out;
 }
@@ -459,6 +466,32 @@ std::vector<std::int64_t> numbers_among_namesakes(const std::vector<Kernel>& ker
   std::vector<std::int64_t> out;
   for (const Kernel& k : kernels) out.push_back(++seen[k.name]);
   return out;
+}
+
+Result<Machine> apply_array(const MappingFile& file, const Machine& machine) {
+  if (!file.within()) return machine;
+  const std::vector<MappingFile::Value>& wanted = *file.within();
+  const chip::Component& component = machine.chip->components[machine.component.index()];
+  Failure failure{FailureKind::malformed, {}, {}};
+  const Location at = wanted.empty() ? Location{} : wanted.front().at;
+  if (machine.grid)
+    failure.diagnostics.push_back(
+        file.diagnose("mapping/value", fmt::format("{} deals instances to all its components", machine.chip->name), at));
+  else if (wanted.size() != component.shape.size())
+    failure.diagnostics.push_back(
+        file.diagnose("mapping/value", fmt::format("the array of {} has {} dimensions", component.name, component.shape.size()), at));
+  std::vector<std::int64_t> extent;
+  for (std::size_t d = 0; d < wanted.size() && failure.diagnostics.empty(); ++d) {
+    extent.push_back(wanted[d].value);
+    if (extent[d] > component.shape[d])
+      failure.diagnostics.push_back(file.diagnose(
+          "mapping/value", fmt::format("the array of {} has {} in dimension {}", component.name, component.shape[d], d), wanted[d].at));
+  }
+  if (!failure.diagnostics.empty()) return failure;
+  Machine m = within(machine, std::move(extent));
+  if (!m.components.empty()) return m;
+  failure.diagnostics.push_back(file.diagnose("mapping/value", fmt::format("no {} of this corner works", component.name), at));
+  return failure;
 }
 
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels) {
@@ -543,6 +576,11 @@ std::string print_mapping_file(const Machine& machine, const graph::Graph& g, co
     }
     set("operands", std::move(operands));
     list.items.push_back(std::move(entry));
+  }
+  if (!machine.grid && machine.extent != machine.chip->components[machine.component.index()].shape) {
+    Node array = collection(Node::Kind::sequence);
+    for (const std::int64_t extent : machine.extent) array.items.push_back(whole(extent));
+    root.entries.emplace_back("array", std::move(array));
   }
   root.entries.emplace_back("mappings", std::move(list));
   return print_yaml(root);

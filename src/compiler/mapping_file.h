@@ -54,13 +54,18 @@ class MappingFile {
   /// The entry for a kernel, `nth` among those of its name from 1: one with its very name before patterns, earlier ones before later ones.
   [[nodiscard]] const Entry* find(const std::string& kernel, std::int64_t nth) const;
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
+  /// The corner of the array that does all the work, where the file says so.
+  [[nodiscard]] const std::optional<std::vector<Value>>& within() const { return within_; }
   [[nodiscard]] Diagnostic diagnose(std::string code, std::string message, const Location& at, std::string hint = {}) const;
 
  private:
   Document document_;
   std::vector<Entry> entries_;
+  std::optional<std::vector<Value>> within_;
 };
 
+/// The machine as far as the file lets it work: mapping/value where its array has no such corner.
+Result<Machine> apply_array(const MappingFile& file, const Machine& machine);
 /// Entries whose kernel the model does not have: mapping/unknown-name.
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels);
 /// Which of the tensors that could stay in scratchpads the file keeps off chip: their stays[t] becomes false.

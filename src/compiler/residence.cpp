@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "chip/query.h"
+#include "program/parts.h"
 #include "program/spread.h"
 
 namespace switchyard::compiler {
@@ -19,6 +20,7 @@ using program::Box;
 using program::Buffer;
 using program::BufferId;
 using program::BufferRole;
+using program::Parts;
 using program::Spread;
 
 Buffer spread_buffer(const graph::Tensor& tensor, const std::vector<int>& order, Spread spread) {
@@ -49,18 +51,27 @@ Box intersection(const Box& a, const Box& b) {
   return out;
 }
 
+/// A tensor spread.
+struct Held {
+  explicit Held(Buffer b) : buffer(std::move(b)), parts(buffer) {}
+  [[nodiscard]] const std::vector<std::uint32_t>& components() const { return buffer.spread->components; }
+  Buffer buffer;
+  Parts parts;
+};
+
 /// Does every part of `inner` lie in the part that `outer` has on the same component?
-bool covers(const Buffer& outer, const Buffer& inner) {
-  for (std::uint32_t i = 0; i < program::part_count(*inner.spread); ++i) {
-    const auto at = program::instance_on(*outer.spread, inner.spread->components[i]);
-    const Box box = program::part_of(inner, i);
-    if (!program::is_empty(box) && (!at || !program::contains(program::part_of(outer, *at), box))) return false;
+bool covers(const Parts& outer, const Held& inner) {
+  for (std::uint32_t i = 0; i < inner.parts.count(); ++i) {
+    const Box& box = inner.parts.part(i);
+    if (program::is_empty(box)) continue;
+    const std::uint32_t at = outer.on(inner.components()[i]);
+    if (at == Parts::kNone || !program::contains(outer.part(at), box)) return false;
   }
   return true;
 }
 
 /// Instances to look at when there are many.
-std::vector<std::uint32_t> sample(std::int64_t count) {
+std::vector<std::uint32_t> sample(std::size_t count) {
   std::vector<std::uint32_t> out;
   if (count <= 16) {
     for (std::uint32_t i = 0; i < count; ++i) out.push_back(i);
@@ -69,6 +80,16 @@ std::vector<std::uint32_t> sample(std::int64_t count) {
   const auto n = static_cast<std::uint32_t>(count);
   return {0, 1, n / 3, n / 2, n - 2, n - 1};
 }
+
+/// And to how many instances one of its elements goes at most.
+struct Laid : Held {
+  Laid(const graph::Tensor& tensor, Spread spread) : Held(spread_buffer(tensor, plain_order(tensor.shape.size()), std::move(spread))) {
+    Box whole;
+    for (const std::int64_t extent : tensor.shape) whole.push_back({0, extent});
+    widest = parts.count(whole, std::nullopt, Parts::kNone).widest;
+  }
+  std::int64_t widest = 0;
+};
 
 /// Seconds that pass between a value's being computed and its being where it is needed: messages of the busiest component, bytes in and
 /// out.
@@ -81,34 +102,26 @@ class MoveCost {
     places_ = static_cast<double>(mover.count * mover.outstanding);
     rate_ =
         mover.network ? std::min(mover.bandwidth.value, machine.chip->networks[mover.network->index()].link.value) : mover.bandwidth.value;
-    most_ = static_cast<std::size_t>(mover.multicast);
+    most_ = mover.multicast;
   }
 
-  double operator()(const graph::Tensor& tensor, const Spread& written, const Spread& needed) const {
-    const std::vector<int> order = plain_order(tensor.shape.size());
-    const Buffer from = spread_buffer(tensor, order, written), to = spread_buffer(tensor, order, needed);
+  double operator()(const graph::Tensor& tensor, const Laid& from, const Laid& to) const {
     const double bytes = numerics::format_bytes(tensor.format);
+    if (!reaches(from, to)) return std::numeric_limits<double>::infinity();
     double count = 0, out = 0, in = 0;
-    for (const std::uint32_t i : sample(program::part_count(written))) {
-      const Box box = program::part_of(from, i);
-      auto own = program::instance_on(needed, written.components[i]);
-      if (own && !program::contains(program::part_of(to, *own), box)) own.reset();
-      const auto messages = program::messages(to, box, own);
-      double sent = 0;
-      for (const auto& m : messages) {
-        const auto self = program::instance_on(needed, written.components[i]);
-        const bool own_too = self && std::find(m.instances.begin(), m.instances.end(), *self) != m.instances.end();
-        if (m.instances.size() > most_ + (own_too ? 1 : 0)) return std::numeric_limits<double>::infinity();
-        sent += points(m.box);
-      }
-      count = std::max(count, static_cast<double>(messages.size()));
-      out = std::max(out, sent * bytes);
+    for (const std::uint32_t i : sample(from.parts.count())) {
+      const Box& box = from.parts.part(i);
+      const std::uint32_t here = to.parts.on(from.components()[i]);
+      const bool holds = here != Parts::kNone && program::contains(to.parts.part(here), box);
+      const auto sent = to.parts.count(box, holds ? std::optional(here) : std::nullopt, here);
+      count = std::max(count, static_cast<double>(sent.messages));
+      out = std::max(out, static_cast<double>(sent.points) * bytes);
     }
-    for (const std::uint32_t j : sample(program::part_count(needed))) {
-      const Box box = program::part_of(to, j);
+    for (const std::uint32_t j : sample(to.parts.count())) {
+      const Box& box = to.parts.part(j);
       double missing = points(box);
-      if (const auto own = program::instance_on(written, needed.components[j]))
-        missing -= points(intersection(box, program::part_of(from, *own)));
+      if (const std::uint32_t own = from.parts.on(to.components()[j]); own != Parts::kNone)
+        missing -= points(intersection(box, from.parts.part(own)));
       in = std::max(in, missing * bytes);
     }
     if (count == 0) return 0;
@@ -116,9 +129,18 @@ class MoveCost {
   }
 
  private:
+  /// Is no message wider than the mover's multicast? What a component sends to itself does not count.
+  bool reaches(const Laid& from, const Laid& to) const {
+    if (to.widest <= most_) return true;
+    if (to.widest > most_ + 1) return false;
+    for (std::uint32_t i = 0; i < from.parts.count(); ++i)
+      if (to.parts.count(from.parts.part(i), std::nullopt, to.parts.on(from.components()[i])).widest > most_) return false;
+    return true;
+  }
+
   const Machine& machine_;
   double startup_ = 0, places_ = 1, rate_ = 1;
-  std::size_t most_ = 0;
+  std::int64_t most_ = 0;
 };
 
 struct User {
@@ -169,29 +191,32 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   const auto users = users_of(g, kernels);
   // Spreads by kernel, candidate and operand, and their numbers: equal ones have equal costs.
   std::map<std::string, int> numbers;
-  std::vector<std::vector<std::vector<std::pair<Spread, int>>>> spreads(kernels.size());
+  std::vector<Laid> laid;
+  std::vector<std::vector<std::vector<int>>> spreads(kernels.size());
   for (std::size_t k = 0; k < kernels.size(); ++k)
     for (const Mapping& m : candidates[k]) {
       auto& row = spreads[k].emplace_back();
       for (const KernelOperand& o : kernels[k].operands) {
-        row.emplace_back(Spread{}, -1);
+        row.push_back(-1);
         if (!stays[o.tensor.index()]) continue;
-        row.back().first = spread_of(machine, kernels[k], o, m);
-        const Spread& s = row.back().first;
-        std::string key =
-            fmt::format("{}:{}:{}|", fmt::join(g.tensor(o.tensor).shape, ","), fmt::join(s.shape, ","), fmt::join(s.extent, ","));
+        Spread s = spread_of(machine, kernels[k], o, m);
+        const graph::Tensor& tensor = g.tensor(o.tensor);
+        std::string key = fmt::format("{}:{}:{}:{}|", static_cast<int>(tensor.format), fmt::join(tensor.shape, ","),
+                                      fmt::join(s.shape, ","), fmt::join(s.extent, ","));
         for (const auto& f : s.start) {
           key += fmt::format("{}", f.constant);
           for (const auto& t : f.terms) key += fmt::format("+{}*{}", t.coefficient, t.variable);
           key += ';';
         }
-        row.back().second = numbers.try_emplace(key, static_cast<int>(numbers.size())).first->second;
+        const auto [at, fresh] = numbers.try_emplace(key, static_cast<int>(laid.size()));
+        if (fresh) laid.emplace_back(tensor, std::move(s));
+        row.back() = at->second;
       }
     }
   std::map<std::pair<int, int>, double> known;
-  const auto moving = [&](TensorId t, const std::pair<Spread, int>& from, const std::pair<Spread, int>& to) {
-    const auto [at, fresh] = known.try_emplace({from.second, to.second}, 0.0);
-    if (fresh) at->second = move_cost(g.tensor(t), from.first, to.first);
+  const auto moving = [&](TensorId t, int from, int to) {
+    const auto [at, fresh] = known.try_emplace({from, to}, 0.0);
+    if (fresh) at->second = move_cost(g.tensor(t), laid[static_cast<std::size_t>(from)], laid[static_cast<std::size_t>(to)]);
     return at->second;
   };
   std::vector<std::size_t> choice(kernels.size(), 0);
@@ -300,28 +325,32 @@ Homes make_homes(const Machine& machine, const graph::Graph& g, const std::vecto
                                spread.extent[static_cast<std::size_t>(layouts[t].back())]);
       return spread_buffer(tensor, layouts[t], std::move(spread));
     };
-    std::vector<Buffer> written;
-    for (const User& w : users[t].writers) written.push_back(needed_by(w));
+    std::vector<Held> written;
+    for (const User& w : users[t].writers) written.emplace_back(needed_by(w));
     struct Need {
       User user;
-      Buffer buffer;
+      Held held;
       std::int64_t bytes;
     };
     std::vector<Need> needs;
     for (const User& r : users[t].readers) {
-      Buffer b = needed_by(r);
-      const std::int64_t bytes = program::part_bytes(b);
-      needs.push_back({r, std::move(b), bytes});
+      Held held(needed_by(r));
+      const std::int64_t bytes = program::part_bytes(held.buffer);
+      needs.push_back({r, std::move(held), bytes});
     }
     std::stable_sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.bytes > b.bytes; });
     std::vector<BufferId> made;
-    const auto make = [&](Buffer b) {
+    std::map<std::size_t, Parts> parts;  // of those
+    const auto make = [&](const Held& held) {
+      Buffer b = held.buffer;
       b.name = made.empty() ? tensor.name : fmt::format("{}@{}", tensor.name, made.size());
       b.memory = machine.scratchpad;
       program.buffers.push_back(std::move(b));
       made.emplace_back(program.buffers.size() - 1);
+      parts.emplace(made.back().index(), held.parts);
       return made.back();
     };
+    const auto holds = [&](BufferId b, const Held& inner) { return covers(parts.at(b.index()), inner); };
     // What one kernel writes and others read where it was written needs no copy; the largest needs come first, as smaller ones may lie in
     // them.
     const bool alone = written.size() == 1;
@@ -330,16 +359,15 @@ Homes make_homes(const Machine& machine, const graph::Graph& g, const std::vecto
     for (const Need& need : needs) {
       BufferId at;
       for (const BufferId b : sent)
-        if (!at.valid() && covers(program.buffers[b.index()], need.buffer)) at = b;
-      if (!at.valid() && alone && covers(written[0], need.buffer)) {
-        const bool inside =
-            std::any_of(sent.begin(), sent.end(), [&](BufferId b) { return covers(program.buffers[b.index()], written[0]); });
+        if (!at.valid() && holds(b, need.held)) at = b;
+      if (!at.valid() && alone && covers(written[0].parts, need.held)) {
+        const bool inside = std::any_of(sent.begin(), sent.end(), [&](BufferId b) { return holds(b, written[0]); });
         if (!inside && !local.valid()) local = make(written[0]);
         if (local.valid()) at = local;
         for (const BufferId b : sent)
-          if (!at.valid() && covers(program.buffers[b.index()], written[0])) at = b;
+          if (!at.valid() && holds(b, written[0])) at = b;
       }
-      if (!at.valid()) sent.push_back(at = make(need.buffer));
+      if (!at.valid()) sent.push_back(at = make(need.held));
       homes[need.user.kernel][need.user.operand] = {at, true, {}};
     }
     for (std::size_t w = 0; w < written.size(); ++w) {
@@ -348,7 +376,7 @@ Homes make_homes(const Machine& machine, const graph::Graph& g, const std::vecto
       home.send = sent;
       home.buffer = local;
       for (const BufferId b : sent)
-        if (!home.buffer.valid() && covers(program.buffers[b.index()], written[w])) home.buffer = b;
+        if (!home.buffer.valid() && holds(b, written[w])) home.buffer = b;
       if (!home.buffer.valid()) home.buffer = make(written[w]);
     }
   }

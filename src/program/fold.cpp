@@ -122,4 +122,23 @@ Fold::Speaker Fold::speaker_of(std::uint32_t instance) const {
   return result;
 }
 
+std::optional<Sending> count_messages(const Buffer& buffer, const Parts& parts, const Use& use) {
+  Sending result;
+  const Use* uses[] = {&use};
+  for (const std::uint32_t i : Fold(buffer, uses).speakers(*use.array)) {
+    const std::uint32_t here = parts.on(use.array->components[i]);
+    const auto own = use.updates && here != Parts::kNone ? std::optional(here) : std::nullopt;
+    const bool said = use.each(i, [&](const Box& box) {
+      const Parts::Count count = parts.count(box, own, here);
+      if (count.messages > result.most) {
+        result.most = count.messages;
+        result.where = i;
+      }
+      result.widest = std::max(result.widest, count.widest);
+    });
+    if (!said) return std::nullopt;
+  }
+  return result;
+}
+
 }  // namespace switchyard::program

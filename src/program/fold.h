@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -39,5 +40,13 @@ class Fold {
   std::vector<Interval> middle_;     ///< per coordinate: the first of them speaks for the others
   std::vector<std::int64_t> reach_;  ///< per coordinate: how far stores go; the number of instances where it moves nothing
 };
+
+/// What a mover sends: the most messages of one firing, the instance where they are, and the most others that one of them goes to.
+struct Sending {
+  std::int64_t most = 0, widest = 0;
+  std::uint32_t where = 0;
+};
+/// Of a store to a spread buffer, over all instances and firings; nothing when they are too many to be counted.
+std::optional<Sending> count_messages(const Buffer& buffer, const Parts& parts, const Use& use);
 
 }  // namespace switchyard::program

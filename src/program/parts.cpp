@@ -1,6 +1,7 @@
 #include "program/parts.h"
 
 #include <set>
+#include <span>
 #include <tuple>
 
 namespace switchyard::program {
@@ -43,6 +44,38 @@ Parts::Parts(const Buffer& buffer) {
   for (const Group& group : groups_) longest_ = std::max(longest_, group.box[line_][1] - group.box[line_][0]);
 }
 
+namespace {
+
+/// Cells in row-major order, dimension by dimension: of each slab between two cuts only the groups that hold it are looked at further.
+struct Slabs {
+  const std::vector<Parts::Group>& groups;
+  const std::vector<std::vector<std::int64_t>>& cuts;
+  Box& cell;
+
+  template <class Visit>
+  void sweep(std::size_t d, const std::vector<std::uint32_t>& held, Visit& visit) {
+    if (d == cell.size()) return visit(cell, std::span<const std::uint32_t>(held));
+    std::vector<std::uint32_t> coming = held, active;  // by where they begin
+    std::sort(coming.begin(), coming.end(), [&](std::uint32_t a, std::uint32_t b) { return begin_of(a, d) < begin_of(b, d); });
+    std::size_t next = 0;
+    for (std::size_t k = 0; k + 1 < cuts[d].size(); ++k) {
+      if (active.empty()) {
+        if (next == coming.size()) return;
+        const auto first = std::lower_bound(cuts[d].begin(), cuts[d].end(), begin_of(coming[next], d));
+        k = std::max(k, static_cast<std::size_t>(first - cuts[d].begin()));
+      }
+      std::erase_if(active, [&](std::uint32_t g) { return groups[g].box[d][1] <= cuts[d][k]; });
+      while (next < coming.size() && begin_of(coming[next], d) <= cuts[d][k]) active.push_back(coming[next++]);
+      if (active.empty()) continue;
+      cell[d] = {cuts[d][k], cuts[d][k + 1]};
+      sweep(d + 1, active, visit);
+    }
+  }
+  [[nodiscard]] std::int64_t begin_of(std::uint32_t g, std::size_t d) const { return groups[g].box[d][0]; }
+};
+
+}  // namespace
+
 template <class Visit>
 void Parts::cells(const Box& box, std::optional<std::uint32_t> own, Visit&& visit) const {
   std::vector<std::uint32_t> met;
@@ -56,10 +89,11 @@ void Parts::cells(const Box& box, std::optional<std::uint32_t> own, Visit&& visi
   if (met.size() == 1) {
     const Box& part = groups_[met.front()].box;
     for (std::size_t d = 0; d < box.size(); ++d) cell[d] = {std::max(box[d][0], part[d][0]), std::min(box[d][1], part[d][1])};
-    return visit(cell, met);
+    return visit(cell, std::span<const std::uint32_t>(met));
   }
-  std::vector<std::vector<std::int64_t>> cuts(box.size());
-  for (std::size_t d = 0; d < box.size(); ++d) {
+  const std::size_t rank = box.size();
+  std::vector<std::vector<std::int64_t>> cuts(rank);
+  for (std::size_t d = 0; d < rank; ++d) {
     cuts[d] = {box[d][0], box[d][1]};
     for (const std::uint32_t g : met)
       for (const std::int64_t cut : groups_[g].box[d])
@@ -67,23 +101,13 @@ void Parts::cells(const Box& box, std::optional<std::uint32_t> own, Visit&& visi
     std::sort(cuts[d].begin(), cuts[d].end());
     cuts[d].erase(std::unique(cuts[d].begin(), cuts[d].end()), cuts[d].end());
   }
-  std::vector<std::size_t> at(box.size(), 0);
-  std::vector<std::uint32_t> holders;
-  while (true) {
-    for (std::size_t d = 0; d < box.size(); ++d) cell[d] = {cuts[d][at[d]], cuts[d][at[d] + 1]};
-    holders.clear();
-    for (const std::uint32_t g : met)
-      if (contains(groups_[g].box, cell)) holders.push_back(g);
-    if (!holders.empty()) visit(cell, holders);
-    std::size_t d = box.size();
-    while (d > 0 && ++at[d - 1] + 1 == cuts[d - 1].size()) at[--d] = 0;
-    if (d == 0) return;
-  }
+  Slabs slabs{groups_, cuts, cell};
+  slabs.sweep(0, met, visit);
 }
 
 std::vector<Message> Parts::messages(const Box& box, std::optional<std::uint32_t> own) const {
   std::vector<Message> out;
-  cells(box, own, [&](const Box& cell, const std::vector<std::uint32_t>& holders) {
+  cells(box, own, [&](const Box& cell, std::span<const std::uint32_t> holders) {
     Message& message = out.emplace_back(Message{cell, {}});
     for (const std::uint32_t g : holders)
       for (const std::uint32_t i : groups_[g].instances)
@@ -95,12 +119,14 @@ std::vector<Message> Parts::messages(const Box& box, std::optional<std::uint32_t
 
 Parts::Count Parts::count(const Box& box, std::optional<std::uint32_t> own, std::uint32_t here) const {
   Count result;
-  cells(box, own, [&](const Box&, const std::vector<std::uint32_t>& holders) {
+  cells(box, own, [&](const Box& cell, std::span<const std::uint32_t> holders) {
     ++result.messages;
-    std::int64_t others = 0;
+    std::int64_t others = 0, points = 1;
     for (const std::uint32_t g : holders)
       others += static_cast<std::int64_t>(groups_[g].instances.size()) - (here != kNone && group_of_[here] == g ? 1 : 0);
     result.widest = std::max(result.widest, others);
+    for (const Interval& side : cell) points *= side[1] - side[0];
+    result.points += points;
   });
   return result;
 }

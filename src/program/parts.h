@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -49,9 +50,9 @@ class Parts {
   /// As messages() of program/spread.h.
   [[nodiscard]] std::vector<Message> messages(const Box& box, std::optional<std::uint32_t> own) const;
 
-  /// How many messages there are, and the most instances one of them goes to, `here` not counted.
+  /// How many messages there are, the most instances one of them goes to, `here` not counted, and the elements of all.
   struct Count {
-    std::int64_t messages = 0, widest = 0;
+    std::int64_t messages = 0, widest = 0, points = 0;
   };
   [[nodiscard]] Count count(const Box& box, std::optional<std::uint32_t> own, std::uint32_t here) const;
 
@@ -65,6 +66,22 @@ class Parts {
   std::vector<std::uint32_t> sorted_;  ///< groups by where they begin along the dimension `line_`
   std::size_t line_ = 0;
   std::int64_t longest_ = 0;  ///< extent along it
+};
+
+/// Parts of many buffers, laid out when they are first asked for.
+class PartsOf {
+ public:
+  explicit PartsOf(const std::vector<Buffer>& buffers) : buffers_(buffers), parts_(buffers.size()) {}
+  const Parts& operator[](BufferId id) {
+    auto& parts = parts_[id.index()];
+    if (!parts) parts = std::make_unique<Parts>(buffers_[id.index()]);
+    return *parts;
+  }
+  void drop(BufferId id) { parts_[id.index()].reset(); }
+
+ private:
+  const std::vector<Buffer>& buffers_;
+  std::vector<std::unique_ptr<Parts>> parts_;
 };
 
 }  // namespace switchyard::program

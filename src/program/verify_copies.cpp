@@ -9,6 +9,7 @@
 #include "program/findings.h"
 #include "program/fold.h"
 #include "program/instance.h"
+#include "program/parts.h"
 #include "program/uses.h"
 
 namespace switchyard::program {
@@ -32,22 +33,6 @@ Box meet(const Box& a, const Box& b) {
 std::string instance_name(const Program& program, const Use& use, std::uint32_t instance) {
   return fmt::format("{} {}", program.chip->components[use.array->component.index()].name, use.array->components[instance]);
 }
-
-/// Parts of the buffers, laid out when they are first asked for.
-class PartsOf {
- public:
-  explicit PartsOf(const Program& program) : program_(program), parts_(program.buffers.size()) {}
-  const Parts& operator[](BufferId id) {
-    auto& parts = parts_[id.index()];
-    if (!parts) parts = std::make_unique<Parts>(program_.buffers[id.index()]);
-    return *parts;
-  }
-  void drop(BufferId id) { parts_[id.index()].reset(); }
-
- private:
-  const Program& program_;
-  std::vector<std::unique_ptr<Parts>> parts_;
-};
 
 // ---------------------------------------------------------------------------------------------------------------- law 4
 
@@ -73,22 +58,9 @@ void check_messages(const Program& program, const Context& context, const Use& u
   const Actor& actor = context.actors[use.actor];
   const std::int64_t trip = use.access->message < 0 ? 1 : actor.loops[static_cast<std::size_t>(use.access->message)].trip;
   const std::int64_t multicast = program.chip->movers[actor.mover.index()].multicast;
-  std::int64_t most = 0, widest = 0;
-  std::uint32_t where = 0;
-  const Use* uses[] = {&use};
-  for (const std::uint32_t i : Fold(program.buffers[use.access->buffer.index()], uses).speakers(*use.array)) {
-    const std::uint32_t here = parts.on(use.array->components[i]);
-    const auto own = use.updates ? std::optional(here) : std::nullopt;
-    const bool said = use.each(i, [&](const Box& box) {
-      const Parts::Count count = parts.count(box, own, here);
-      if (count.messages > most) {
-        most = count.messages;
-        where = i;
-      }
-      widest = std::max(widest, count.widest);
-    });
-    if (!said) return findings.add("program/too-large", at(context, actor), "the messages are too many to be counted");
-  }
+  const auto sending = count_messages(program.buffers[use.access->buffer.index()], parts, use);
+  if (!sending) return findings.add("program/too-large", at(context, actor), "the messages are too many to be counted");
+  const auto& [most, widest, where] = *sending;
   if (most > trip)
     findings.add("program/message", at(context, actor),
                  fmt::format("what '{}' stores on {} is {} messages, and {}", actor.name, instance_name(program, use, where), most,
@@ -149,7 +121,11 @@ struct Record {
 class CopiesLaw {
  public:
   CopiesLaw(const Program& program, Findings& findings)
-      : program_(program), findings_(findings), parts_(program), written_(program.buffers.size()), last_(program.buffers.size(), 0) {}
+      : program_(program),
+        findings_(findings),
+        parts_(program.buffers),
+        written_(program.buffers.size()),
+        last_(program.buffers.size(), 0) {}
 
   void check() {
     const Ended before = ended_before(program_), early = ended_before_early(program_, before);
@@ -448,7 +424,7 @@ class CopiesLaw {
 }  // namespace
 
 void verify_parts(const Program& program, Findings& findings) {
-  PartsOf parts(program);
+  PartsOf parts(program.buffers);
   for (const Context& context : program.contexts) {
     for (const Use& use : uses_of(program, context)) {
       if (findings.full()) return;

@@ -8,6 +8,7 @@
 
 #include "chip/query.h"
 #include "program/instance.h"
+#include "program/parts.h"
 #include "program/spread.h"
 
 namespace switchyard::report {
@@ -163,7 +164,7 @@ std::vector<Side> sides_of(const program::BufferAccess& access, std::span<const 
 class Counter {
  public:
   Counter(const program::Program& program, const Context& context)
-      : program_(program), chip_(*program.chip), context_(context), layout_(program::lay_out(context)) {
+      : program_(program), chip_(*program.chip), context_(context), layout_(program::lay_out(context)), parts_(program.buffers) {
     for (const chip::Network& n : chip_.networks) out_.links.emplace_back(static_cast<std::size_t>(chip::link_count(chip_, n)), 0);
     std::size_t most = 0;
     for (const program::Array& a : context.arrays)
@@ -277,12 +278,14 @@ class Counter {
     std::int64_t element = numerics::format_bytes(buffer.format);
     if (actor.source)
       element = std::min<std::int64_t>(element, numerics::format_bytes(program_.buffers[actor.source->buffer.index()].format));
-    const auto own = program::updates_copies(actor) ? program::instance_on(*buffer.spread, here_) : std::nullopt;
+    const program::Parts& parts = parts_[actor.destination->buffer];
+    const std::uint32_t here = program::updates_copies(actor) ? parts.on(here_) : program::Parts::kNone;
+    const auto own = here == program::Parts::kNone ? std::nullopt : std::optional(here);
     const auto network = network_of(actor, std::nullopt);
     std::vector<std::int64_t> variables = coordinates_;
     variables.resize(coordinates_.size() + ranges.size(), 0);
     each_index(ranges, loops, variables, coordinates_.size(), budget_, [&](std::span<const std::int64_t> at) {
-      for (const program::Message& m : program::messages(buffer, program::touched(*actor.destination, extent, at), own)) {
+      for (const program::Message& m : parts.messages(program::touched(*actor.destination, extent, at), own)) {
         std::int64_t bytes = element;
         for (const auto& [begin, end] : m.box) bytes = times(bytes, end - begin);
         carry(actor.mover, 1, bytes);
@@ -400,6 +403,7 @@ class Counter {
   const chip::Chip& chip_;
   const Context& context_;
   program::Layout layout_;
+  program::PartsOf parts_;
   ContextTraffic out_;
   std::map<std::pair<std::size_t, std::uint32_t>, std::pair<std::int64_t, std::int64_t>> ports_;
   std::vector<std::int64_t> coordinates_;

@@ -343,8 +343,9 @@ const std::vector<MoveCosts::Sent>& MoveCosts::messages(std::span<const std::int
   std::vector<Sent> list;
   std::int64_t element = numerics::format_bytes(buffer.format);
   if (source_.access != nullptr) element = std::min<std::int64_t>(element, numerics::format_bytes(source_.buffer->format));
-  const auto own = program::updates_copies(*actor_) ? program::instance_on(*buffer.spread, component) : std::nullopt;
-  for (const program::Message& message : program::messages(buffer, box, own)) {
+  if (!parts_) parts_ = std::make_shared<const program::Parts>(buffer);
+  const std::uint32_t here = program::updates_copies(*actor_) ? parts_->on(component) : program::Parts::kNone;
+  for (const program::Message& message : parts_->messages(box, here == program::Parts::kNone ? std::nullopt : std::optional(here))) {
     Sent& sent = list.emplace_back();
     sent.payload = element;
     for (const auto& [begin, end] : message.box) sent.payload *= end - begin;

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "program/parts.h"
 #include "program/program.h"
 #include "simulation/timing/odometer.h"
 #include "support/result.h"
@@ -105,7 +107,8 @@ class MoveCosts {
   const std::vector<Sent>& messages(std::span<const std::int64_t> variables, std::uint32_t component);
   Box source_, destination_;
   const program::Actor* actor_ = nullptr;
-  std::size_t rank_ = 0;  // variables before the loops
+  std::shared_ptr<const program::Parts> parts_;  ///< of the destination, when messages are first asked for
+  std::size_t rank_ = 0;                         // variables before the loops
   std::vector<std::int64_t> key_;
   std::unordered_map<std::vector<std::int64_t>, std::vector<Sent>, KeyHash> sent_;
   std::vector<std::int64_t> token_;
