@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "compiler/scale.h"
 #include "support/check.h"
 
 namespace switchyard::compiler {
@@ -633,12 +634,14 @@ graph::Graph canonicalise(const graph::Graph& model, std::vector<Decision>& deci
   split_independent_copies(g);
   remove_dead(g);
   AffineFolder(g, decisions).run();
-  for (bool again = true; again;) {
-    again = compose_reads(g);
-    remove_dead(g);
-    again = compose_writes(g) || again;
-    again = inline_maps(g) || again;
-  }
+  do {
+    for (bool again = true; again;) {
+      again = compose_reads(g);
+      remove_dead(g);
+      again = compose_writes(g) || again;
+      again = inline_maps(g) || again;
+    }
+  } while (move_scales(g, decisions));  // a map that only scaled is a copy now
   remove_dead(g);
   decisions.push_back({"canonicalise", fmt::format("{} operators become {}", before, g.ops.size())});
   return g;
