@@ -146,7 +146,7 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     const Kernel& kernel = kernels[k];
     const MappingFile::Entry* entry = options.mappings ? options.mappings->find(kernel.name, numbers[k]) : nullptr;
-    const auto reach = reach_of(machine, g, kernel, attempt.stays);
+    const auto reach = reach_of(machine, g, kernel, attempt.stays, k == 0);
     const std::string form = fmt::format("{};", search) + form_of(kernel, g, layouts, reach, attempt.reserved[k]);
     if (const auto same = known.find(form); same != known.end() && !entry) {
       mappings.push_back(same->second);
@@ -392,7 +392,8 @@ struct Builder {
     tell("residence", [&] { return print_homes(g, d.kernels, d.homes, d.program); });
     for (std::size_t k = 0; k < d.kernels.size(); ++k) {
       d.program.contexts.push_back(emit_context(machine, g, d.kernels[k], d.splits.mappings[k], d.layouts,
-                                                reach_of(machine, g, d.kernels[k], d.attempt.stays), d.homes[k], d.program.buffers));
+                                                reach_of(machine, g, d.kernels[k], d.attempt.stays, k == 0), d.homes[k],
+                                                d.program.buffers));
       if (k > 0) d.program.contexts.back().after.push_back(program::ContextId(k - 1));
     }
     tell("emit", [&] { return program::print(d.program); });
@@ -548,7 +549,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   }
   if (options.dump_mappings) {
     std::vector<std::vector<Reach>> reaches;
-    for (const Kernel& kernel : kernels) reaches.push_back(reach_of(machine, g, kernel, attempt.stays));
+    for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
     out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches);
   }
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});

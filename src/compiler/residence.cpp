@@ -172,9 +172,10 @@ std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Gra
   return stays;
 }
 
-std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const std::vector<bool>& stays) {
+std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const std::vector<bool>& stays,
+                            bool first) {
   std::vector<Reach> reach;
-  const bool early = fetches_early(machine);
+  const bool early = fetches_early(machine) && !first;
   for (const KernelOperand& o : kernel.operands) {
     if (stays[o.tensor.index()])
       reach.push_back(Reach::placed);

@@ -12,8 +12,10 @@ namespace switchyard::compiler {
 
 /// Tensors that may stay: written and read by kernels only.
 std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels);
-/// How each operand of a kernel is reached, given which tensors stay.
-std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& graph, const Kernel& kernel, const std::vector<bool>& stays);
+/// How each operand of a kernel is reached, given which tensors stay. Nothing runs before the first kernel beside which its operands
+/// could be fetched.
+std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& graph, const Kernel& kernel, const std::vector<bool>& stays,
+                            bool first);
 
 struct Splits {
   std::vector<Mapping> mappings;           ///< by kernel
