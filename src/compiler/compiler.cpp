@@ -255,8 +255,8 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
 }
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};  ///< whole programs in which other mappings are tried
 
-std::string describe(const Strategy& s) {
-  if (s.readers == 1 && s.held_weight == 0 && !s.deep) return fmt::format("search of kernels {}", s.search);
+std::string describe(const Machine& machine, const Strategy& s) {
+  if (!fetches_early(machine)) return fmt::format("search of kernels {}", s.search);
   return fmt::format("{} of what a context holds counted as its cost, {} readers, {}", s.held_weight, s.readers, s.deep ? "deep" : "early");
 }
 
@@ -463,7 +463,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = machines[m].components.size();
     spent += count * draft.kernels.size();
-    told.push_back({"strategy", fmt::format("{} components, {}: {:.1f} us", count, describe(strategies[s]), time * 1e6)});
+    told.push_back({"strategy", fmt::format("{} components, {}: {:.1f} us", count, describe(machine, strategies[s]), time * 1e6)});
     if (calls == 0 || time < least) {
       least = time;
       best.machine = machines[m];

@@ -16,8 +16,6 @@ using numerics::Affine;
 /// Fewer bytes than these are not worth a command of their own (a bias).
 constexpr std::int64_t kWorthSharing = 8192;
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 std::int64_t outermost_coefficient(const Affine& f) {
   std::int64_t most = 0;
   for (const auto& t : f.terms) most = std::max(most, t.coefficient);

@@ -1,6 +1,7 @@
 // Kernel: one fused group of operators over one set of loops. The unit that is tiled, mapped and emitted as a context.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,11 @@ struct KernelOperand {
   bool write = false;
   bool epilogue = false;  ///< read only after the reduction has ended
 };
+
+/// Does a dim of the group move the operand's index?
+inline bool depends(const KernelOperand& operand, int dim) {
+  return std::any_of(operand.index.begin(), operand.index.end(), [&](const numerics::Affine& f) { return f.depends_on(dim); });
+}
 
 /// Where a statement reads or writes: an operand or a local, indices over dims.
 struct KernelAccess {

@@ -40,10 +40,6 @@ int dimension_along(const KernelOperand& operand, const std::function<bool(int)>
   return best;
 }
 
-bool depends(const KernelOperand& operand, int dim) {
-  return std::any_of(operand.index.begin(), operand.index.end(), [&](const Affine& f) { return f.depends_on(dim); });
-}
-
 std::vector<int> order_with_last(std::size_t rank, int last) {
   std::vector<int> order;
   for (int d = 0; d < static_cast<int>(rank); ++d)

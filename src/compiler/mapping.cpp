@@ -15,12 +15,6 @@ using chip::OpClass;
 using numerics::Affine;
 using numerics::Format;
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-bool depends(const KernelOperand& operand, int dim) {
-  return std::any_of(operand.index.begin(), operand.index.end(), [&](const Affine& f) { return f.depends_on(dim); });
-}
-
 /// Does the unit apply this epilogue on the way out? Vector units compute it themselves; matrix units only what they declare.
 bool runs_epilogue(const chip::Unit& unit, const numerics::Expression& e) {
   if (unit.kind != chip::UnitKind::matrix) return true;

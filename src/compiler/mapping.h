@@ -62,6 +62,7 @@ std::int64_t token_pad(const chip::Unit& unit, bool contraction, std::int64_t in
 std::vector<bool> kept_loops(const KernelOperand& operand, const std::vector<int>& order, bool resident);
 /// Tokens per instance given what is kept.
 std::int64_t tokens_per_instance(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
+inline constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 /// The most parts, at most `most`, into which `n` divides.
 inline std::int64_t equal_parts(std::int64_t n, std::int64_t most) {
   std::int64_t parts = std::min(n, most);

@@ -20,8 +20,6 @@ constexpr std::int64_t kMost = std::int64_t{1} << 40;                           
 constexpr std::int64_t kMostFirings = std::int64_t{1} << 22;
 constexpr std::int64_t kDeepest = std::int64_t{1} << 20;  // slots of a channel
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 /// Shell-like: * any run, ? any one character. Linear in practice: only the last star is ever tried again.
 bool matches(const std::string& pattern, const std::string& name) {
   std::size_t p = 0, n = 0, star = std::string::npos, from = 0;

@@ -8,8 +8,6 @@
 namespace switchyard::compiler {
 namespace {
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 /// Candidate tile sizes along one dim.
 std::vector<std::int64_t> halvings(std::int64_t extent, int most) {
   std::vector<std::int64_t> out;

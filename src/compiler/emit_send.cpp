@@ -1,0 +1,86 @@
+// What a kernel has written on its way to the scratchpads of others.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "chip/query.h"
+#include "compiler/emitter.h"
+#include "program/fold.h"
+
+namespace switchyard::compiler {
+
+void Emitter::send(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept, program::BufferId to) {
+  const KernelOperand& o = kernel_.operands[i];
+  Actor a = send_actor(o, without(user_loops, kept), to);
+  std::optional<std::int64_t> following = most_messages(a);
+  std::vector<bool> done_kept = kept;
+  if (!a.loops.empty()) {
+    Actor at_end = send_actor(o, {}, to);
+    const std::int64_t in_all = most_messages(at_end).value();
+    if (!following || sending_seconds(at_end, in_all) < sending_seconds(a, *following)) {
+      a = std::move(at_end);
+      following = in_all;
+      done_kept.assign(kept.size(), true);
+    }
+  }
+  const std::int64_t count = following.value();
+  if (count == 0) return;
+  a.name = fmt::format("send{}_{}", i, context_.actors.size());
+  Port wait = synchronising("ready", true, std::vector<bool>(a.loops.size(), false));
+  if (count > 1) {
+    a.destination->message = static_cast<int>(a.loops.size());
+    a.loops.push_back({"message", count, numerics::LoopKind::parallel});
+    wait.kept.push_back(true);
+  }
+  Port done = wait;
+  done.name = fmt::format("done{}_{}", i, context_.actors.size());
+  done.input = false;
+  done.kept = done_kept;
+  a.ports.push_back(std::move(wait));
+  const int port = add_output(user, std::move(done));
+  std::int64_t firings = 1;
+  for (const program::Loop& l : a.loops) firings *= l.name == "message" ? 1 : l.trip;
+  const ActorId mover = add(std::move(a));
+  connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min<std::int64_t>(firings, 16));
+}
+
+Actor Emitter::send_actor(const KernelOperand& o, const std::vector<int>& loops, program::BufferId to) const {
+  Actor a;
+  a.array = program::ArrayId(std::size_t{0});
+  a.kind = ActorKind::move;
+  a.mover = machine_.cast;
+  a.loops = loops_of(loops);
+  a.source = access_of(o, loops, 0);
+  std::vector<std::int64_t> tile = mapping_.tile;
+  for (std::size_t d = 0; d < tile.size(); ++d)
+    if (std::find(loops.begin(), loops.end(), static_cast<int>(d)) == loops.end()) tile[d] *= mapping_.trips[d];
+  a.source->extent = token_shape(o, tile);
+  a.destination = a.source;
+  a.destination->buffer = to;
+  a.ops = kernel_.nodes;
+  return a;
+}
+
+double Emitter::sending_seconds(const Actor& a, std::int64_t messages) const {
+  const chip::Mover& mover = chip_.movers[machine_.cast.index()];
+  const double places = static_cast<double>(mover.count * mover.outstanding);
+  double firings = 1, bytes = numerics::format_bytes(buffers_[a.destination->buffer.index()].format);
+  for (const program::Loop& l : a.loops) firings *= static_cast<double>(l.trip);
+  for (const std::int64_t e : a.destination->extent) bytes *= static_cast<double>(e);
+  const double one =
+      static_cast<double>(messages) * (mover.startup.value + chip_.sequencer.issue.value) / places + bytes / mover.bandwidth.value;
+  const double hidden = mapping_.terms[0] * (firings - 1) / firings;
+  return one + std::max(0.0, (firings - 1) * one - hidden);
+}
+
+std::optional<std::int64_t> Emitter::most_messages(const Actor& a) {
+  context_.actors.push_back(a);
+  const program::BufferAccess& to = *context_.actors.back().destination;
+  const program::Use use(context_, context_.actors.size() - 1, to, to.extent, true, nullptr);
+  const auto sending = program::count_messages(buffers_[to.buffer.index()], parts_[to.buffer], use);
+  context_.actors.pop_back();
+  if (!sending) return std::nullopt;
+  return sending->most;
+}
+
+}  // namespace switchyard::compiler
