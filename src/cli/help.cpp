@@ -52,6 +52,7 @@ int run_command_line(const std::vector<std::string>& argv) {
     case Verb::simulate: return simulate_verb(options);
     case Verb::compare: return compare_verb(options);
     case Verb::explain: return explain_verb(options);
+    case Verb::validate: return validate_verb(options);
     case Verb::chips: return chips_verb(options);
     case Verb::models: return models_verb(options);
     case Verb::help: return help_verb(options);

@@ -25,7 +25,7 @@ struct VerbInfo {
   std::size_t least, most;  ///< arguments
 };
 
-constexpr std::array<VerbInfo, 8> kVerbs{{
+constexpr std::array<VerbInfo, 9> kVerbs{{
     {Verb::run, "run", "run MODEL --chip CHIP [options]", "compile a model for a chip, execute it there, time it, report",
      "  switchyard run resnet50 --chip tx81\n"
      "  switchyard run gemm --set m=2048 --set n=2048 --set k=2048 --chip h100-sxm --precision fp16\n"
@@ -52,6 +52,11 @@ constexpr std::array<VerbInfo, 8> kVerbs{{
      "  switchyard explain resnet50 --chip tx81 --disable overlap,pin\n"
      "  switchyard explain gemm --chip tx81 --map gemm.svg --format json -o gemm.json\n",
      1, 1},
+    {Verb::validate, "validate", "validate FILE.csv... [options]", "predict every row of measurement files, and say how far off",
+     "  switchyard validate measurements.csv\n"
+     "  switchyard validate a.csv b.csv --rows rows.csv --report errors.svg\n"
+     "  switchyard validate measurements.csv --format json -o errors.json\n",
+     1, 1000},
     {Verb::chips, "chips", "chips list | show NAME | check FILE...", "the machine library",
      "  switchyard chips list\n"
      "  switchyard chips show tx81\n"
@@ -73,7 +78,7 @@ const VerbInfo& verb_info(Verb verb) {
 }
 
 /// Promised by the contract for later.
-constexpr std::array<const char*, 8> kLaterVerbs{"diff", "conform", "validate", "study", "sweep", "serve", "train", "view"};
+constexpr std::array<const char*, 7> kLaterVerbs{"diff", "conform", "study", "sweep", "serve", "train", "view"};
 struct LaterOption {
   const char* name;
   bool takes_value;
@@ -114,7 +119,7 @@ bool parse_whole(const std::string& text, Number& value) {
 /// Option values as CLI11 hands them over: texts, not yet read.
 struct Raw {
   std::string values, check, precision, batch, seed, threads, effort, format, rtol, atol, output, inputs, expect, outputs, chip, context,
-      map, mapping, dump_mapping;
+      map, mapping, dump_mapping, report, rows, every;
   std::vector<std::string> chips, chip_paths, set, overrides, disabled, dump_after, arguments;
   bool no_values = false, cold = false, quiet = false, help = false, time_passes = false;
 };
@@ -148,8 +153,9 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   const bool compiles = does.has_chip || does.has_chips;
   if (does.has_chip) value("--chip", raw.chip, "CHIP", "the chip: a name (`switchyard chips list`) or a description file");
   if (does.has_chips) list("--chips", raw.chips, "A,B,...", "the chips, separated by commas");
-  if (compiles || verb == Verb::chips) list("--chip-path", raw.chip_paths, "DIR", "search chips here first; may be repeated");
-  if (compiles)
+  const bool predicts = verb == Verb::validate;
+  if (compiles || predicts || verb == Verb::chips) list("--chip-path", raw.chip_paths, "DIR", "search chips here first; may be repeated");
+  if (compiles || predicts)
     list("--override", raw.overrides, "POINTER=QUANTITY", "change a number of the chip: /memories/ddr/bandwidth=400GB/s; may be repeated");
   if (does.loads_model) list("--set", raw.set, "NAME=VALUE", "a parameter of a built-in model: m=2048; may be repeated");
   if (does.loads_model) value("--batch", raw.batch, "N", "batch size (default: the model's own; 1 for built-in models)");
@@ -172,7 +178,12 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--check", raw.check, "sampled|full|none", "recompute operators' outputs with the reference evaluator (default sampled)");
   if (does.runs || verb == Verb::explain) app.add_flag("--cold", raw.cold, "start with all on-chip memories empty");
   if (does.loads_model || does.runs) value("--seed", raw.seed, "N", "of weights, inputs and sampled points (default 0)");
-  if (does.runs) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
+  if (predicts) {
+    value("--rows", raw.rows, "FILE.csv", "write every row with its prediction here");
+    value("--report", raw.report, "FILE.svg", "draw predicted over measured times, and the errors, of each group");
+    value("--every", raw.every, "N", "take only every N-th row (default 1)");
+  }
+  if (does.runs || predicts) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
   if (verb == Verb::run || verb == Verb::simulate || verb == Verb::explain)
     value("--map", raw.map, "FILE.svg", "draw the chip, context by context: who sits where, what the links carry");
   if (does.has_chip) {
@@ -342,6 +353,7 @@ Result<Options> read_values(const Raw& raw, Options options) {
   }
   reader.whole<std::uint64_t>("--seed", raw.seed, 0, ~std::uint64_t{0}, options.seed);
   reader.whole<int>("--threads", raw.threads, 1, 4096, options.threads);
+  reader.whole<std::int64_t>("--every", raw.every, 1, 1'000'000'000, options.every);
   reader.whole<int>("--effort", raw.effort, 0, 3, options.effort);
   reader.real("--rtol", raw.rtol, options.rtol);
   reader.real("--atol", raw.atol, options.atol);
@@ -365,6 +377,8 @@ Result<Options> read_values(const Raw& raw, Options options) {
   options.outputs = raw.outputs;
   options.output = raw.output;
   options.mapping = raw.mapping;
+  options.report = raw.report;
+  options.rows = raw.rows;
   options.dump_mapping = raw.dump_mapping;
   options.cold = raw.cold;
   options.quiet = raw.quiet;
@@ -383,6 +397,7 @@ Status check_complete(const Options& options) {
     return usage("cli/missing-argument",
                  fmt::format("{} needs {}", info.name,
                              options.verb == Verb::simulate    ? "a program file"
+                             : options.verb == Verb::validate  ? "a file of measurements"
                              : does.has_chip || does.has_chips ? "a model"
                                                                : "to be told what to do"),
                  how);
@@ -436,6 +451,7 @@ Result<Options> parse_command_line(const std::vector<std::string>& argv) {
   std::vector<std::string> words(argv.begin() + 2, argv.end());
   const auto end_of_options = std::find(words.begin(), words.end(), "--");
   for (auto w = words.begin(); w != end_of_options; ++w) {
+    if (options.verb == Verb::validate && w->starts_with("--report")) continue;
     if (const auto later = later_option(*w)) return not_yet(fmt::format("the option {}", *later));
   }
   std::reverse(words.begin(), words.end());  // what CLI11 expects of a vector

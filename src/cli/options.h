@@ -13,7 +13,7 @@
 
 namespace switchyard::cli {
 
-enum class Verb { run, compile, simulate, compare, explain, chips, models, help, version };
+enum class Verb { run, compile, simulate, compare, explain, validate, chips, models, help, version };
 enum class Values { automatic, on, off };
 enum class Check { sampled, full, none };
 enum class OutputFormat { table, json };
@@ -43,6 +43,8 @@ struct Options {
   std::string map;                          ///< --map; empty: none
   std::vector<std::string> dump_after;      ///< names of passes
   bool time_passes = false;
+  std::string report, rows;  ///< validate: files for pictures, and for all rows; empty when not given
+  std::int64_t every = 1;    ///< validate: take every N-th row
   OutputFormat format = OutputFormat::table;
   std::string mapping, dump_mapping;  ///< files; empty when not given
   std::string output;                 ///< -o; empty: standard output

@@ -191,7 +191,6 @@ TEST(Options, TellsAllBadValuesAtOnce) {
 TEST(Options, SaysWhatHasNotArrived) {
   for (const char* line : {"diff a b",
                            "conform d --chip c",
-                           "validate f.csv",
                            "study s",
                            "sweep s",
                            "serve s",

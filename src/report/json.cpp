@@ -7,6 +7,7 @@
 
 #include "report/explain.h"
 #include "report/text.h"
+#include "report/validation.h"
 
 namespace switchyard::report {
 namespace {
@@ -292,6 +293,28 @@ std::string print_models_json(const std::vector<ModelRow>& models) {
     if (m.counts) row.update({{"ops", m.counts->ops}, {"macs", m.counts->macs}, {"weights", m.counts->weights}});
     j["models"].push_back(row);
   }
+  return document(j);
+}
+
+std::string print_validation_json(const Validation& v) {
+  const auto errors = [](Json row, const ErrorStatistics& e) {
+    row.update({{"n", e.n},
+                {"mape_percent", real(e.mape)},
+                {"median_ape_percent", real(e.median)},
+                {"p90_ape_percent", real(e.p90)},
+                {"bias_percent", real(e.bias)}});
+    return row;
+  };
+  Json j = {{"schema", "switchyard/validate/1"}, {"rows", v.measurements.size()}, {"groups", Json::array()}};
+  for (const ValidationGroup& g : v.groups) {
+    Json row = {{"chip", g.chip}, {"op", g.op}, {"format", g.format}};
+    if (!g.variant.empty()) row["variant"] = g.variant;
+    j["groups"].push_back(errors(std::move(row), g.errors));
+  }
+  j["overall"] = errors(Json::object(), v.overall);
+  j["skipped"] = Json::array();
+  for (const auto& [reason, n] : v.skipped) j["skipped"].push_back({{"reason", reason}, {"n", n}});
+  j["below_bound"] = v.below_bound;
   return document(j);
 }
 

@@ -1,0 +1,142 @@
+// switchyard validate: every row of measurement files, predicted as any model is.
+#include <fmt/format.h>
+
+#include <atomic>
+#include <map>
+
+#include "cli/console.h"
+#include "cli/flow.h"
+#include "cli/verbs.h"
+#include "report/json.h"
+#include "report/validation.h"
+#include "support/file.h"
+#include "support/parallel.h"
+
+namespace switchyard::cli {
+namespace {
+
+using report::Measurement;
+using report::Prediction;
+
+struct KnownChip {
+  std::shared_ptr<const chip::Chip> chip;
+  std::string problem;  ///< why there is none
+};
+
+/// Each chip that rows name, read once. A chip without a file is a reason to skip rows; a broken file is a mistake.
+Result<std::map<std::string, KnownChip>> load_chips(const Options& options, const std::vector<Measurement>& rows) {
+  std::map<std::string, KnownChip> chips;
+  for (const Measurement& row : rows) chips.try_emplace(row.chip);
+  for (auto& [name, known] : chips) {
+    auto loaded = load_chip(options, name);
+    if (loaded) {
+      known.chip = std::move(loaded).value();
+      continue;
+    }
+    const Failure& failure = loaded.failure();
+    if (failure.diagnostics.empty() || failure.diagnostics.front().code != "chip/unknown-chip") return failure;
+    known.problem = fmt::format("no chip file '{}'", name);
+  }
+  return chips;
+}
+
+/// A row's mistake, at its place in the file.
+Failure located(Failure failure, const Measurement& row) {
+  for (Diagnostic& d : failure.diagnostics) d.location = row.location;
+  return failure;
+}
+
+Result<Prediction> predict(const Measurement& row, const KnownChip& known, const Options& options) {
+  Prediction out;
+  if (!known.chip) {
+    out.skipped = known.problem;
+    return out;
+  }
+  const auto graph = model::build_operation(row.operation);
+  if (!graph) {
+    if (graph.failure().kind == FailureKind::malformed) return located(graph.failure(), row);
+    out.skipped = fmt::format("unknown operator '{}'", row.operation.name);
+    return out;
+  }
+  const auto format = numerics::format_named(row.format);
+  if (!format || !numerics::format_info(*format).floating) {
+    out.skipped = fmt::format("operators in {} cannot be built", row.format);
+    return out;
+  }
+  compiler::CompileOptions how;
+  how.precision = *format;
+  how.effort = options.effort;
+  const auto compiled = compiler::compile(graph.value(), known.chip, how);
+  if (!compiled) {
+    const Diagnostic why = summarise(compiled.failure());
+    out.skipped = fmt::format("{} on {} in {}: {}", row.operation.name, row.chip, row.format, why.code);
+    return out;
+  }
+  const program::Program& program = compiled.value().program;
+  const auto timing = simulation::time_program(program, {});
+  if (!timing) {
+    out.skipped = fmt::format("{} on {} in {}: {}", row.operation.name, row.chip, row.format, summarise(timing.failure()).code);
+    return out;
+  }
+  out.time = timing.value().latency;
+  out.bound = program.labels.lower_bound;
+  return out;
+}
+
+Result<report::Validation> validate(Workplace& work) {
+  const Options& options = work.options;
+  std::vector<Measurement> rows;
+  Failure mistakes{FailureKind::malformed, {}, {}};
+  for (const std::string& path : options.arguments) {
+    auto read = report::read_measurements(path);
+    if (!read) {
+      mistakes.diagnostics.insert(mistakes.diagnostics.end(), read.failure().diagnostics.begin(), read.failure().diagnostics.end());
+      continue;
+    }
+    rows.insert(rows.end(), read.value().begin(), read.value().end());
+  }
+  if (!mistakes.diagnostics.empty()) return mistakes;
+  if (options.every > 1) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < rows.size(); i += static_cast<std::size_t>(options.every)) rows[kept++] = rows[i];
+    rows.resize(kept);
+  }
+  SY_TRY(const auto chips, load_chips(options, rows));
+  std::vector<std::optional<Result<Prediction>>> found(rows.size());
+  work.progress.begin(fmt::format("predict {} rows", rows.size()));
+  std::atomic<std::size_t> done{0};
+  parallel_for(options.threads, rows.size(), [&](std::size_t i) {
+    found[i].emplace(predict(rows[i], chips.at(rows[i].chip), options));
+    if (const std::size_t n = ++done; n % 64 == 0) work.progress.update(static_cast<double>(n) / static_cast<double>(rows.size()));
+  });
+  work.progress.end();
+  std::vector<Prediction> predictions;
+  for (const auto& f : found) {
+    if (f->ok())
+      predictions.push_back(f->value());
+    else
+      mistakes.diagnostics.insert(mistakes.diagnostics.end(), f->failure().diagnostics.begin(), f->failure().diagnostics.end());
+  }
+  if (!mistakes.diagnostics.empty()) return mistakes;
+  return report::summarise_validation(std::move(rows), std::move(predictions));
+}
+
+}  // namespace
+
+int validate_verb(const Options& options) {
+  Workplace work(options);
+  const Result<report::Validation> result = validate(work);
+  work.progress.end();
+  if (!result) return report_failure(result.failure());
+  const report::Validation& validation = result.value();
+  if (!options.rows.empty())
+    if (const Status written = write_file(options.rows, report::print_validation_rows(validation)); !written)
+      return report_failure(written.failure());
+  if (!options.report.empty())
+    if (const Status written = write_file(options.report, report::draw_validation(validation)); !written)
+      return report_failure(written.failure());
+  const bool json = options.format == OutputFormat::json;
+  return deliver(options, json ? report::print_validation_json(validation) : report::print_validation(validation));
+}
+
+}  // namespace switchyard::cli

@@ -1,0 +1,219 @@
+#include "model/operation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "model/emit.h"
+
+namespace switchyard::model {
+namespace {
+
+using graph::Graph;
+using graph::TensorId;
+using numerics::apply;
+using numerics::expr_constant;
+using numerics::expr_input;
+using numerics::Expression;
+using numerics::Format;
+using numerics::ScalarOp;
+using numerics::Shape;
+
+/// Products of four of these are still counted.
+constexpr std::int64_t kMostExtent = std::int64_t{1} << 24;
+/// More elements than any memory holds.
+constexpr std::int64_t kMostElements = std::int64_t{1} << 42;
+
+/// Reads sizes and remembers what is wrong with them.
+class Sizes {
+ public:
+  explicit Sizes(const Operation& operation) : operation_(operation) {}
+
+  std::int64_t size(std::string_view name, std::int64_t least = 1) {
+    if (const auto text = find(name)) return number(name, *text, least);
+    complain(fmt::format("{} needs a size '{}'", operation_.name, name));
+    return least;
+  }
+  std::int64_t size_or(std::string_view name, std::int64_t otherwise, std::int64_t least = 0) {
+    const auto text = find(name);
+    return text ? number(name, *text, least) : otherwise;
+  }
+  void require(bool holds, std::string message) {
+    if (!holds) complain(std::move(message));
+  }
+  /// Elements of a tensor, counted without overflow.
+  void limit(std::initializer_list<std::int64_t> extents) {
+    double elements = 1;
+    for (const std::int64_t e : extents) elements *= static_cast<double>(e);
+    require(elements <= static_cast<double>(kMostElements), fmt::format("a tensor of {} has {:.3g} elements", operation_.name, elements));
+  }
+  [[nodiscard]] bool good() const { return failure_.diagnostics.empty(); }
+  [[nodiscard]] const Failure& failure() const { return failure_; }
+
+ private:
+  [[nodiscard]] const std::string* find(std::string_view name) const {
+    for (const auto& [key, value] : operation_.shape)
+      if (key == name) return &value;
+    return nullptr;
+  }
+  std::int64_t number(std::string_view name, const std::string& text, std::int64_t least) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && value >= least && value <= kMostExtent) return value;
+    complain(fmt::format("'{}' of {} must be a whole number from {} to {}, not '{}'", name, operation_.name, least, kMostExtent, text));
+    return std::max<std::int64_t>(1, least);
+  }
+  void complain(std::string message) {
+    failure_.kind = FailureKind::malformed;
+    failure_.diagnostics.push_back({"operation/shape", std::move(message), {}, {}, {}, {}});
+  }
+
+  const Operation& operation_;
+  Failure failure_;
+};
+
+Label label(const char* kind) { return {"op", kind, "result", {"op"}}; }
+TensorId input(Graph& g, const char* name, Shape shape) { return add_input(g, name, Format::fp32, std::move(shape)); }
+
+void build_gemm(Graph& g, Sizes& s) {
+  const auto m = s.size("m"), n = s.size("n"), k = s.size("k");
+  s.limit({m, k});
+  s.limit({k, n});
+  s.limit({m, n});
+  if (!s.good()) return;
+  const TensorId a = input(g, "a", {m, k}), b = input(g, "b", {k, n});
+  g.outputs = {emit_matmul(g, label("MatMul"), a, b)};
+}
+
+void build_batch_gemm(Graph& g, Sizes& s) {
+  const auto b = s.size("b"), m = s.size("m"), n = s.size("n"), k = s.size("k");
+  s.limit({b, m, k});
+  s.limit({b, k, n});
+  s.limit({b, m, n});
+  if (!s.good()) return;
+  const TensorId x = input(g, "a", {b, m, k}), y = input(g, "b", {b, k, n});
+  g.outputs = {emit_matmul(g, label("MatMul"), x, y)};
+}
+
+void build_convolution(Graph& g, Sizes& s) {
+  const auto batch = s.size("batch"), h = s.size("h"), w = s.size("w"), cin = s.size("cin"), cout = s.size("cout");
+  const auto kernel = s.size("kernel"), stride = s.size_or("stride", 1, 1), pad = s.size_or("pad", 0);
+  const auto extent = [&](std::int64_t size) { return (size + 2 * pad - kernel) / stride + 1; };
+  s.require(h + 2 * pad >= kernel && w + 2 * pad >= kernel, "the kernel of conv2d is larger than the padded image");
+  s.limit({batch, cin, h, w});
+  s.limit({cout, cin, kernel, kernel});
+  s.limit({batch, cout, h, w});
+  if (!s.good()) return;
+  const Window window{{kernel, kernel}, {stride, stride}, {1, 1}, {pad, pad}, {extent(h), extent(w)}};
+  const TensorId x = input(g, "x", {batch, cin, h, w}), weights = input(g, "w", {cout, cin, kernel, kernel});
+  g.outputs = {emit_convolution(g, label("Conv"), x, weights, window, 1)};
+}
+
+Expression gelu() {
+  // x/2 (1 + erf(x / sqrt 2))
+  const Expression x = expr_input(0);
+  return apply(ScalarOp::mul, apply(ScalarOp::mul, x, expr_constant(0.5)),
+               apply(ScalarOp::add, expr_constant(1), apply(ScalarOp::erf, apply(ScalarOp::mul, x, expr_constant(1 / std::sqrt(2.0))))));
+}
+
+struct Map {
+  const char* name;
+  int operands;  ///< 2: the second may be a number
+  Expression (*expression)();
+};
+template <ScalarOp op>
+Expression unary() {
+  return apply(op, expr_input(0));
+}
+template <ScalarOp op>
+Expression binary() {
+  return apply(op, expr_input(0), expr_input(1));
+}
+Expression relu() { return apply(ScalarOp::max, expr_input(0), expr_constant(0)); }
+Expression silu() { return apply(ScalarOp::mul, expr_input(0), apply(ScalarOp::sigmoid, expr_input(0))); }
+constexpr std::array<Map, 13> kMaps{{{"add", 2, binary<ScalarOp::add>},
+                                     {"sub", 2, binary<ScalarOp::sub>},
+                                     {"mul", 2, binary<ScalarOp::mul>},
+                                     {"div", 2, binary<ScalarOp::div>},
+                                     {"pow", 2, binary<ScalarOp::pow>},
+                                     {"relu", 1, relu},
+                                     {"gelu", 1, gelu},
+                                     {"silu", 1, silu},
+                                     {"tanh", 1, unary<ScalarOp::tanh>},
+                                     {"exp", 1, unary<ScalarOp::exp>},
+                                     {"sqrt", 1, unary<ScalarOp::sqrt>},
+                                     {"sigmoid", 1, unary<ScalarOp::sigmoid>},
+                                     {"neg", 1, unary<ScalarOp::neg>}}};
+
+void build_map(Graph& g, Sizes& s, const Map& map) {
+  const auto rows = s.size("rows"), cols = s.size("cols"), operands = s.size_or("operands", map.operands, 1);
+  s.require(operands <= map.operands, fmt::format("{} has at most {} operands", map.name, map.operands));
+  s.limit({rows, cols});
+  if (!s.good()) return;
+  const Shape shape{rows, cols};
+  std::vector<MapInput> inputs{MapInput::of(input(g, "x", shape))};
+  if (map.operands == 2) inputs.push_back(operands == 2 ? MapInput::of(input(g, "y", shape)) : MapInput::number(1.5));
+  g.outputs = {emit_map(g, label(map.name), inputs, map.expression(), Format::fp32, shape)};
+}
+
+void build_softmax(Graph& g, Sizes& s) {
+  const auto rows = s.size("rows"), cols = s.size("cols");
+  s.limit({rows, cols});
+  if (!s.good()) return;
+  g.outputs = {emit_softmax(g, label("Softmax"), input(g, "x", {rows, cols}), {false, true}, false)};
+}
+
+void build_layer_norm(Graph& g, Sizes& s) {
+  const auto rows = s.size("rows"), cols = s.size("cols");
+  s.limit({rows, cols});
+  if (!s.good()) return;
+  const TensorId x = input(g, "x", {rows, cols}), scale = input(g, "scale", {cols}), bias = input(g, "bias", {cols});
+  g.outputs = {emit_layer_normalization(g, label("LayerNormalization"), x, scale, bias, 1, 1e-5, "", "").y};
+}
+
+void build_rms_norm(Graph& g, Sizes& s) {
+  const auto rows = s.size("rows"), cols = s.size("cols");
+  s.limit({rows, cols});
+  if (!s.good()) return;
+  g.outputs = {emit_rms_normalization(g, label("RMSNormalization"), input(g, "x", {rows, cols}), input(g, "scale", {cols}), 1e-5)};
+}
+
+struct Known {
+  const char* name;
+  void (*build)(Graph&, Sizes&);
+};
+constexpr std::array<Known, 6> kKnown{{{"gemm", build_gemm},
+                                       {"batch_gemm", build_batch_gemm},
+                                       {"conv2d", build_convolution},
+                                       {"softmax", build_softmax},
+                                       {"layer_norm", build_layer_norm},
+                                       {"rms_norm", build_rms_norm}}};
+
+}  // namespace
+
+std::vector<std::string> operation_names() {
+  std::vector<std::string> names;
+  for (const Known& known : kKnown) names.emplace_back(known.name);
+  for (const Map& map : kMaps) names.emplace_back(map.name);
+  return names;
+}
+
+Result<Graph> build_operation(const Operation& operation) {
+  Graph graph;
+  graph.name = operation.name;
+  Sizes sizes(operation);
+  bool found = false;
+  for (const Known& known : kKnown)
+    if (operation.name == known.name) known.build(graph, sizes), found = true;
+  for (const Map& map : kMaps)
+    if (operation.name == map.name) build_map(graph, sizes, map), found = true;
+  if (!found)
+    return fail(FailureKind::unsupported, "operation/unknown", fmt::format("'{}' is no operation that can be built", operation.name));
+  if (!sizes.good()) return sizes.failure();
+  return graph;
+}
+
+}  // namespace switchyard::model

@@ -1,0 +1,118 @@
+#include "report/measurement.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+#include "support/file.h"
+
+namespace switchyard::report {
+namespace {
+
+/// The fields of one line (RFC 4180, but for quoted line ends).
+std::vector<std::string> fields_of(std::string_view line) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"') {
+      if (quoted && i + 1 < line.size() && line[i + 1] == '"')
+        fields.back() += line[i++];
+      else
+        quoted = !quoted;
+    } else if (line[i] == ',' && !quoted) {
+      fields.emplace_back();
+    } else {
+      fields.back() += line[i];
+    }
+  }
+  return fields;
+}
+
+template <class Number>
+bool parse_number(const std::string& text, Number& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+struct Columns {
+  std::vector<std::string> names;
+  [[nodiscard]] std::size_t find(std::string_view name) const {
+    return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+  }
+  [[nodiscard]] std::string of(const std::vector<std::string>& row, std::string_view name) const {
+    const std::size_t at = find(name);
+    return at < row.size() ? row[at] : std::string();
+  }
+};
+
+/// What is wrong with a row, or nothing.
+std::string read_row(const Columns& columns, const std::vector<std::string>& row, Measurement& m) {
+  if (row.size() != columns.names.size()) return fmt::format("{} fields, but the header has {}", row.size(), columns.names.size());
+  m.chip = columns.of(row, "chip");
+  m.format = columns.of(row, "format");
+  m.variant = columns.of(row, "variant");
+  m.source = columns.of(row, "source");
+  m.library = columns.of(row, "library");
+  m.operation.name = columns.of(row, "op");
+  for (const char* needed : {"chip", "op", "format"})
+    if (columns.of(row, needed).empty()) return fmt::format("'{}' is empty", needed);
+  const std::string time = columns.of(row, "best_us");
+  if (!parse_number(time, m.best_us) || !std::isfinite(m.best_us) || m.best_us <= 0)
+    return fmt::format("'best_us' must be a positive number, not '{}'", time);
+  if (const std::string n = columns.of(row, "n"); !n.empty() && (!parse_number(n, m.repeats) || m.repeats < 1))
+    return fmt::format("'n' must be a positive whole number, not '{}'", n);
+  const std::string shape = columns.of(row, "shape");
+  for (std::size_t begin = 0; begin < shape.size();) {
+    const std::size_t end = std::min(shape.find(';', begin), shape.size());
+    const std::string part = shape.substr(begin, end - begin);
+    const std::size_t equals = part.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == part.size())
+      return fmt::format("'shape' must be key=value;..., but has '{}'", part);
+    m.operation.shape.emplace_back(part.substr(0, equals), part.substr(equals + 1));
+    begin = end + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Measurement>> read_measurements(const std::string& path) {
+  SY_TRY(const std::string text, read_file(path));
+  std::vector<Measurement> rows;
+  Failure failure{FailureKind::malformed, {}, {}};
+  Columns columns;
+  int line = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    std::string_view content(text.data() + begin, end - begin);
+    if (content.ends_with('\r')) content.remove_suffix(1);
+    begin = end + 1;
+    ++line;
+    if (content.empty()) continue;
+    if (columns.names.empty()) {
+      columns.names = fields_of(content);
+      for (const char* needed : {"chip", "op", "shape", "format", "best_us"})
+        if (columns.find(needed) == columns.names.size())
+          failure.diagnostics.push_back(
+              {"measurement/header", fmt::format("the header has no column '{}'", needed), {path, line, 1}, {}, {}, {}});
+      if (!failure.diagnostics.empty()) return failure;
+      continue;
+    }
+    Measurement m;
+    m.location = {path, line, 1};
+    if (const std::string problem = read_row(columns, fields_of(content), m); !problem.empty())
+      failure.diagnostics.push_back({"measurement/row", problem, m.location, {}, {}, std::string(content)});
+    else
+      rows.push_back(std::move(m));
+  }
+  if (!failure.diagnostics.empty()) return failure;
+  if (rows.empty())
+    return fail(FailureKind::malformed, "measurement/header", "there are no rows of measurements",
+                "the first line names the columns: chip,op,shape,format,best_us", {path, 0, 0});
+  return rows;
+}
+
+}  // namespace switchyard::report

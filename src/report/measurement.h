@@ -1,0 +1,26 @@
+// Measurements: rows of a CSV file that say how long one operator took on one device. The columns: docs/validation.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/operation.h"
+#include "support/result.h"
+
+namespace switchyard::report {
+
+struct Measurement {
+  std::string chip, format, variant, source, library;
+  model::Operation operation;
+  double best_us = 0;
+  std::int64_t repeats = 1;  ///< measurements of which it is the best
+  Location location;
+};
+
+/// Reads a file with a header; `chip,op,shape,format,best_us` must be among its columns, `variant`, `source`, `library` and `n` may be.
+/// Failures: those of read_file, measurement/header (a column is missing, or there are no rows), measurement/row (malformed: too few
+/// fields, no time, a shape that is not key=value;...), all of them at once.
+Result<std::vector<Measurement>> read_measurements(const std::string& path);
+
+}  // namespace switchyard::report
