@@ -18,6 +18,7 @@ constexpr Word<Topology> kTopologies[] = {{"mesh2d", Topology::mesh2d},
                                           {"host", Topology::host}};
 constexpr Word<SequencerKind> kSequencerKinds[] = {{"component_queues", SequencerKind::component_queues}, {"grid", SequencerKind::grid}};
 constexpr Word<bool> kRoutings[] = {{"xy", false}, {"yx", true}};
+constexpr double kMostConfiguration = 1e15;  ///< bytes of all instances
 constexpr Word<int> kWays[] = {{"increasing", 1}, {"decreasing", -1}};
 
 }  // namespace
@@ -221,9 +222,18 @@ void Builder::read_sequencer(const Place& root) {
 void Builder::read_contexts(const Place& root) {
   const Place at = fields_.map(root, "contexts", true);
   if (!at) return;
-  fields_.allow(at, {"switch", "bytes", "load_from", "resident", "keeps_scratchpads"});
+  fields_.allow(at, {"switch", "bytes", "per", "load_from", "resident", "keeps_scratchpads"});
   chip_.context.switch_time = fields_.number(at, "switch");
   chip_.context.bytes = fields_.number(at, "bytes");
+  if (const auto part = refer_to<ComponentId>(at, "per", components_, "component", false); part.valid()) chip_.context.per = part;
+  if (chip_.context.per &&
+      chip_.context.bytes.value * static_cast<double>(instance_count(chip_.components[chip_.context.per->index()])) > kMostConfiguration) {
+    const Place place = fields_.child(at, "per");
+    fields_.report(
+        "chip/range",
+        fmt::format("the configuration of all instances of '{}' is more than 1 PB", chip_.components[chip_.context.per->index()].name),
+        place);
+  }
   chip_.context.resident = fields_.count(at, "resident");
   chip_.context.keeps_scratchpads = fields_.flag(at, "keeps_scratchpads", false);
   if (const auto memory = refer_to<MemoryId>(at, "load_from", memories_, "memory", false); memory.valid()) chip_.context.load_from = memory;

@@ -144,7 +144,8 @@ struct Sequencer {
 /// 7. What it costs to change what is loaded.
 struct ContextCost {
   Number switch_time;                 ///< seconds
-  Number bytes;                       ///< per context
+  Number bytes;                       ///< per context; with `per`, of each of its instances that the context uses
+  std::optional<ComponentId> per;
   std::optional<MemoryId> load_from;  ///< where configurations are kept
   std::int64_t resident = 1;          ///< contexts that may be loaded at once: with two, the next one's movers may start in the background
   bool keeps_scratchpads = false;     ///< what stands in scratchpads is still there after a switch

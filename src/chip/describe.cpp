@@ -188,7 +188,7 @@ void describe_control(const Chip& chip, Table& table) {
   table.counts(chip, "/sequencer");
   table.section("contexts");
   table.number("switch", chip.context.switch_time);
-  table.number("bytes", chip.context.bytes);
+  table.number(chip.context.per ? "bytes per " + chip.components[chip.context.per->index()].name : "bytes", chip.context.bytes);
   table.counts(chip, "/contexts");
   table.section("sync");
   for (const Sync& sync : chip.syncs) {

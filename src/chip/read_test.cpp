@@ -315,6 +315,21 @@ TEST(ReadChip, KnowsTheLinkToTheHost) {
   EXPECT_NE(describe(with).find("pcie: host link of the chip"), std::string::npos) << describe(with);
 }
 
+TEST(ReadChip, KnowsWhatAConfigurationIsOf) {
+  std::string text(kSmall);
+  EXPECT_FALSE(parsed(text).context.per.has_value());
+  const std::size_t at = text.find("contexts: {");
+  ASSERT_NE(at, std::string::npos);
+  text.insert(at + std::string_view("contexts: {").size(), "bytes: 8 KiB, per: core");
+  const Chip chip = parsed(text);
+  EXPECT_EQ(chip.context.per, find_component(chip, "core"));
+  EXPECT_NE(describe(chip).find("bytes per core"), std::string::npos) << describe(chip);
+  text.replace(text.find("8 KiB, per"), 5, "900 TB");
+  const auto refused = parse_chip(text, "small.yaml");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(format_failure(refused.failure()).find("is more than 1 PB"), std::string::npos) << format_failure(refused.failure());
+}
+
 /// The first diagnostic of a description that must be refused.
 std::string mistake(const std::string& text) {
   const Result<Chip> chip = parse_chip(text, "small.yaml");

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
+#include "chip/query.h"
 #include "support/check.h"
 
 namespace switchyard::program {
@@ -10,6 +13,18 @@ std::int64_t instance_count(const Array& array) {
   std::int64_t count = 1;
   for (const std::int64_t extent : array.shape) SY_CHECK(!__builtin_mul_overflow(count, extent, &count), "instances of an array");
   return count;
+}
+
+std::int64_t instances_used(const chip::Chip& chip, const Context& context, chip::ComponentId component) {
+  std::set<std::uint32_t> used;
+  for (const Array& array : context.arrays) {
+    if (array.component != component || array.dynamic) {
+      const auto all = chip::working_instances(chip.components[component.index()]);
+      return static_cast<std::int64_t>(all.size());
+    }
+    used.insert(array.components.begin(), array.components.end());
+  }
+  return static_cast<std::int64_t>(used.size());
 }
 
 std::vector<std::int64_t> coordinates(const Array& array, std::uint32_t instance) {

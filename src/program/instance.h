@@ -91,6 +91,10 @@ std::vector<std::string> coordinate_names(const Array& array);
 /// The producer's array instance for a consumer's instance; kNoIndex where the relation leaves the producer's array.
 std::uint32_t producer_instance(const Relation& relation, const Array& producer, const Array& consumer, std::uint32_t instance);
 
+/// Working instances of a component class that a context uses: those its arrays name; all of them where an array is dealt out by the chip, or is
+/// of another class.
+std::int64_t instances_used(const chip::Chip& chip, const Context& context, chip::ComponentId component);
+
 /// Lays out a context that passed verify's structural laws.
 Layout lay_out(const Context& context);
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "chip/query.h"
+#include "program/instance.h"
 #include "simulation/timing/engine.h"
 #include "support/check.h"
 
@@ -61,6 +62,18 @@ Picoseconds barrier(const chip::Chip& chip, const program::Context& context) {
   return {};
 }
 
+/// Loads a context's configuration: how long it takes, in picoseconds.
+std::int64_t load_configuration(const chip::Chip& chip, const program::Context& context, timing::Fabric& fabric) {
+  const chip::ContextCost& cost = chip.context;
+  if (!cost.load_from || !(cost.bytes.value > 0)) return 0;
+  timing::Resource& memory = fabric.resources[fabric.memory(*cost.load_from)];
+  const auto bytes = static_cast<std::int64_t>(cost.bytes.value) * (cost.per ? program::instances_used(chip, context, *cost.per) : 1);
+  const Picoseconds busy = memory.rate.value > 0 ? time_to_move(Bytes(bytes), memory.rate) : Picoseconds(0);
+  memory.busy += busy.value;
+  memory.bytes += bytes;
+  return busy.value + memory.latency;
+}
+
 std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
 
 }  // namespace
@@ -74,14 +87,6 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
   const auto dead = last_uses(program, groups);
   timing::Prelude prelude;
   prelude.switching = from_seconds(chip.context.switch_time.value).value;
-  if (chip.context.load_from && chip.context.bytes.value > 0) {
-    timing::Resource& memory = engine.fabric.resources[engine.fabric.memory(*chip.context.load_from)];
-    const auto bytes = static_cast<std::int64_t>(chip.context.bytes.value);
-    const Picoseconds busy = memory.rate.value > 0 ? time_to_move(Bytes(bytes), memory.rate) : Picoseconds(0);
-    prelude.load = busy.value + memory.latency;
-    memory.busy += busy.value * static_cast<std::int64_t>(program.contexts.size());
-    memory.bytes += bytes * static_cast<std::int64_t>(program.contexts.size());
-  }
 
   const Picoseconds launch = from_seconds(chip.sequencer.launch.value);
   Picoseconds now;
@@ -97,6 +102,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
     for (std::uint32_t c = groups[g]; c < groups[g + 1]; ++c) {
       prelude.launch = c > 0 && chip.sequencer.launch_per_context ? launch.value : 0;
       prelude.barrier = barrier(chip, program.contexts[c]).value;
+      prelude.load = load_configuration(chip, program.contexts[c], engine.fabric);
       group.preludes.push_back(prelude);
     }
     SY_TRY(const timing::GroupRun run, engine.run(group));

@@ -141,6 +141,28 @@ TEST(Groups, ConfigurationsAreLoadedInTheBackground) {
   }
 }
 
+TEST(Groups, ConfigurationsMayBeThoseOfTheTilesInUse) {
+  for (const bool grid : {false, true}) {
+    SampleChip chip;
+    chip.columns = 4;
+    chip.grid = grid;
+    chip.configuration = 25e3;  // 0.25 us
+    chip.per_tile = true;
+    SampleProgram p(chip);
+    std::int64_t loads = 0;
+    for (const std::int64_t tiles : {1, 4, 2}) {
+      if (loads > 0) p.context("next");
+      p.compute(p.array(tiles, grid), {}, 400);
+      p.compute(p.array(1, grid), {}, 100);  // tile 0 once more, at the same time where it can
+      loads += grid ? 4 : tiles;
+    }
+    const Timing t = time_of(p);
+    EXPECT_EQ(cause(t, Cause::reconfiguration), loads * 250'000);
+    EXPECT_EQ(t.resources.at(0).busy.value, loads * 250'000);
+    EXPECT_EQ(t.resources.at(0).bytes, loads * 25'000);
+  }
+}
+
 TEST(Groups, MoreInstancesThanCanBeFollowedAreRefused) {
   SampleChip chip;
   chip.grid = true;

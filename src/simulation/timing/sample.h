@@ -26,6 +26,7 @@ struct SampleChip {
   bool grid = false, launch_per_context = false;
   double barrier_alpha = 0, barrier_beta = 0;
   double configuration = 0;  ///< bytes, kept in the dram
+  bool per_tile = false;     ///< of each tile that a context uses
   std::int64_t resident = 1;
 };
 
@@ -99,6 +100,7 @@ inline std::shared_ptr<const chip::Chip> make_chip(const SampleChip& o) {
   if (o.configuration > 0) {
     chip->context.bytes = number(o.configuration);
     chip->context.load_from = chip::MemoryId(kDram);
+    if (o.per_tile) chip->context.per = tile;
   }
   chip->syncs.push_back({"barrier", number(o.barrier_alpha), number(o.barrier_beta)});
   return chip;
