@@ -276,27 +276,62 @@ Picoseconds Bounds::model_peak() const {
   return floor_picoseconds(std::max(compute, bytes / off_.bandwidth.value));
 }
 
-Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before, const std::vector<bool>& stays) const {
+Bounds::Traffic Bounds::traffic_of(const Kernel& kernel, const std::vector<bool>& stays) const {
   std::vector<std::int64_t> extents;
   for (const auto& d : kernel.dims) extents.push_back(d.extent);
-  double again = 0, written = 0, fresh = 0;  // fresh: cannot be in a cache yet
-  bool all_written = true, all_read = true, any_read = false;
-  std::map<TensorId, double> read;
+  Traffic traffic;
   for (const auto& o : kernel.operands) {
-    const bool here = stays[o.tensor.index()];
-    if (o.write) all_written = all_written && !here;
-    if (!o.write && !o.epilogue) all_read = all_read && !here, any_read = true;
-    if (here) continue;
+    if (stays[o.tensor.index()]) continue;
     const double bytes = touched_bytes(g_, o.tensor, o.index, extents);
     if (o.write)
-      written += bytes;
+      traffic.written += bytes;
     else
-      read[o.tensor] = std::max(read[o.tensor], bytes);
+      traffic.read[o.tensor] = std::max(traffic.read[o.tensor], bytes);
   }
+  return traffic;
+}
+
+double Bounds::missing(const std::map<TensorId, double>& read, const std::vector<bool>& read_before) const {
+  double again = 0, fresh = 0;  // fresh: cannot be in a cache yet
   for (const auto& [tensor, bytes] : read) {
     const bool untouched = !read_before[tensor.index()] && g_.tensor(tensor).role != graph::Role::intermediate;
     (untouched ? fresh : again) += bytes;
   }
+  return fresh + std::max(0.0, again - cached_);
+}
+
+Bound Bounds::context(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const std::vector<bool>& stays) const {
+  if (kernels.size() == 1) return kernel(kernels.front(), read_before, stays);
+  Bound bound;
+  Traffic all;
+  UnitWork units(chip_, g_);
+  for (const Kernel& k : kernels) {
+    units.add(g_, k);
+    const Traffic traffic = traffic_of(k, stays);
+    all.written += traffic.written;
+    for (const auto& [tensor, bytes] : traffic.read) all.read[tensor] = std::max(all.read[tensor], bytes);
+  }
+  add_units(bound, issue_, 0, units);
+  add_traffic(bound, 0, missing(all.read, read_before), std::max(0.0, all.written - cached_), 0);
+  for (const Kernel& k : kernels) {
+    const Bound one = kernel(k, read_before, stays);
+    if (!one.terms.empty() && one.time() > bound.time())
+      bound.terms.insert(bound.terms.begin(),
+                         {fmt::format("{} of {}", one.terms.front().resource, k.name), one.terms.front().how, one.time()});
+  }
+  return bound;
+}
+
+Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before, const std::vector<bool>& stays) const {
+  std::vector<std::int64_t> extents;
+  for (const auto& d : kernel.dims) extents.push_back(d.extent);
+  bool all_written = true, all_read = true, any_read = false;
+  for (const auto& o : kernel.operands) {
+    const bool here = stays[o.tensor.index()];
+    if (o.write) all_written = all_written && !here;
+    if (!o.write && !o.epilogue) all_read = all_read && !here, any_read = true;
+  }
+  const Traffic traffic = traffic_of(kernel, stays);
   // A product needs both factors before its first step.
   bool waits = any_read && all_read;
   double product = 0;
@@ -324,7 +359,7 @@ Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before,
   UnitWork units(chip_, g_);
   units.add(g_, kernel);
   add_units(bound, issue_ + (waits ? load_.startup : 0), all_written ? store_.startup : 0, units);
-  add_traffic(bound, 0, fresh + std::max(0.0, again - cached_), std::max(0.0, written - cached_), product);
+  add_traffic(bound, 0, missing(traffic.read, read_before), std::max(0.0, traffic.written - cached_), product);
   return bound;
 }
 

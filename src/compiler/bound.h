@@ -1,6 +1,8 @@
 // Lower bounds: what no schedule on this chip can beat, resource by resource.
 #pragma once
 
+#include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,8 +41,18 @@ class Bounds {
   /// `read_before[t]` says which tensors earlier contexts have read: a constant that none has is not in any cache. `stays[t]`: the tensor
   /// lies in scratchpads.
   [[nodiscard]] Bound kernel(const Kernel& kernel, const std::vector<bool>& read_before, const std::vector<bool>& stays) const;
+  /// The same of several kernels as one context: what all of them need of a resource together, or one of them needs with what comes before
+  /// and after it.
+  [[nodiscard]] Bound context(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const std::vector<bool>& stays) const;
 
  private:
+  struct Traffic {  ///< bytes that cross the chip's edge
+    std::map<graph::TensorId, double> read;
+    double written = 0;
+  };
+  [[nodiscard]] Traffic traffic_of(const Kernel& kernel, const std::vector<bool>& stays) const;
+  /// What must be read while a cache may hold some of it.
+  [[nodiscard]] double missing(const std::map<graph::TensorId, double>& read, const std::vector<bool>& read_before) const;
   struct Movers {
     double startup = 0;  ///< the least of one command
     double rate = 0;     ///< bytes/s of all together

@@ -7,12 +7,15 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "chip/query.h"
 #include "compiler/bound.h"
 #include "compiler/canonicalise.h"
+#include "compiler/chain.h"
 #include "compiler/decompose.h"
 #include "compiler/dump.h"
 #include "compiler/emit.h"
@@ -21,6 +24,7 @@
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
 #include "compiler/mapping_file.h"
+#include "compiler/partition.h"
 #include "compiler/plan.h"
 #include "compiler/residence.h"
 #include "compiler/storage.h"
@@ -230,8 +234,9 @@ bool make_room(const Overflow& overflow, const graph::Graph& g, const std::vecto
 struct Strategy {
   double held_weight = kHeldWeights[0];
   std::int64_t readers = 4;
-  bool deep = false;  ///< channels as deep as they can be, rather than begun early
-  int search = 1;     ///< how thoroughly mappings of one kernel are searched
+  bool deep = false;                ///< channels as deep as they can be, rather than begun early
+  int search = 1;                   ///< how thoroughly mappings of one kernel are searched
+  std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
 };
 constexpr std::array<Strategy, 8> kStrategies{{{kHeldWeights[0], 4, false},
                                                {kHeldWeights[2], 1, true},
@@ -253,11 +258,16 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
   for (int search = timed ? 0 : effort; search <= effort; ++search) out.push_back({0, 1, false, search});
   return out;
 }
+/// Partitions that are compared: how much of what a kernel holds while others of its context run counts as a cost.
+constexpr std::array<double, 3> kChainedWeights{0.02, 0.0, 0.1};
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};  ///< whole programs in which other mappings are tried
 
 std::string describe(const Machine& machine, const Strategy& s) {
-  if (!fetches_early(machine)) return fmt::format("search of kernels {}", s.search);
-  return fmt::format("{} of what a context holds counted as its cost, {} readers, {}", s.held_weight, s.readers, s.deep ? "deep" : "early");
+  const std::string chained =
+      s.chained ? fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained) : "";
+  if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
+  return fmt::format("{} of what a context holds counted as its cost, {} readers, {}{}", s.held_weight, s.readers,
+                     s.deep ? "deep" : "early", chained);
 }
 
 /// A program on its way: what the passes after the formats have made.
@@ -269,6 +279,10 @@ struct Draft {
   Splits splits;
   Homes homes;
   program::Program program;
+  std::vector<Section> sections;  ///< by context
+  [[nodiscard]] std::size_t end_of(std::size_t context) const {
+    return context + 1 < sections.size() ? sections[context + 1].first : kernels.size();
+  }
 };
 
 /// The passes from the graph to contexts with storage, tried again with what they find out.
@@ -322,11 +336,12 @@ struct Builder {
       tell("splits", [&] { return print_splits(d.kernels, d.splits); });
       if (again) continue;
       emit(d, tell);
-      const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
+      auto overflow = plan_contexts(d, strategy);
       tell("storage", [&] { return print_storage(d.program); });
       if (!overflow) return d;
-      SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt),
-               fmt::format("a context fits alone: '{}'", d.program.contexts[overflow->context].name));
+      const std::string& name = d.program.contexts[overflow->context].name;
+      overflow->context = d.sections[overflow->context].first;
+      SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
     }
   }
 
@@ -394,15 +409,61 @@ struct Builder {
       d.program.contexts.push_back(emit_context(machine, g, d.kernels[k], d.splits.mappings[k], d.layouts,
                                                 reach_of(machine, g, d.kernels[k], d.attempt.stays, k == 0), d.homes[k],
                                                 d.program.buffers));
-      if (k > 0) d.program.contexts.back().after.push_back(program::ContextId(k - 1));
     }
     tell("emit", [&] { return program::print(d.program); });
   }
 
-  static std::vector<ContextTimes> times_of(const Draft& d) {
+  /// Which kernels are one context, and where all that lies in scratchpads lies. What does not fit: of a context of one kernel.
+  std::optional<Overflow> plan_contexts(Draft& d, const Strategy& strategy) const {
+    const std::vector<program::Context> kernels = d.program.contexts;
+    d.sections.clear();
+    if (strategy.chained) {
+      std::vector<KernelCost> costs;
+      for (std::size_t k = 0; k < kernels.size(); ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held});
+      d.sections = partition(machine, d.program, costs, *strategy.chained);
+    } else {
+      for (std::size_t k = 0; k < kernels.size(); ++k) d.sections.push_back({k, kCutByCost});
+    }
+    for (;;) {
+      join(d, kernels);
+      const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
+      if (!overflow) return overflow;
+      const std::size_t first = d.sections[overflow->context].first, count = d.end_of(overflow->context) - first;
+      if (count == 1) return overflow;
+      const Section half{first + count / 2, kCutByRoom};
+      d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(overflow->context) + 1, half);
+    }
+  }
+
+  /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context.
+  static void join(Draft& d, const std::vector<program::Context>& kernels) {
+    d.program.contexts.clear();
+    for (std::size_t c = 0; c < d.sections.size();) {
+      const std::size_t first = d.sections[c].first, count = d.end_of(c) - first;
+      Chained chained{kernels[first], {}, 0};
+      if (count > 1) chained = chain(d.program, std::span(kernels).subspan(first, count));
+      if (!chained.context) {
+        d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(c) + 1, {first + chained.phase, kCutByJoin});
+        continue;
+      }
+      if (c > 0) chained.context->after.push_back(program::ContextId(c - 1));
+      d.program.contexts.push_back(*std::move(chained.context));
+      ++c;
+    }
+  }
+
+  /// Seconds of a kernel until what it writes is where it is needed, in a context that has begun.
+  double run_of(const Draft& d, std::size_t k) const { return d.splits.mappings[k].on_chip + d.splits.waits[k] - barrier_seconds(machine); }
+
+  std::vector<ContextTimes> times_of(const Draft& d) const {
     std::vector<ContextTimes> times;
-    for (std::size_t k = 0; k < d.kernels.size(); ++k)
-      times.push_back({d.splits.mappings[k].on_chip + d.splits.waits[k], d.splits.mappings[k].off_chip});
+    for (std::size_t c = 0; c < d.sections.size(); ++c) {
+      ContextTimes& t = times.emplace_back(ContextTimes{barrier_seconds(machine), 0});
+      for (std::size_t k = d.sections[c].first; k < d.end_of(c); ++k) {
+        t.run += run_of(d, k);
+        t.fetch += d.splits.mappings[k].off_chip;
+      }
+    }
     return times;
   }
 };
@@ -451,25 +512,26 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   std::size_t calls = 0, spent = 0, each = 0;
   double least = 0;
   std::vector<Decision> told;
-  const auto time_of = [&](std::size_t m, std::size_t s) -> Result<double> {
+  const auto time_of = [&](std::size_t m, const Strategy& strategy) -> Result<double> {
     // What does not fit a corner is no reason to change the graph for all.
     graph::Graph trial;
     if (m > 0) trial = out.graph;
     std::vector<Decision> ignored;
     Builder builder{machines[m], m > 0 ? trial : out.graph, options, m > 0 ? ignored : out.decisions, chip, std::move(known[m])};
-    SY_TRY(Draft draft, builder.build(strategies[s], false));
+    SY_TRY(Draft draft, builder.build(strategy, false));
     known[m] = std::move(builder.known);
     if (m > 0 && trial.ops.size() != out.graph.ops.size()) return std::numeric_limits<double>::infinity();
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = machines[m].components.size();
-    spent += count * draft.kernels.size();
-    told.push_back({"strategy", fmt::format("{} components, {}: {:.1f} us", count, describe(machine, strategies[s]), time * 1e6)});
+    spent += count * draft.program.contexts.size();
+    told.push_back({"strategy", fmt::format("{} components, {}: {} contexts: {:.1f} us", count, describe(machine, strategy),
+                                            draft.program.contexts.size(), time * 1e6)});
     if (calls == 0 || time < least) {
       least = time;
       best.machine = machines[m];
-      best.strategy = strategies[s];
+      best.strategy = strategy;
       best.timed = calls;
-      each = count * draft.kernels.size();
+      each = count * draft.program.contexts.size();
     }
     ++calls;
     return time;
@@ -478,7 +540,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   std::vector<std::pair<double, std::size_t>> order;
   for (std::size_t m = 0; m < machines.size(); ++m) {
     if (m > 0 && (spent > affordable || order.back().first > least * kHopeless)) break;
-    const auto time = time_of(m, 0);
+    const auto time = time_of(m, strategies[0]);
     if (!time && m == 0) return time.failure();
     order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
   }
@@ -487,9 +549,23 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   for (const auto& [time, m] : order)
     for (std::size_t s = 1; s < strategies.size(); ++s) {
       if (time > first * kHopeless || (machines.size() > 1 && spent > affordable)) continue;
-      const auto found = time_of(m, s);
+      const auto found = time_of(m, strategies[s]);
       if (!found && m == 0) return found.failure();
     }
+  if (!options.disabled.fuse && !options.disabled.overlap && !best.machine.grid) {
+    const std::size_t m = static_cast<std::size_t>(
+        std::find_if(machines.begin(), machines.end(), [&](const Machine& other) { return other.extent == best.machine.extent; }) -
+        machines.begin());
+    // Where a little caution pays, none may pay more, and where it does not, more.
+    const double apart = least;
+    std::vector<double> weights{kChainedWeights[0]};
+    for (std::size_t w = 0; w < weights.size(); ++w) {
+      Strategy strategy = best.strategy;
+      strategy.chained = weights[w];
+      if (const auto found = time_of(m, strategy); !found && m == 0) return found.failure();
+      if (w == 0 && fetches_early(machine)) weights.push_back(kChainedWeights[least < apart ? 1 : 2]);
+    }
+  }
   out.decisions.insert(out.decisions.end(), told.begin(), told.end());
   int trials = kTrialsOfEffort[static_cast<std::size_t>(effort)];
   if (machines.size() > 1)
@@ -539,7 +615,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   Builder builder{machine, out.graph, options, out.decisions, chip, {}};
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
-  const auto& [kernels, layouts, attempt, candidates, splits, homes, unused] = draft;
+  const auto& [kernels, layouts, attempt, candidates, splits, homes, unused, sections] = draft;
   program::Program& program = out.program;
   program.chip = chip;
   program.buffers = std::move(draft.program.buffers);
@@ -552,7 +628,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
     out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches);
   }
-  out.decisions.push_back({"fuse", fmt::format("{} operators become {} contexts", g.ops.size(), kernels.size())});
+  out.decisions.push_back({"fuse", fmt::format("{} operators become {} kernels", g.ops.size(), kernels.size())});
+  out.decisions.push_back({"partition", print_partition(sections, kernels.size())});
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
     d.alternatives = alternatives_of(kernels[k], candidates[k], splits.costs[k]);
@@ -561,19 +638,20 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   }
   const Bounds bounds(*chip, g);
   std::vector<bool> read_before(g.tensors.size(), false);
-  for (std::size_t k = 0; k < kernels.size(); ++k) {
-    const Bound bound = bounds.kernel(kernels[k], read_before, attempt.stays);
-    program.contexts[k].bound = bound.time();
-    for (const KernelOperand& o : kernels[k].operands)
-      if (!o.write) read_before[o.tensor.index()] = true;
-    ContextMap map;
-    map.ops = kernels[k].ops;
+  for (std::size_t c = 0; c < sections.size(); ++c) {
+    const std::size_t first = sections[c].first, end = draft.end_of(c);
+    const Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays);
+    program.contexts[c].bound = bound.time();
+    ContextMap& map = out.contexts.emplace_back();
     map.bound = print_bound(bound);
-    for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
-      const KernelOperand& o = kernels[k].operands[i];
-      (o.write ? map.writes : map.reads).emplace_back(o.tensor, homes[k][i].buffer);
+    for (std::size_t k = first; k < end; ++k) {
+      map.ops.insert(map.ops.end(), kernels[k].ops.begin(), kernels[k].ops.end());
+      for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
+        const KernelOperand& o = kernels[k].operands[i];
+        if (!o.write) read_before[o.tensor.index()] = true;
+        (o.write ? map.writes : map.reads).emplace_back(o.tensor, homes[k][i].buffer);
+      }
     }
-    out.contexts.push_back(std::move(map));
   }
   tell("bounds", [&] { return print_bounds(program, out.contexts); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));

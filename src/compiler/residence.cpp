@@ -59,13 +59,13 @@ struct Held {
   Parts parts;
 };
 
-/// Does every part of `inner` lie in the part that `outer` has on the same component?
+/// Does every part of `inner` lie in the part that `outer` has on the same component? Who reads only what lies outside the tensor needs a
+/// part, too.
 bool covers(const Parts& outer, const Held& inner) {
   for (std::uint32_t i = 0; i < inner.parts.count(); ++i) {
     const Box& box = inner.parts.part(i);
-    if (program::is_empty(box)) continue;
     const std::uint32_t at = outer.on(inner.components()[i]);
-    if (at == Parts::kNone || !program::contains(outer.part(at), box)) return false;
+    if (at == Parts::kNone || (!program::is_empty(box) && !program::contains(outer.part(at), box))) return false;
   }
   return true;
 }

@@ -10,6 +10,7 @@
 #include "program/fold.h"
 #include "program/instance.h"
 #include "program/parts.h"
+#include "program/succession.h"
 #include "program/uses.h"
 
 namespace switchyard::program {
@@ -141,6 +142,7 @@ class CopiesLaw {
     uses_ = uses_of(program_, *context_);
     own_order_.reset();
     full_order_.reset();
+    succession_.reset();
     relations_.clear();
     std::vector<BufferId> buffers;
     for (const Use& use : uses_)
@@ -349,17 +351,29 @@ class CopiesLaw {
     const Use &writer = uses_[w.use], &use = uses_[reader];
     if (writer.actor == use.actor && w.instance == instance)  // a compute actor fires one firing after the other, a mover may overlap them
       return context_->actors[use.actor].kind == ActorKind::compute ? Relation::after : Relation::none;
-    if (!whole_ && (writer.array != use.array || w.instance != instance)) return unordered();
-    std::unique_ptr<Order>& made = whole_ ? full_order_ : own_order_;
-    if (!made) made = std::make_unique<Order>(whole_ ? *context_ : one_instance());
+    const bool own = writer.array == use.array && w.instance == instance;
+    if (!whole_) return own ? played(w, reader, instance, p, parts, true) : unordered();
+    if (!succession_) succession_ = std::make_unique<Succession>(*context_);
+    if (succession_->follows(use.actor, instance, writer.actor, w.instance)) return Relation::before;
+    if (succession_->follows(writer.actor, w.instance, use.actor, instance)) return Relation::after;
+    if (own)
+      if (const Relation alone = played(w, reader, instance, p, parts, true); alone != Relation::none) return alone;
+    return played(w, reader, instance, p, parts, false);
+  }
+
+  /// The same, from playing the context: `alone`, that of one instance without the others.
+  Relation played(const Written& w, std::size_t reader, std::uint32_t instance, std::uint32_t p, const Parts& parts, bool alone) {
+    const Use &writer = uses_[w.use], &use = uses_[reader];
+    std::unique_ptr<Order>& made = alone ? own_order_ : full_order_;
+    if (!made) made = std::make_unique<Order>(alone ? one_instance() : *context_);
     order_ = made.get();
     const Play& play = order_->play();
-    const std::uint32_t a = play.layout().first_instance[writer.actor] + (whole_ ? w.instance : 0);
-    const std::uint32_t b = play.layout().first_instance[use.actor] + (whole_ ? instance : 0);
+    const std::uint32_t a = play.layout().first_instance[writer.actor] + (alone ? 0 : w.instance);
+    const std::uint32_t b = play.layout().first_instance[use.actor] + (alone ? 0 : instance);
     if (play.network_of(a) != play.network_of(b)) return unordered();
     // Where both shift alike and nothing tells their networks from those of other instances, the pattern speaks for all.
     const bool alike = !writer.store && writer.moves_as(use) && w.instance == instance;
-    const auto key = std::tuple(w.use, reader, whole_ ? play.kind_of(play.network_of(a)) : kNoIndex);
+    const auto key = std::tuple(w.use, reader, alone ? kNoIndex : play.kind_of(play.network_of(a)));
     if (alike)
       if (const auto known = relations_.find(key); known != relations_.end()) return known->second;
     Firings written, read;
@@ -418,6 +432,7 @@ class CopiesLaw {
   Context one_;
   std::unique_ptr<Order> own_order_, full_order_;
   Order* order_ = nullptr;  ///< the one asked last
+  std::unique_ptr<Succession> succession_;
   std::map<std::tuple<std::size_t, std::size_t, std::uint32_t>, Relation> relations_;
 };
 

@@ -1,0 +1,288 @@
+#include "compiler/chain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <vector>
+
+#include "program/instance.h"
+#include "program/parts.h"
+#include "program/uses.h"
+
+namespace switchyard::compiler {
+namespace {
+
+using numerics::Affine;
+using program::Actor;
+using program::ActorId;
+using program::Array;
+using program::Box;
+using program::BufferId;
+using program::Channel;
+using program::Context;
+using program::Port;
+using program::Relation;
+
+/// Instances that one instance waits for, at most: each is a channel, and wider joins are better a barrier's.
+constexpr std::int64_t kMostSources = 64;
+
+/// Along one coordinate of the producers: those from `first` (affine in the consumer's coordinates) on, `count` of them.
+struct Run {
+  Affine first;
+  std::int64_t count = 1;
+};
+
+/// Who is waited for: by instance of the consumers' array, the instances of the producers'.
+using Sources = std::vector<std::vector<std::uint32_t>>;
+
+/// A run over one coordinate that holds all sources: constant, or moving with one of the consumer's coordinates; the shortest.
+Run cover(const Array& producers, const Array& consumers, const Sources& sources, std::size_t d) {
+  std::vector<std::array<std::int64_t, 2>> needed(sources.size(), {producers.shape[d], -1});
+  for (std::size_t j = 0; j < sources.size(); ++j)
+    for (const std::uint32_t i : sources[j]) {
+      const std::int64_t at = program::coordinates(producers, i)[d];
+      needed[j] = {std::min(needed[j][0], at), std::max(needed[j][1], at)};
+    }
+  Run best;
+  best.count = producers.shape[d] + 1;
+  const auto consider = [&](int coordinate, std::int64_t slope) {
+    std::int64_t low = producers.shape[d] + slope * producers.shape[d], high = -low;
+    for (std::size_t j = 0; j < sources.size(); ++j) {
+      if (sources[j].empty()) continue;
+      const std::int64_t moved =
+          coordinate < 0 ? 0 : slope * program::coordinates(consumers, static_cast<std::uint32_t>(j))[static_cast<std::size_t>(coordinate)];
+      low = std::min(low, needed[j][0] - moved);
+      high = std::max(high, needed[j][1] - moved);
+    }
+    const std::int64_t count = high - low + 1;
+    if (count >= best.count) return;
+    best.count = count;
+    best.first = numerics::affine_constant(low);
+    if (coordinate >= 0) best.first = best.first + numerics::affine_variable(coordinate, slope);
+  };
+  consider(-1, 0);
+  for (std::size_t c = 0; c < consumers.shape.size(); ++c)
+    for (std::int64_t slope = 1; slope < producers.shape[d] && consumers.shape[c] > 1; ++slope) consider(static_cast<int>(c), slope);
+  best.count = std::min(best.count, producers.shape[d]);
+  return best;
+}
+
+/// Relations that together lead from each consumer to all its sources, and perhaps to others: to wait for more of the same earlier phase
+/// does no harm. Nothing when they are too many.
+std::optional<std::vector<Relation>> relations_to(const Array& producers, const Array& consumers, const Sources& sources) {
+  std::vector<Relation> relations(1);
+  for (std::size_t d = 0; d < producers.shape.size(); ++d) {
+    const Run run = cover(producers, consumers, sources, d);
+    if (static_cast<std::int64_t>(relations.size()) * run.count > kMostSources) return std::nullopt;
+    std::vector<Relation> longer;
+    for (const Relation& relation : relations)
+      for (std::int64_t k = 0; k < run.count; ++k) {
+        Relation& r = longer.emplace_back(relation);
+        const Affine source = run.first + numerics::affine_constant(k);
+        bool inside = true;
+        for (std::uint32_t j = 0; j < sources.size() && inside; ++j) {
+          const std::int64_t at = source.at(program::coordinates(consumers, j));
+          inside = at >= 0 && at < producers.shape[d];
+        }
+        r.coordinates.push_back({source, inside ? 0 : producers.shape[d]});
+      }
+    relations = std::move(longer);
+  }
+  return relations;
+}
+
+class Joiner {
+ public:
+  explicit Joiner(const program::Program& program) : program_(program), parts_(program.buffers) {}
+
+  Chained run(std::span<const Context> phases) {
+    if (!apart(phases)) return {std::nullopt, problem_, phase_};
+    for (const Context& phase : phases) append(phase);
+    if (phases.size() > 1) context_.name = fmt::format("{} to {}", phases.front().name, phases.back().name);
+    if (!order()) return {std::nullopt, problem_, phase_};
+    return {std::move(context_), {}, 0};
+  }
+
+ private:
+  /// What only contexts order: accesses of off-chip memory.
+  bool apart(std::span<const Context> phases) {
+    std::map<BufferId, std::set<std::size_t>> written;
+    const auto each = [&](bool write, auto&& visit) {
+      for (std::size_t k = 0; k < phases.size(); ++k)
+        for (const Actor& actor : phases[k].actors)
+          if (const auto& access = write ? actor.destination : actor.source)
+            if (!program_.buffers[access->buffer.index()].spread) visit(k, access->buffer);
+    };
+    each(true, [&](std::size_t k, BufferId buffer) { written[buffer].insert(k); });
+    each(false, [&](std::size_t k, BufferId buffer) {
+      const auto at = written.find(buffer);
+      if (at == written.end()) return;
+      for (const std::size_t other : at->second) {
+        if (other == k || (!problem_.empty() && phase_ <= std::max(k, other))) continue;
+        problem_ = fmt::format("'{}' goes through off-chip memory", program_.buffers[buffer.index()].name);
+        phase_ = std::max(k, other);
+      }
+    });
+    return problem_.empty();
+  }
+
+  void append(const Context& phase) {
+    std::vector<program::ArrayId> arrays;
+    for (const Array& array : phase.arrays) {
+      const auto same = std::find_if(context_.arrays.begin(), context_.arrays.end(), [&](const Array& other) {
+        return other.component == array.component && other.shape == array.shape && other.components == array.components;
+      });
+      arrays.emplace_back(static_cast<std::size_t>(same - context_.arrays.begin()));
+      if (same != context_.arrays.end()) continue;
+      context_.arrays.push_back(array);
+      context_.arrays.back().name = fmt::format("tiles{}", context_.arrays.size() - 1);
+    }
+    const std::size_t first = context_.actors.size();
+    const std::string prefix = fmt::format("p{}_", phases_);
+    for (const Actor& actor : phase.actors) {
+      context_.actors.push_back(actor);
+      context_.actors.back().name = prefix + actor.name;
+      context_.actors.back().array = arrays[actor.array.index()];
+      phase_of_.push_back(phases_);
+    }
+    const auto moved = [&](ActorId id) { return ActorId(id.index() + first); };
+    for (Channel channel : phase.channels) {
+      channel.name = prefix + channel.name;
+      channel.from.actor = moved(channel.from.actor);
+      for (Channel::Consumer& to : channel.to) to.end.actor = moved(to.end.actor);
+      context_.channels.push_back(std::move(channel));
+    }
+    context_.ops.insert(context_.ops.end(), phase.ops.begin(), phase.ops.end());
+    ++phases_;
+  }
+
+  bool order() {
+    // All waits are found first: ports that are added would move what uses point to.
+    const std::vector<program::Use> uses = program::uses_of(program_, context_);
+    std::map<std::pair<std::size_t, std::size_t>, Sources> waits;  // reader, writer
+    for (const program::Use& writer : uses)
+      for (const program::Use& reader : uses) {
+        if (!writer.write || reader.write || writer.access->buffer != reader.access->buffer) continue;
+        if (phase_of_[writer.actor] >= phase_of_[reader.actor]) continue;
+        if (!writer.countable() || !reader.countable()) {
+          problem_ = fmt::format("the accesses of '{}' are too irregular", context_.actors[writer.actor].name);
+          phase_ = phase_of_[reader.actor];
+          return false;
+        }
+        Sources& sources = waits[{reader.actor, writer.actor}];
+        sources.resize(static_cast<std::size_t>(program::instance_count(*reader.array)));
+        add_sources(writer, reader, sources);
+      }
+    std::map<std::size_t, int> done;  // by writer
+    for (auto& [pair, sources] : waits) {
+      const auto [reader, writer] = pair;
+      if (std::all_of(sources.begin(), sources.end(), [](const auto& list) { return list.empty(); })) continue;
+      for (auto& list : sources) {
+        std::sort(list.begin(), list.end());
+        list.erase(std::unique(list.begin(), list.end()), list.end());
+      }
+      const auto relations = relations_to(array_of(writer), array_of(reader), sources);
+      if (!relations) {
+        problem_ = fmt::format("too many components wait for each other between '{}' and '{}'", context_.actors[writer].name,
+                               context_.actors[reader].name);
+        phase_ = phase_of_[reader];
+        return false;
+      }
+      const auto [at, fresh] = done.try_emplace(writer, 0);
+      if (fresh) at->second = add_port(writer, false, "over");
+      for (const Relation& relation : *relations) {
+        Channel channel;
+        channel.name = fmt::format("order{}", context_.channels.size());
+        channel.from = {ActorId(writer), at->second};
+        channel.to.push_back({{ActorId(reader), add_port(reader, true, fmt::format("after{}", context_.channels.size()))}, {}});
+        channel.relation = relation;
+        channel.memory = memory_;
+        context_.channels.push_back(std::move(channel));
+      }
+    }
+    return true;
+  }
+
+  [[nodiscard]] const Array& array_of(std::size_t actor) const { return context_.arrays[context_.actors[actor].array.index()]; }
+
+  static Box hull_of(const program::Use& use, std::uint32_t instance) {
+    Box hull;
+    for (const Box& box : use.boxes(instance)) {
+      if (hull.empty()) hull = box;
+      for (std::size_t d = 0; d < box.size(); ++d) hull[d] = {std::min(hull[d][0], box[d][0]), std::max(hull[d][1], box[d][1])};
+    }
+    return hull;
+  }
+
+  /// Instances of the writer that reach what instances of the reader read.
+  void add_sources(const program::Use& writer, const program::Use& reader, Sources& sources) {
+    const BufferId buffer = writer.access->buffer;
+    const program::Parts& parts = parts_[buffer];
+    memory_ = program_.buffers[buffer.index()].memory;
+    std::vector<std::uint32_t> reader_on(parts.count(), program::kNoIndex);  // by part
+    std::vector<Box> read(sources.size());
+    for (std::uint32_t j = 0; j < sources.size(); ++j) {
+      read[j] = hull_of(reader, j);
+      const std::uint32_t part = parts.on(reader.array->components[j]);
+      if (part != program::Parts::kNone) reader_on[part] = j;
+    }
+    const auto writers = static_cast<std::uint32_t>(program::instance_count(*writer.array));
+    for (std::uint32_t i = 0; i < writers; ++i) {
+      const Box written = hull_of(writer, i);
+      if (written.empty() && !program_.buffers[buffer.index()].shape.empty()) continue;
+      const std::uint32_t here = parts.on(writer.array->components[i]);
+      const auto reaches = [&](std::uint32_t part) {
+        const std::uint32_t j = reader_on[part];
+        if (j == program::kNoIndex || read[j].empty() || !program::overlap(written, read[j])) return;
+        sources[j].push_back(i);
+      };
+      if (!writer.store) {
+        if (here != program::Parts::kNone) reaches(here);
+        continue;
+      }
+      parts.meeting(written, [&](std::uint32_t g) {
+        for (const std::uint32_t part : parts.groups()[g].instances)
+          if (!writer.updates || part != here) reaches(part);
+      });
+    }
+  }
+
+  /// A port whose tokens have no element: taken before the first firing, or given after the last. Ports come before states in the
+  /// numbering of slots: what names a state moves up.
+  int add_port(std::size_t number, bool input, std::string name) {
+    Actor& actor = context_.actors[number];
+    Port port;
+    port.name = std::move(name);
+    port.input = input;
+    port.token.format = numerics::Format::int8;
+    port.token.shape = {0};
+    port.token.order = {0};
+    port.kept.assign(actor.loops.size(), true);
+    const int added = static_cast<int>(actor.ports.size());
+    actor.ports.push_back(std::move(port));
+    for (program::Statement& s : actor.statements) {
+      for (numerics::Access& read : s.reads)
+        if (read.slot >= added) ++read.slot;
+      if (s.write.slot >= added) ++s.write.slot;
+    }
+    return added;
+  }
+
+  const program::Program& program_;
+  program::PartsOf parts_;
+  Context context_;
+  std::vector<std::size_t> phase_of_;  ///< by actor
+  std::size_t phases_ = 0;
+  chip::MemoryId memory_;
+  std::string problem_;
+  std::size_t phase_ = 0;  ///< of the problem
+};
+
+}  // namespace
+
+Chained chain(const program::Program& program, std::span<const Context> phases) { return Joiner(program).run(phases); }
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,44 @@
+// Partition: which consecutive kernels are one context.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compiler/machine.h"
+#include "program/program.h"
+
+namespace switchyard::compiler {
+
+/// What the partition knows of one kernel: seconds.
+struct KernelCost {
+  double run = 0;   ///< until what it writes is where it is needed, without what stands before its context
+  double held = 0;  ///< to fetch as much as it holds in scratchpads
+};
+
+/// Seconds that a context costs beyond its kernels: barrier, switch, and what of its configuration's load `before` (the run of the context
+/// before it) does not hide.
+double context_seconds(const Machine& machine, double before);
+
+/// A context of the partition: its first kernel, and why that is not in the context before.
+struct Section {
+  std::size_t first = 0;
+  std::string_view why;
+};
+inline constexpr std::string_view kCutByCost = "cheaper apart";
+inline constexpr std::string_view kCutByRoom = "scratchpads too small for both";
+inline constexpr std::string_view kCutByMemory = "values between them go through off-chip memory";
+inline constexpr std::string_view kCutByJoin = "too many components would wait for each other";
+
+/// "12 contexts of 30 kernels; cuts: cheaper apart 3, scratchpads too small for both 8".
+std::string print_partition(const std::vector<Section>& sections, std::size_t kernels);
+
+/// Contexts of consecutive kernels, so that the sum over contexts of what their kernels run, of what a context costs by itself, and of
+/// `held_weight` times what each kernel holds while others of its context run, is least: dynamic programming over the cuts. `program` has
+/// one context per kernel, without offsets. A context's storage fits the scratchpads beside what lives through it, and nothing
+/// that one of its kernels writes to off-chip memory is read by another one.
+std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
+                               double held_weight);
+
+}  // namespace switchyard::compiler
