@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "chip/query.h"
+#include "program/instance.h"
 #include "program/spread.h"
 
 namespace switchyard::compiler {
@@ -78,12 +79,12 @@ std::vector<std::size_t> reach_back(const program::Program& program) {
 
 }  // namespace
 
-double context_seconds(const Machine& machine, double before) {
+double context_seconds(const Machine& machine, std::int64_t components, double before) {
   const chip::Chip& chip = *machine.chip;
   double load = 0;
   if (chip.context.load_from) {
     const double rate = chip::sustained_bandwidth(chip.memories[chip.context.load_from->index()]).value;
-    if (rate > 0) load = chip.context.bytes.value / rate;
+    if (rate > 0) load = chip.context.bytes.value * (chip.context.per ? static_cast<double>(components) : 1) / rate;
   }
   if (chip.context.resident > 1) load = std::max(0.0, load - before);
   return barrier_seconds(machine) + chip.context.switch_time.value + load;
@@ -96,15 +97,18 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
   const std::int64_t room = range.end - range.begin;
   const std::vector<std::size_t> from = reach_back(program);
   const Living buffers = living(program);
-  std::vector<std::int64_t> own;
-  for (const Context& context : program.contexts) own.push_back(own_bytes(machine, context));
+  std::vector<std::int64_t> own, used;
+  for (const Context& context : program.contexts) {
+    own.push_back(own_bytes(machine, context));
+    used.push_back(machine.chip->context.per ? program::instances_used(*machine.chip, context, *machine.chip->context.per) : 1);
+  }
 
   // Of the first `end` kernels: the least cost, and of their last context the first kernel and what its kernels run.
   std::vector<double> best(count + 1, std::numeric_limits<double>::infinity()), run(count + 1, 0);
   std::vector<std::size_t> start(count + 1, 0);
   best[0] = 0;
   for (std::size_t end = 1; end <= count; ++end) {
-    std::int64_t bytes = buffers.bytes[end - 1];
+    std::int64_t bytes = buffers.bytes[end - 1], components = 1;
     double runs = 0, held = 0, harm = 0;
     std::size_t earliest = 0;
     for (std::size_t begin = end; begin-- > earliest;) {
@@ -115,7 +119,8 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
       harm += held + costs[begin].held * static_cast<double>(end - 1 - begin);
       held += costs[begin].held;
       runs += costs[begin].run;
-      const double total = best[begin] + (begin == 0 ? 0 : context_seconds(machine, run[begin])) + runs + held_weight * harm;
+      components = std::max(components, used[begin]);
+      const double total = best[begin] + (begin == 0 ? 0 : context_seconds(machine, components, run[begin])) + runs + held_weight * harm;
       // Of equal ones the longer context: what is not modelled speaks for it.
       if (total > best[end]) continue;
       best[end] = total;

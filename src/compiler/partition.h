@@ -17,9 +17,9 @@ struct KernelCost {
   double held = 0;  ///< to fetch as much as it holds in scratchpads
 };
 
-/// Seconds that a context costs beyond its kernels: barrier, switch, and what of its configuration's load `before` (the run of the context
-/// before it) does not hide.
-double context_seconds(const Machine& machine, double before);
+/// Seconds that a context on so many components costs beyond its kernels: barrier, switch, and what of its configuration's load `before`
+/// (the run of the context before it) does not hide.
+double context_seconds(const Machine& machine, std::int64_t components, double before);
 
 /// A context of the partition: its first kernel, and why that is not in the context before.
 struct Section {

@@ -71,7 +71,7 @@ struct Sample {
         held += costs[k].held;
       }
       if (bytes > 1000 && end - firsts[c] > 1) return std::numeric_limits<double>::infinity();
-      total += run + (c == 0 ? 0 : context_seconds(machine, before)) + weight * held * static_cast<double>(end - firsts[c] - 1);
+      total += run + (c == 0 ? 0 : context_seconds(machine, 1, before)) + weight * held * static_cast<double>(end - firsts[c] - 1);
       before = run;
     }
     return total;
@@ -118,11 +118,14 @@ TEST(Partition, HidesTheLoadOfAConfigurationBehindALongContext) {
   s.chip->context.load_from = s.machine.off_chip;
   s.chip->context.bytes.value = 1000;  // 1 us
   s.chip->context.resident = 2;
-  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 0), 1e-6);
-  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 0.25e-6), 0.75e-6);
-  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 2e-6), 0);
+  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 1, 0), 1e-6);
+  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 1, 0.25e-6), 0.75e-6);
+  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 1, 2e-6), 0);
   s.chip->context.resident = 1;
-  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 2e-6), 1e-6);
+  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 1, 2e-6), 1e-6);
+  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 16, 2e-6), 1e-6);
+  s.chip->context.per = s.machine.component;
+  EXPECT_DOUBLE_EQ(context_seconds(s.machine, 16, 2e-6), 16e-6);
 }
 
 /// Where a context costs the same whatever was before it, no partition is better; all of them are tried.
