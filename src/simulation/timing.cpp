@@ -7,6 +7,7 @@
 #include "chip/query.h"
 #include "program/instance.h"
 #include "simulation/timing/engine.h"
+#include "simulation/timing/recorder.h"
 #include "support/check.h"
 
 namespace switchyard::simulation {
@@ -74,6 +75,15 @@ std::int64_t load_configuration(const chip::Chip& chip, const program::Context& 
   return busy.value + memory.latency;
 }
 
+/// However the program's time ends, what was recorded is finished.
+struct RecorderEnd {
+  timing::Recorder* recorder;
+  const timing::Fabric& fabric;
+  ~RecorderEnd() {
+    if (recorder != nullptr) recorder->finish(fabric);
+  }
+};
+
 std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
 
 }  // namespace
@@ -81,7 +91,9 @@ std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
 Result<Timing> time_program(const program::Program& program, const TimingOptions& options) {
   const chip::Chip& chip = *program.chip;
   const std::int64_t chunk = options.chunk <= 0 ? 0 : std::max(kLeastChunk, options.chunk);
-  timing::Engine engine(program, chunk, options.exact_shortcuts);
+  timing::Engine engine(program, chunk, options.exact_shortcuts && options.recorder == nullptr);
+  engine.recorder = options.recorder;
+  const RecorderEnd end{options.recorder, engine.fabric};
   Timing timing;
   const std::vector<std::uint32_t> groups = groups_of(program);
   const auto dead = last_uses(program, groups);
@@ -93,8 +105,14 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
   if (!program.contexts.empty()) {
     now = timing.launch = launch;
     timing.attribution[at(Cause::control)] = launch;
+    if (options.recorder != nullptr && launch.value > 0) {
+      options.recorder->begin_group(0);
+      options.recorder->slice(0, {Picoseconds(0), launch, Recording::Kind::launch, 0, Recording::kNone, Recording::kNone, 0});
+      options.recorder->end_group();
+    }
   }
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
+    if (options.recorder != nullptr && options.recorder->full()) break;  // who records wants no more than fits
     timing::Group group;
     group.first = groups[g];
     group.origin = now.value;
@@ -124,6 +142,10 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
       result.firings = c.firings;
       result.transfers = c.transfers;
       result.events = c.events;
+      result.macs = c.macs;
+      result.vector_ops = c.vector_ops;
+      result.offchip_read = c.offchip_read;
+      result.offchip_written = c.offchip_written;
       timing.firings += c.firings;
       timing.transfers += c.transfers;
       timing.events += c.events;

@@ -14,10 +14,15 @@ enum class Cause : std::uint8_t { compute, memory, interconnect, reconfiguration
 inline constexpr std::array<const char*, 6> kCauseNames{"compute", "memory", "interconnect", "reconfiguration", "control", "imbalance"};
 using Attribution = std::array<Picoseconds, 6>;  ///< by Cause; sums to the time it explains
 
+namespace timing {
+class Recorder;
+}
+
 struct TimingOptions {
   std::int64_t chunk = 16384;   ///< bytes per chunk on shared resources; 0: whole tokens
   bool cold = false;            ///< start with on-chip memories empty; caches always do, and nothing else is kept on the chip yet
   bool exact_shortcuts = true;  ///< skip what would be played again just like before: the result is the same, but for the time it takes
+  timing::Recorder* recorder = nullptr;  ///< told everything; nothing is skipped then (see recording.h)
 };
 
 /// Busy time and bytes of one shared resource (a link, a memory, a port) or class of units.
@@ -34,6 +39,8 @@ struct ContextTiming {
   Picoseconds share;  ///< its part of the critical path (launch excluded, switch and barrier included)
   Attribution attribution{};
   std::int64_t firings = 0, transfers = 0, events = 0;
+  std::int64_t macs = 0, vector_ops = 0;               ///< useful ones
+  std::int64_t offchip_read = 0, offchip_written = 0;  ///< bytes
 };
 
 struct Timing {

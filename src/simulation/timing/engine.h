@@ -28,6 +28,8 @@
 
 namespace switchyard::simulation::timing {
 
+class Recorder;
+
 /// Totals over the contexts run so far.
 struct Totals {
   std::int64_t offchip_read = 0, offchip_written = 0, offchip_constants = 0;
@@ -68,6 +70,7 @@ class Engine {
   Engine(const program::Program& program, std::int64_t chunk, bool shortcuts);
   Result<GroupRun> run(const Group& group);
 
+  Recorder* recorder = nullptr;  ///< told all that happens; only where nothing is skipped
   Totals totals;
   /// Bytes that were written and are only in the cache; between groups.
   [[nodiscard]] std::int64_t cache_dirty() const { return cache_ ? cache_->dirty() : 0; }
@@ -76,6 +79,7 @@ class Engine {
  private:
   // engine_group.cpp
   Result<GroupRun> play_group(const Group& group);
+  void record_end(std::uint32_t activity, std::uint32_t a, std::int64_t amount) const;
   void begin_group(const Group& group);
   Status start_early(std::uint32_t cause);
   Status begin_prelude(std::uint32_t cause);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "simulation/timing/engine.h"
+#include "simulation/timing/recorder.h"
 #include "support/check.h"
 
 namespace switchyard::simulation::timing {
@@ -90,6 +91,7 @@ Engine::Ties Engine::take_tokens_and_space(ActorState& s, const ActorPlan& plan)
         Feed& feed = feeds_[f];
         const std::uint32_t n = feed.plain ? 1 : demand(port, feed, index, true);
         if (n == 0) continue;
+        if (recorder != nullptr) recorder->takes(feed.ring, feed.acquired, n);
         feed.acquired += n;
         const Ring& ring = rings_[feed.ring];
         if (ring.produced_at == now_ && ring.produced == feed.acquired) ties.token = std::min(ties.token, ring.produced_by);
@@ -139,6 +141,7 @@ void Engine::retire(const ActorState& s, const ActorPlan& plan, Odometer at, con
         const Outlet& outlet = outlets_[o];
         if (outlet.guard != kNone && !guards_[outlet.guard].holds(at, index)) continue;
         Ring& ring = rings_[outlet.ring];
+        if (recorder != nullptr) recorder->produced(outlet.ring, ring.produced, cause);
         ++ring.produced;
         ring.produced_at = now_;
         ring.produced_by = cause;
@@ -203,6 +206,7 @@ void Engine::advance(std::uint32_t a) {
       start_transfer(a, s, plan);
     } else {
       const Ties ties = take_tokens_and_space(s, plan);
+      if (recorder != nullptr) recorder->begins(kNone);
       const std::uint32_t cause = ties.token != kNone ? ties.token : s.unblocked_by;
       std::int64_t* index = variables_.from(s.variables) + plan.rank;
       if (!plan.moves) {
@@ -248,6 +252,7 @@ std::uint32_t Engine::begin_activity(ActorState& s, const ActorPlan& plan) {
   if (s.issue != kNone) --s.commands;
   SY_CHECK(before == kNone ? now_ == 0 : log_[before].end == now_, "an activity begins when the one that let it start ends");
   s.activity = log_.add(before, s.plan, now_);
+  if (recorder != nullptr) recorder->begins(s.activity);
   note_begin(contexts_[plan.context]);
   return s.activity;
 }
@@ -269,8 +274,9 @@ void Engine::start_compute(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   log_[activity].account = -units.integral;
   units_[s.unit].busy = true;
   s.wait = Wait::running;
-  totals.macs += price.macs;
-  totals.vector_ops += price.vector_ops;
+  ContextRun& run = contexts_[plan.context].run;
+  for (std::int64_t* macs : {&totals.macs, &run.macs}) *macs += price.macs;
+  for (std::int64_t* operations : {&totals.vector_ops, &run.vector_ops}) *operations += price.vector_ops;
   totals.unit_busy[plan.unit_class] += price.duration;
   events_.push(Event::make(now_ + price.duration, a, EventKind::firing));
 }
@@ -284,6 +290,10 @@ void Engine::end_compute(std::uint32_t a) {
   units.since = now_;
   --units.busy;
   log_[activity].account += units.integral;
+  if (recorder != nullptr) {
+    const std::int64_t* at = variables_.from(s.variables) + plan.rank;
+    record_end(activity, a, plans_[s.plan].compute->price(variables(plan, s.variables), s.at, at).macs);
+  }
   ContextState& context = contexts_[plan.context];
   note_end(activity, context);
   ++context.run.firings;

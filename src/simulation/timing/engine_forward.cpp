@@ -29,9 +29,7 @@ constexpr std::int64_t kMostTotal = std::int64_t{1} << 62;
 template <class Visit>
 void Engine::for_counters(Visit visit) {
   for (std::uint32_t c = running_; c < built_; ++c) {
-    visit(contexts_[c].run.firings);
-    visit(contexts_[c].run.transfers);
-    visit(contexts_[c].run.events);
+    for (std::int64_t* counter : contexts_[c].run.counters()) visit(*counter);
   }
   for_totals(visit);
 }
@@ -172,14 +170,14 @@ void Engine::capture(Snapshot& s, bool over_contexts) {
   if (over_contexts) {
     const std::int64_t time = now_ + skipped_;
     for (std::uint32_t c = running_; c < built_; ++c) {
-      const ContextState& context = contexts_[c];
+      ContextState& context = contexts_[c];
       put((std::uint64_t{classes_[context.number]} << 2) | (context.started ? 2u : 0u) | (context.active ? 1u : 0u));
       put(context.unfinished);
       put(context.undealt);
       put(context.active ? time - context.run.begin : 0);
       put(context.active ? time - context.run.end : 0);
       put(c == running_ ? time - context.run.opens : 0);
-      for (const std::int64_t n : {context.run.firings, context.run.transfers, context.run.events}) put(n);
+      for (const std::int64_t* counter : context.run.counters()) put(*counter);
     }
   }
   s.hash = 0;

@@ -3,6 +3,7 @@
 
 #include "program/instance.h"
 #include "simulation/timing/engine.h"
+#include "simulation/timing/recorder.h"
 #include "support/check.h"
 
 namespace switchyard::simulation::timing {
@@ -80,12 +81,27 @@ void Engine::begin_group(const Group& group) {
   if (cache_) cache_->begin_contexts({program_.contexts.data() + group.first, contexts_.size()});
 }
 
+/// Tells the recorder of a firing or a command of an actor that has ended now.
+void Engine::record_end(std::uint32_t activity, std::uint32_t a, std::int64_t amount) const {
+  const ActorState& s = actors_[a];
+  const ActorPlan& plan = plans_[s.plan];
+  const Activity& what = log_[activity];
+  const Recording::Kind kind = what.what == Activity::kIssue ? Recording::Kind::issue
+                               : plan.moves                  ? Recording::Kind::transfer
+                                                             : Recording::Kind::compute;
+  recorder->slice(activity,
+                  {Picoseconds(what.begin), Picoseconds(now_), kind, first_ + plan.context,
+                   static_cast<std::uint32_t>(plan.actor - contexts_[plan.context].context->actors.data()), component_of(plan, s), amount});
+}
+
 Result<GroupRun> Engine::play_group(const Group& group) {
   begin_group(group);
+  if (recorder != nullptr) recorder->begin_group(group.origin);
   SY_TRY(const Done early, start_early(kNone));
   (void)early;
   if (auto failed = begin_prelude(kNone); !failed) return failed.failure();
   if (auto failure = play()) return *failure;
+  if (recorder != nullptr) recorder->end_group();
   if (cache_) cache_->end_context(group.dead);
   GroupRun run;
   run.makespan = now_ + skipped_;
@@ -117,6 +133,12 @@ Status Engine::begin_prelude(std::uint32_t cause) {
   const auto pass = [&](std::uint32_t what, std::int64_t duration) {
     if (duration == 0) return;
     cause = log_.add(cause, what, time);
+    if (recorder != nullptr) {
+      const Recording::Kind kind = what == Activity::kLaunch    ? Recording::Kind::launch
+                                   : what == Activity::kBarrier ? Recording::Kind::barrier
+                                                                : Recording::Kind::reconfigure;
+      recorder->slice(cause, {Picoseconds(time), Picoseconds(time + duration), kind, number, Recording::kNone, Recording::kNone, 0});
+    }
     time += duration;
     log_[cause].account = c;
     log_[cause].end = time;

@@ -6,6 +6,7 @@
 #include "chip/query.h"
 #include "program/instance.h"
 #include "simulation/timing/engine.h"
+#include "simulation/timing/recorder.h"
 #include "simulation/timing/signature.h"
 #include "support/check.h"
 
@@ -81,6 +82,7 @@ std::optional<Failure> Engine::play() {
           break;
       }
     } while (!events_.empty() && events_.next_time() == now_);
+    if (recorder != nullptr && recorder->full()) return Failure{FailureKind::unsupported, {}, {}};  // nobody listens any more
     if (too_many_) return too_large(std::min<std::uint32_t>(running_, built_ - 1));
     if (too_long_ || now_ == Event::kLatest) {
       return too_long(first_ + shift_ + std::min<std::uint32_t>(running_, static_cast<std::uint32_t>(contexts_.size()) - shift_ - 1));
@@ -143,6 +145,7 @@ void Engine::end_issue(std::uint32_t number) {
   Core& core = cores_[number];
   ++contexts_[core.context].run.events;
   note_end(core.activity, contexts_[core.context]);
+  if (recorder != nullptr) record_end(core.activity, core.actor, 0);
   core.busy = false;
   if (!core.queue.empty()) idle_cores_.push_back(number);
   ActorState& s = actors_[core.actor];

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "simulation/timing/engine.h"
+#include "simulation/timing/recorder.h"
 #include "support/check.h"
 
 namespace switchyard::simulation::timing {
@@ -49,6 +50,9 @@ std::uint32_t Engine::path_of(const ActorPlan& plan, const MovePrice& price, std
 /// What the transfer reads from and writes to the memories, through a cache where there is one.
 void Engine::charge_memories(const ActorPlan& plan, const MovePrice& price, Flight& flight) {
   const program::Actor& actor = *plan.actor;
+  ContextRun& run = contexts_[plan.context].run;
+  const auto read = [&](std::int64_t bytes) { totals.offchip_read += bytes, run.offchip_read += bytes; };
+  const auto written = [&](std::int64_t bytes) { totals.offchip_written += bytes, run.offchip_written += bytes; };
   const auto proportion = [&](std::int64_t cost, std::int64_t part) {
     return part >= price.payload ? cost
                                  : static_cast<std::int64_t>((static_cast<__int128>(cost) * part + price.payload - 1) / price.payload);
@@ -60,11 +64,11 @@ void Engine::charge_memories(const ActorPlan& plan, const MovePrice& price, Flig
       const CacheModel::Outcome got = cache_->read(actor.source->buffer, price.begin, price.extent);
       from_memory = got.miss;
       flight.memory_bytes = proportion(price.read_cost, got.miss) + got.evicted;
-      totals.offchip_written += got.evicted;
+      written(got.evicted);
     } else {
       flight.memory_bytes = price.read_cost;
     }
-    totals.offchip_read += from_memory;
+    read(from_memory);
     if (buffer.role == program::BufferRole::constant) totals.offchip_constants += from_memory;
   }
   if (plan.move->writes_memory()) {
@@ -72,10 +76,10 @@ void Engine::charge_memories(const ActorPlan& plan, const MovePrice& price, Flig
     if (cache_ && buffer.memory == cached_memory_) {
       const CacheModel::Outcome got = cache_->write(actor.destination->buffer, price.write_begin, price.write_extent);
       flight.write_bytes = got.evicted;
-      totals.offchip_written += got.evicted;
+      written(got.evicted);
     } else {
       flight.write_bytes = price.write_cost;
-      totals.offchip_written += price.payload;
+      written(price.payload);
     }
   }
 }
@@ -201,6 +205,7 @@ void Engine::pass_from(Chunk chunk, std::int64_t time) {
       r.free = end;
       r.busy += service;
       r.bytes += bytes;
+      if (recorder != nullptr && node.stage != Stage::engine) recorder->use(flight.activity, node.resource, start, end, bytes);
     }
     if (node.stage == Stage::memory && node.children > 0) {
       // A chunk that a cache has does not overtake one that comes from memory: chunks of a transfer arrive in order.
@@ -278,6 +283,7 @@ void Engine::end_transfer(std::uint32_t number) {
   const ActorPlan& plan = plans_[s.plan];
   ContextState& context = contexts_[plan.context];
   note_end(activity, context);
+  if (recorder != nullptr) record_end(activity, a, (flight.chunks - std::int64_t{1}) * chunk_ + flight.last_bytes);
   ++context.run.firings;
   ++context.run.transfers;
   ++context.run.events;

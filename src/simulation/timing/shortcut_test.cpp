@@ -25,7 +25,20 @@ void expect_equal(const Timing& a, const Timing& b) {
     EXPECT_EQ(x.firings, y.firings) << c;
     EXPECT_EQ(x.transfers, y.transfers) << c;
     EXPECT_EQ(x.events, y.events) << c;
+    EXPECT_EQ(x.macs, y.macs) << c;
+    EXPECT_EQ(x.vector_ops, y.vector_ops) << c;
+    EXPECT_EQ(x.offchip_read, y.offchip_read) << c;
+    EXPECT_EQ(x.offchip_written, y.offchip_written) << c;
   }
+  std::int64_t macs = 0, vector_ops = 0, read = 0, written = 0;
+  for (const ContextTiming& c : a.contexts) {
+    macs += c.macs, vector_ops += c.vector_ops;
+    read += c.offchip_read, written += c.offchip_written;
+  }
+  EXPECT_EQ(macs, a.macs) << "contexts tell all that was done";
+  EXPECT_EQ(vector_ops, a.vector_ops);
+  EXPECT_EQ(read, a.offchip_read);
+  EXPECT_EQ(written, a.offchip_written);
   EXPECT_EQ(a.offchip_read, b.offchip_read);
   EXPECT_EQ(a.offchip_written, b.offchip_written);
   EXPECT_EQ(a.offchip_constants, b.offchip_constants);

@@ -185,6 +185,9 @@ struct ContextRun {
   std::int64_t launch = 0;          ///< exposed, not in the share
   std::array<std::int64_t, 6> attribution{};
   std::int64_t firings = 0, transfers = 0, events = 0;
+  std::int64_t macs = 0, vector_ops = 0, offchip_read = 0, offchip_written = 0;
+  /// All that only grows.
+  std::array<std::int64_t*, 7> counters() { return {&firings, &transfers, &events, &macs, &vector_ops, &offchip_read, &offchip_written}; }
 };
 
 /// How many elements of each array there are: those up to here belong to this context or earlier ones.
