@@ -72,8 +72,9 @@ Result<Chip> load_chip(const std::string& name_or_path, const std::vector<std::s
   return read_tree(tree);
 }
 
-Result<Chip> parse_chip(const std::string& text, const std::string& file) {
-  SY_TRY(const Tree tree, resolve_text(text, file));
+Result<Chip> parse_chip(const std::string& text, const std::string& file, const std::vector<Override>& overrides) {
+  SY_TRY(Tree tree, resolve_text(text, file));
+  if (Status status = apply_overrides(tree, overrides); !status) return status.failure();
   return read_tree(tree);
 }
 

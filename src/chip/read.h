@@ -19,8 +19,8 @@ struct Override {
 /// Resolves `base`, applies `override:` and then `overrides`, checks everything; all mistakes of a file are reported together.
 Result<Chip> load_chip(const std::string& name_or_path, const std::vector<std::string>& paths, const std::vector<Override>& overrides = {});
 
-/// Parses a resolved description (no base), as embedded in programs.
-Result<Chip> parse_chip(const std::string& text, const std::string& file);
+/// Parses a resolved description (no base), as embedded in programs, and applies `overrides`.
+Result<Chip> parse_chip(const std::string& text, const std::string& file, const std::vector<Override>& overrides = {});
 
 /// Names of all chips found on the search path, sorted.
 std::vector<std::string> list_chips(const std::vector<std::string>& paths);

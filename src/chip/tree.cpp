@@ -42,12 +42,20 @@ Diagnostic Tree::diagnose(std::string code, std::string message, std::string hin
 
 Failure as_failure(std::vector<Diagnostic> diagnostics) {
   const auto from_command_line = [](const Diagnostic& d) { return d.location.file == kOverrideName; };
+  // A wrong override makes a good file look wrong in other places, too: those are not what has to be mended.
+  if (std::any_of(diagnostics.begin(), diagnostics.end(), from_command_line)) {
+    std::erase_if(diagnostics, [&](const Diagnostic& d) { return !from_command_line(d); });
+  }
   std::stable_sort(diagnostics.begin(), diagnostics.end(), [&](const Diagnostic& a, const Diagnostic& b) {
     const auto key = [&](const Diagnostic& d) {
       return std::make_tuple(from_command_line(d), std::string_view(d.location.file), d.location.line, d.location.column);
     };
     return key(a) < key(b);
   });
+  const auto same = [](const Diagnostic& a, const Diagnostic& b) {
+    return a.location.line == 0 && a.message == b.message && a.code == b.code;
+  };
+  diagnostics.erase(std::unique(diagnostics.begin(), diagnostics.end(), same), diagnostics.end());
   const bool usage = std::all_of(diagnostics.begin(), diagnostics.end(), from_command_line);
   return {usage ? FailureKind::usage : FailureKind::malformed, std::move(diagnostics), {}};
 }

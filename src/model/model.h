@@ -40,5 +40,8 @@ Result<graph::Graph> read_onnx(const std::string& path, const LoadOptions& optio
 Result<numerics::Tensor> read_tensor(const std::string& path);
 /// Writes a TensorProto (.pb); integers and floats keep their format.
 Status write_tensor(const numerics::Tensor& tensor, const std::string& name, const std::string& path);
+/// As .npy, version 1. NumPy has no bf16: such values are written as fp32, which holds them exactly. Failures: file/unwritable,
+/// tensor/unsupported (a format of which NumPy has no type).
+Status write_npy(const numerics::Tensor& tensor, const std::string& path);
 
 }  // namespace switchyard::model

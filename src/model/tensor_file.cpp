@@ -1,6 +1,7 @@
 // Tensors in files: ONNX TensorProto (.pb) and NumPy's .npy.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -164,6 +165,30 @@ Result<numerics::Tensor> read_tensor(const std::string& path) {
   SY_TRY(const onnx::TensorData data, onnx::decode_tensor(bytes, path));
   SY_TRY(const onnx::Value value, onnx::value_of(data, path, {}));
   return value.constant->make();
+}
+
+Status write_npy(const numerics::Tensor& tensor, const std::string& path) {
+  if (tensor.format == numerics::Format::bf16) return write_npy(numerics::convert_tensor(tensor, numerics::Format::fp32), path);
+  const auto type =
+      std::find_if(std::begin(kNumpyTypes), std::end(kNumpyTypes), [&](const NumpyType& t) { return t.format == tensor.format; });
+  if (type == std::end(kNumpyTypes)) {
+    return fail(FailureKind::unsupported, "tensor/unsupported",
+                fmt::format("NumPy has no type for {}", numerics::format_name(tensor.format)), {}, {path, 0, 0});
+  }
+  std::string shape;
+  for (const std::int64_t extent : tensor.shape) shape += fmt::format("{}, ", extent);
+  if (tensor.shape.size() > 1) shape.resize(shape.size() - 2);
+  if (tensor.shape.size() == 1) shape.resize(shape.size() - 1);  // "(3,)": without the comma it is no tuple
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", type->descr, shape);
+  constexpr std::size_t kPrefix = 10, kAlignment = 64;
+  header.append(kAlignment - (kPrefix + header.size() + 1) % kAlignment, ' ');
+  header += '\n';
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += static_cast<char>(header.size() & 0xff);
+  bytes += static_cast<char>(header.size() >> 8);
+  bytes += header;
+  bytes.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+  return write_file(path, bytes);
 }
 
 Status write_tensor(const numerics::Tensor& tensor, const std::string& name, const std::string& path) {

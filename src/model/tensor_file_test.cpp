@@ -47,6 +47,23 @@ TEST_F(TensorFile, ProtobufRoundTripsEveryFormat) {
   }
 }
 
+TEST_F(TensorFile, NumpyRoundTrips) {
+  for (const numerics::Shape& shape : {numerics::Shape{}, numerics::Shape{3}, numerics::Shape{2, 3}, numerics::Shape{1, 2, 3, 1}}) {
+    for (const Format format : {Format::fp32, Format::fp16, Format::fp64, Format::int8, Format::uint8, Format::int32, Format::int64,
+                                Format::boolean, Format::bf16}) {
+      numerics::Tensor tensor = numerics::make_tensor(format, shape);
+      for (std::int64_t i = 0; i < tensor.count(); ++i) tensor.set(i, static_cast<double>(i % 2));
+      ASSERT_TRUE(write_npy(tensor, path("t.npy")).ok());
+      const auto back = read_tensor(path("t.npy"));
+      ASSERT_TRUE(back.ok()) << format_failure(back.failure());
+      EXPECT_EQ(back.value().shape, shape);
+      EXPECT_EQ(back.value().format, format == Format::bf16 ? Format::fp32 : format) << "NumPy has no bf16";
+      for (std::int64_t i = 0; i < tensor.count(); ++i) EXPECT_EQ(back.value().at(i), tensor.at(i));
+      EXPECT_EQ((fs::file_size(path("t.npy")) - back.value().bytes.size()) % 64, 0u) << "NumPy aligns what it maps";
+    }
+  }
+}
+
 TEST_F(TensorFile, ReadsNumpy) {
   const std::string data("\0\0\x80\x3f\0\0\0\x40", 8);
   for (const char version : {1, 2, 3}) {

@@ -107,4 +107,18 @@ Status write_file(const std::string& path, std::string_view bytes) {
   return Done{};
 }
 
+Status check_writable(const std::string& path) {
+  if (path.empty()) return unwritable(path, "the name is empty");
+  struct stat there {};
+  if (::stat(path.c_str(), &there) == 0) {
+    if (S_ISDIR(there.st_mode)) return unwritable(path, std::strerror(EISDIR));
+    return ::access(path.c_str(), W_OK) == 0 ? Status(Done{}) : unwritable(path, std::strerror(errno));
+  }
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  if (::stat(folder.c_str(), &there) != 0) return unwritable(path, std::strerror(errno));
+  if (!S_ISDIR(there.st_mode)) return unwritable(path, std::strerror(ENOTDIR));
+  return ::access(folder.c_str(), W_OK | X_OK) == 0 ? Status(Done{}) : unwritable(path, std::strerror(errno));
+}
+
 }  // namespace switchyard

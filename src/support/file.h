@@ -18,4 +18,7 @@ Result<std::string> read_file(const std::string& path, std::size_t limit = kFile
 /// Creates or replaces a file, whole or not at all: it is written beside as PATH.part and renamed. Failure (usage): file/unwritable.
 Status write_file(const std::string& path, std::string_view bytes);
 
+/// Would write_file succeed, as far as can be told before there is something to write? Asked before long work. Failure: as write_file's.
+Status check_writable(const std::string& path);
+
 }  // namespace switchyard

@@ -4,14 +4,34 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "support/sha256.h"
 
 namespace switchyard {
 namespace {
+
+TEST(CheckWritable, TellsBeforeTheWork) {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("switchyard_writable_" + std::to_string(::getpid()));
+  std::filesystem::create_directories(folder);
+  EXPECT_TRUE(check_writable((folder / "new.txt").string()).ok());
+  EXPECT_FALSE(std::filesystem::exists(folder / "new.txt")) << "asking makes nothing";
+  ASSERT_TRUE(write_file((folder / "old.txt").string(), "x").ok());
+  EXPECT_TRUE(check_writable((folder / "old.txt").string()).ok());
+  EXPECT_TRUE(check_writable("/dev/null").ok());
+  for (const std::string& bad :
+       {std::string(), folder.string(), (folder / "none/new.txt").string(), (folder / "old.txt/new.txt").string()}) {
+    const Status status = check_writable(bad);
+    ASSERT_FALSE(status.ok()) << bad;
+    EXPECT_EQ(status.failure().diagnostics[0].code, "file/unwritable") << bad;
+    EXPECT_FALSE(write_file(bad, "x").ok()) << bad;
+  }
+  std::filesystem::remove_all(folder);
+}
 
 std::string scratch(const char* name) { return testing::TempDir() + "/switchyard_file_test_" + name; }
 
