@@ -48,14 +48,8 @@ class Columns {
     out += row("network used", [](const RunReport& r, int) { return readable_share(r.utilization.network); });
     out += row("off-chip moved", [](const RunReport& r, int) { return readable_bytes(r.offchip_read + r.offchip_written); });
     out += "\n" + operators() + "\n";
-    out += row("check", [&](const RunReport& r, int) -> std::string {
-      if (!r.check.executed) return "not executed";
-      return r.check.against == "none" ? "none" : r.check.passed ? "ok" : "FAILED";
-    });
-    out += row("assumed numbers", [](const RunReport& r, int) {
-      return std::to_string(
-          std::count_if(r.assumptions.begin(), r.assumptions.end(), [](const auto& a) { return a.confidence == "assumed"; }));
-    });
+    out += row("check", [](const RunReport& r, int) { return check_word(r.check); });
+    out += row("assumed numbers", [](const RunReport& r, int) { return std::to_string(assumed_count(r)); });
     return out;
   }
 
@@ -140,6 +134,8 @@ std::string print_comparison(const std::vector<RunReport>& runs, const TableStyl
   std::string out = paint.strong(clip(fmt::format("{}: {}, batch {}", first.model.name, first.precision, first.batch), kWidth)) + "\n";
   out += fmt::format("  {}, {} MACs, {} parameters\n\n", counted(first.model.ops, "operator"),
                      readable_count(static_cast<double>(first.model.macs)), readable_count(static_cast<double>(first.model.parameters)));
+  if (!first.overrides.empty())
+    out.insert(out.size() - 1, wrap(fmt::format("overridden: {}", fmt::join(first.overrides, ", ")), kWidth, 2));
   Runs good;
   for (const RunReport& r : runs) {
     if (!r.error) good.push_back(&r);
@@ -149,12 +145,7 @@ std::string print_comparison(const std::vector<RunReport>& runs, const TableStyl
     const Runs block(good.begin() + static_cast<std::ptrdiff_t>(begin), good.begin() + static_cast<std::ptrdiff_t>(end));
     out += Columns(block, paint, style.top).text() + "\n";
   }
-  for (const RunReport& r : runs) {
-    if (r.error) out += wrap(fmt::format("{}: {} [{}]", r.chip.name, r.error->message, r.error->code), kWidth, 2);
-    const std::string divergence = describe_divergence(r.check);
-    if (!divergence.empty()) out += paint.bad(wrap(r.chip.name + ": " + divergence, kWidth, 2));
-    for (const std::string& note : r.notes) out += wrap(fmt::format("note: {}: {}", r.chip.name, note), kWidth, 2);
-  }
+  out += findings_of(runs, paint, [](const RunReport& r) { return r.chip.name; });
   while (out.ends_with("\n\n")) out.pop_back();
   return out;
 }

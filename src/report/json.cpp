@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "report/diff.h"
 #include "report/explain.h"
 #include "report/text.h"
 #include "report/validation.h"
@@ -109,20 +110,27 @@ Json contexts_json(const std::vector<ContextReport>& contexts) {
                       {"busy_us", time_us(c.busy)},
                       {"share_us", time_us(c.share)},
                       {"lower_bound_us", time_us(c.lower_bound)},
+                      {"macs", c.macs},
+                      {"vector_ops", c.vector_ops},
+                      {"offchip_bytes", {{"read", c.offchip_read}, {"written", c.offchip_written}}},
                       {"attribution_us", attribution(c.attribution)}});
   }
   return result;
 }
 
-Json provenance_json(const RunReport& r) { return {{"version", r.version}, {"seed", r.seed}, {"argv", r.argv}}; }
+Json provenance_json(const RunReport& r) {
+  return {{"version", r.version}, {"seed", r.seed}, {"argv", r.argv}, {"overrides", r.overrides}, {"disabled", r.disabled}};
+}
 
 Json run_json(const RunReport& r) {
-  Json j = {{"schema", "switchyard/run/1"}, {"model", model_json(r)}, {"chip", chip_json(r)}, {"precision", r.precision}};
+  Json j = {
+      {"schema", "switchyard/run/1"}, {"model", model_json(r)}, {"chip", chip_json(r)}, {"precision", r.precision}, {"batch", r.batch}};
   if (r.error) {
     j["error"] = {{"code", r.error->code}, {"message", r.error->message}, {"hint", r.error->hint}};
     j["provenance"] = provenance_json(r);
     return j;
   }
+  if (!r.partial.empty()) j["partial"] = r.partial;
   j["latency_us"] = time_us(r.latency);
   j["lower_bound_us"] = time_us(r.lower_bound);
   j["gap"] = real(r.gap());
@@ -157,6 +165,7 @@ Json run_json(const RunReport& r) {
   for (const AssumptionReport& a : r.assumptions) {
     j["assumptions"].push_back({{"field", a.field}, {"value", a.value}, {"confidence", a.confidence}});
   }
+  j["notes"] = r.notes;
   j["provenance"] = provenance_json(r);
   return j;
 }
@@ -240,7 +249,65 @@ Json story_json(const Explanation& e, const ContextStory& story) {
   return j;
 }
 
+Json side_json(const RunRecord& r) {
+  return {{"file", r.file},           {"model", r.model}, {"chip", r.chip},
+          {"precision", r.precision}, {"batch", r.batch}, {"overrides", r.overrides}};
+}
+
+template <class Text>
+Json change_json(Json a, Json b, Text change) {
+  return {{"a", std::move(a)}, {"b", std::move(b)}, {"change", std::move(change)}};
+}
+
+Json time_change(Picoseconds a, Picoseconds b) { return change_json(time_us(a), time_us(b), time_us(b - a)); }
+
+double gap_of(const RunRecord& r) {
+  return r.lower_bound.value > 0 ? static_cast<double>(r.latency.value) / static_cast<double>(r.lower_bound.value) : 0;
+}
+
+Json diff_json(const Diff& d) {
+  Json j = {{"a", side_json(d.a)},
+            {"b", side_json(d.b)},
+            {"differences", d.differences},
+            {"latency_us", time_change(d.a.latency, d.b.latency)},
+            {"lower_bound_us", time_change(d.a.lower_bound, d.b.lower_bound)},
+            {"gap", change_json(real(gap_of(d.a)), real(gap_of(d.b)), real(gap_of(d.b) - gap_of(d.a)))},
+            {"launch_us", time_change(d.a.launch, d.b.launch)},
+            {"host_us", time_change(d.a.host, d.b.host)}};
+  for (std::size_t c = 0; c < d.a.attribution.size(); ++c)
+    j["attribution_us"][simulation::kCauseNames[c]] = time_change(d.a.attribution[c], d.b.attribution[c]);
+  for (std::size_t i = 0; i < kTrafficNames.size(); ++i)
+    j["traffic_bytes"][kTrafficNames[i]] = change_json(d.a.traffic[i], d.b.traffic[i], d.b.traffic[i] - d.a.traffic[i]);
+  for (std::size_t i = 0; i < kPeakNames.size(); ++i)
+    j["memory_peak_bytes"][kPeakNames[i]] = change_json(d.a.peak_bytes[i], d.b.peak_bytes[i], d.b.peak_bytes[i] - d.a.peak_bytes[i]);
+  for (std::size_t i = 0; i < kUtilizationNames.size(); ++i)
+    j["utilization"][kUtilizationNames[i]] =
+        change_json(real(d.a.utilization[i]), real(d.b.utilization[i]), real(d.b.utilization[i] - d.a.utilization[i]));
+  j["moved"] = Json::array();
+  for (const Moved& m : d.moved) {
+    j["moved"].push_back({{"ops", m.ops},
+                          {"contexts_a", m.in_a},
+                          {"contexts_b", m.in_b},
+                          {"share_us", time_change(m.a, m.b)},
+                          {"attribution_change_us", attribution(m.change)}});
+  }
+  return j;
+}
+
 }  // namespace
+
+std::string print_diff_json(const Pairs& pairs) {
+  Json j = {{"schema", "switchyard/diff/1"}};
+  if (pairs.diffs.size() == 1 && pairs.only_a.empty() && pairs.only_b.empty()) {
+    j.update(diff_json(pairs.diffs.front()));
+    return document(j);
+  }
+  j["pairs"] = Json::array();
+  for (const Diff& d : pairs.diffs) j["pairs"].push_back(diff_json(d));
+  j["only_a"] = pairs.only_a;
+  j["only_b"] = pairs.only_b;
+  return document(j);
+}
 
 std::string print_explanation_json(const Explanation& e, const ContextStory* only) {
   const RunReport& r = e.run;
@@ -269,6 +336,8 @@ std::string print_explanation_json(const Explanation& e, const ContextStory* onl
 }
 
 std::string print_json(const RunReport& report) { return document(run_json(report)); }
+
+std::string print_json_line(const RunReport& report) { return inline_text(run_json(report)) + "\n"; }
 
 std::string print_comparison_json(const std::vector<RunReport>& runs) {
   Json j = {{"schema", "switchyard/compare/1"}, {"runs", Json::array()}};

@@ -10,6 +10,7 @@
 namespace switchyard::report {
 
 std::string print_json(const RunReport& report);                        ///< schema switchyard/run/1
+std::string print_json_line(const RunReport& report);                   ///< the same on one line
 std::string print_comparison_json(const std::vector<RunReport>& runs);  ///< schema switchyard/compare/1
 
 struct Explanation;

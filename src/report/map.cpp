@@ -113,31 +113,45 @@ class Drawing {
     return y + 18;
   }
 
+  /// What the pictures have, and nothing else.
   double legend(double y) {
     const double top = y;
     double x = kMargin;
-    svg_.text(x, y + 11, "link busy, share of the context's span", {12, "#333"});
-    x += 240;
-    constexpr int kSteps = 40;
-    for (int i = 0; i < kSteps; ++i) svg_.box(x + i * 4, y, 4.2, 14, {heat((i + 0.5) / kSteps)});
-    for (const int percent : {0, 25, 50, 75, 100})
-      svg_.text(x + percent * 1.6, y + 27, fmt::format("{} %", percent), {10, "#555", false, "middle"});
-    x += 196;
+    const auto text = [&](double dx, const char* words, double wide) {
+      svg_.text(x + dx, y + 11, words, {12, "#333"});
+      x += dx + wide;
+    };
+    const auto any = [](const auto& list, auto test) { return std::any_of(list.begin(), list.end(), test); };
+    if (any(panels_, [&](const MapPanel& p) {
+          return any(p.traffic.links, [&](const auto& links) { return any(links, [](std::int64_t bytes) { return bytes > 0; }); });
+        })) {
+      text(0, "link busy, share of the context's span", 240);
+      constexpr int kSteps = 40;
+      for (int i = 0; i < kSteps; ++i) svg_.box(x + i * 4, y, 4.2, 14, {heat((i + 0.5) / kSteps)});
+      for (const int percent : {0, 25, 50, 75, 100})
+        svg_.text(x + percent * 1.6, y + 27, fmt::format("{} %", percent), {10, "#555", false, "middle"});
+      x += 196;
+    }
     svg_.box(x, y, 26, 14, {kPalette[0]});
     svg_.box(x + 26, y, 26, 14, {kPalette[0], 0.35});
-    svg_.text(x + 60, y + 11, "component at work (paler: less than others)", {12, "#333"});
-    x += 330;
-    svg_.box(x, y + 3, 30, 6, {"#e9ecef"});
-    svg_.box(x, y + 3, 18, 6, {"#343a40"});
-    svg_.text(x + 38, y + 11, "scratchpad held", {12, "#333"});
-    x += 152;
-    svg_.box(x, y, 14, 14, {"#f1f3f5", 1, "#ced4da"});
-    svg_.line(x, y, x + 14, y + 14, {"#adb5bd", 1});
-    svg_.line(x + 14, y, x, y + 14, {"#adb5bd", 1});
-    svg_.text(x + 22, y + 11, "hole", {12, "#333"});
-    x += 70;
-    svg_.diamond(x + 7, y + 7, 7, {heat(0.5), 1, "#495057"});
-    svg_.text(x + 22, y + 11, "memory port", {12, "#333"});
+    text(60, "component at work (paler: less than others)", 290);
+    if (any(program_.contexts, [&](const program::Context& c) { return any(c.arrays, [](const program::Array& a) { return a.dynamic; }); }))
+      text(0, "its number, and how many instances it gets", 290);
+    if (any(panels_, [&](const MapPanel& p) { return any(p.held, [](std::int64_t bytes) { return bytes > 0; }); })) {
+      svg_.box(x, y + 3, 30, 6, {"#e9ecef"});
+      svg_.box(x, y + 3, 18, 6, {"#343a40"});
+      text(38, "scratchpad held", 120);
+    }
+    if (any(chip_.components, [](const chip::Component& c) { return !c.holes.empty(); })) {
+      svg_.box(x, y, 14, 14, {"#f1f3f5", 1, "#ced4da"});
+      svg_.line(x, y, x + 14, y + 14, {"#adb5bd", 1});
+      svg_.line(x + 14, y, x, y + 14, {"#adb5bd", 1});
+      text(22, "hole", 50);
+    }
+    if (any(chip_.memories, [](const chip::Memory& m) { return !m.ports.empty(); })) {
+      svg_.diamond(x + 7, y + 7, 7, {heat(0.5), 1, "#495057"});
+      text(22, "memory port", 100);
+    }
     return top + 52;
   }
 

@@ -7,6 +7,7 @@
 #include "report/occupancy.h"
 #include "report/run.h"
 #include "report/table.h"
+#include "report/test_runs.h"
 #include "report/text.h"
 #include "support/document.h"
 
@@ -43,41 +44,6 @@ std::vector<std::string> keys_of(const Node* node) {
   return keys;
 }
 
-RunReport sample_run() {
-  RunReport r;
-  r.model = {"resnet50", "aa", 120, 4'090'000'000, 25'557'032};
-  r.chip = {"tx81", "bb", "TX81"};
-  r.precision = "bf16";
-  r.batch = 4;
-  r.latency = Picoseconds(1'000'000'007);
-  r.lower_bound = Picoseconds(500'000'000);
-  r.peak_bound = Picoseconds(400'000'000);
-  r.launch = Picoseconds(7);
-  r.attribution = {Picoseconds(600'000'000), Picoseconds(300'000'000), Picoseconds(50'000'000),
-                   Picoseconds(25'000'000),  Picoseconds(20'000'007),  Picoseconds(5'000'000)};
-  r.utilization = {0.4, 0.03, 0.5, 0.1};
-  for (int i = 0; i < 20; ++i) {
-    ContextReport c;
-    c.name = "context" + std::to_string(i);
-    c.ops = {"a_very_long_operator_name_that_some_exporter_made_up/with/slashes/Conv_" + std::to_string(i), "Relu"};
-    c.share = c.span = c.busy = Picoseconds(50'000'000);
-    c.lower_bound = Picoseconds(25'000'000);
-    c.attribution[i % 6] = c.share;
-    r.contexts.push_back(c);
-  }
-  r.outputs = {{"logits", {4, 1000}, "fp32", std::string(64, 'c')}};
-  r.check.executed = true;
-  r.check.against = "reference";
-  r.check.points = 5120;
-  r.check.outputs = 20;
-  r.check.rule = "256 points of every operator";
-  r.assumptions = {{"/networks/noc/hop", "1 ns", "assumed"}, {"/memories/ddr/sustained", "0.8", "calibrated"}};
-  r.notes = {"exp runs on the vector unit"};
-  r.version = "0.1.0";
-  r.argv = {"switchyard", "run"};
-  return r;
-}
-
 /// Digits and point only: the text of a number, as a count of millionths.
 std::int64_t millionths(const std::string& text) {
   const std::size_t point = text.find('.');
@@ -99,6 +65,7 @@ TEST(ReportJson, KeepsTheContractsKeysInOrder) {
                                "model",
                                "chip",
                                "precision",
+                               "batch",
                                "latency_us",
                                "lower_bound_us",
                                "gap",
@@ -117,6 +84,7 @@ TEST(ReportJson, KeepsTheContractsKeysInOrder) {
                                "load_us",
                                "timings_s",
                                "assumptions",
+                               "notes",
                                "provenance"}));
   EXPECT_EQ(keys_of(j.find("model")), (Keys{"name", "sha256", "ops", "macs", "parameters"}));
   EXPECT_EQ(keys_of(j.find("attribution_us")), (Keys{"compute", "memory", "interconnect", "reconfiguration", "control", "imbalance"}));
@@ -124,8 +92,8 @@ TEST(ReportJson, KeepsTheContractsKeysInOrder) {
   EXPECT_EQ(keys_of(j.find("traffic_bytes")), (Keys{"offchip_read", "offchip_written", "offchip_constants", "network", "links"}));
   EXPECT_EQ(keys_of(j.find("timings_s")), (Keys{"import", "compile", "execute", "simulate"}));
   ASSERT_EQ(j.find("contexts")->items.size(), 20u);
-  EXPECT_EQ(keys_of(&j.find("contexts")->items[0]),
-            (Keys{"name", "ops", "repeat", "span_us", "busy_us", "share_us", "lower_bound_us", "attribution_us"}));
+  EXPECT_EQ(keys_of(&j.find("contexts")->items[0]), (Keys{"name", "ops", "repeat", "span_us", "busy_us", "share_us", "lower_bound_us",
+                                                          "macs", "vector_ops", "offchip_bytes", "attribution_us"}));
   EXPECT_EQ(at(j, {"schema"}), "switchyard/run/1");
   EXPECT_EQ(at(j, {"model", "parameters"}), "25557032");
   EXPECT_EQ(at(j, {"gap"}), "2.00000001");
@@ -203,6 +171,24 @@ int widest(const std::string& text) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) columns = std::max(columns, columns_of(line));
   return columns;
+}
+
+TEST(ReportJson, WritesARunOnOneLine) {
+  const std::string line = print_json_line(sample_run());
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  EXPECT_EQ(keys_of(&*std::make_unique<Node>(parsed(line))), keys_of(&*std::make_unique<Node>(parsed(print_json(sample_run())))));
+}
+
+TEST(ReportJson, FlagsWhatIsPartialAndWhatWasOverridden) {
+  RunReport r = sample_run();
+  r.partial = "interrupted while executing";
+  r.overrides = {"/memories/ddr/bandwidth=400GB/s"};
+  const Node j = parsed(print_json(r));
+  EXPECT_EQ(at(j, {"partial"}), "interrupted while executing");
+  EXPECT_EQ(at(j, {"provenance", "overrides", "0"}), "/memories/ddr/bandwidth=400GB/s");
+  const std::string table = print_table(r, {});
+  EXPECT_NE(table.find("PARTIAL: interrupted while executing"), std::string::npos) << table;
+  EXPECT_NE(table.find("overridden: /memories/ddr/bandwidth=400GB/s"), std::string::npos) << table;
 }
 
 TEST(ReportTable, FitsTheScreenAndSaysWhatMatters) {

@@ -54,6 +54,12 @@ std::optional<Picoseconds> load_time(const program::Program& program) {
 
 }  // namespace
 
+std::optional<double> ContextReport::intensity() const {
+  const std::int64_t bytes = offchip_read + offchip_written;
+  if (bytes <= 0) return std::nullopt;
+  return (2.0 * static_cast<double>(macs) + static_cast<double>(vector_ops)) / static_cast<double>(bytes);
+}
+
 double RunReport::gap() const {
   return lower_bound.value > 0 ? static_cast<double>(latency.value) / static_cast<double>(lower_bound.value) : 1;
 }
@@ -137,7 +143,8 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
     Picoseconds early{0};
     if (c > 0) early = std::min(t.span, std::max(early, timing.contexts[c - 1].end - t.start));
     const Picoseconds busy = std::max(Picoseconds(0), t.end - due_time(program, timing, c));
-    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution, early, busy});
+    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution, early, busy, t.macs, t.vector_ops,
+                          t.offchip_read, t.offchip_written});
   }
   r.memory_offchip = peak_offchip_bytes(program);
   r.memory_scratchpad = peak_scratchpad_bytes(program);

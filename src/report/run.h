@@ -22,6 +22,10 @@ struct ContextReport {
   simulation::Attribution attribution{};
   Picoseconds early{};  ///< of the span: its early movers worked while the context before still ran
   Picoseconds busy{};   ///< from when it is due, those that it waits for having ended, to its end: barrier and switch included
+  std::int64_t macs = 0, vector_ops = 0;               ///< useful ones
+  std::int64_t offchip_read = 0, offchip_written = 0;  ///< bytes; what another context's early movers fetch for it is its own
+  /// Operations (two a MAC) by bytes of off-chip traffic; nothing where there is no such traffic.
+  [[nodiscard]] std::optional<double> intensity() const;
 };
 
 struct OutputReport {
@@ -67,7 +71,10 @@ struct RunReport {
   std::string version;
   std::uint64_t seed = 0;
   std::vector<std::string> argv;
-  std::optional<Diagnostic> error;  ///< a row of a comparison that could not be run: only model, chip and precision are filled
+  std::vector<std::string> overrides;  ///< POINTER=QUANTITY
+  std::vector<std::string> disabled;   ///< means of the compiler
+  std::string partial;                 ///< why it is not whole, and what it lacks; empty: it is whole
+  std::optional<Diagnostic> error;     ///< a row of a comparison that could not be run: only model, chip and precision are filled
 
   [[nodiscard]] double gap() const;
   [[nodiscard]] double throughput_per_s() const;

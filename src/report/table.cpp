@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "report/layers.h"
 #include "report/table_parts.h"
 
 namespace switchyard::report {
@@ -26,9 +27,11 @@ std::string headline(const RunReport& r, const Paint& paint) {
   const std::string text =
       fmt::format("{} on {}: {}batch {}", r.model.name, r.chip.name, r.precision.empty() ? "" : r.precision + ", ", r.batch);
   std::string out = paint.strong(clip(text, kWidth)) + "\n";
+  if (!r.partial.empty()) out += paint.bad(wrap("PARTIAL: " + r.partial, kWidth, 2));
   out += fmt::format("  {}, {} MACs, {} parameters; seed {}, switchyard {}\n\n", counted(r.model.ops, "operator"),
                      readable_count(static_cast<double>(r.model.macs)), readable_count(static_cast<double>(r.model.parameters)), r.seed,
                      r.version);
+  if (!r.overrides.empty()) out.insert(out.size() - 1, wrap(fmt::format("overridden: {}", fmt::join(r.overrides, ", ")), kWidth, 2));
   return out;
 }
 
@@ -107,7 +110,7 @@ std::string outputs(const RunReport& r) {
 
 std::string check_line(const RunReport& r, const Paint& paint) {
   const CheckReport& c = r.check;
-  if (!c.executed) return "  check        not executed: times only\n";
+  if (!c.executed) return r.partial.empty() ? "  check        not executed: times only\n" : "  check        not finished\n";
   if (c.against == "none") return "  check        executed, compared with nothing\n";
   std::string out =
       fmt::format("  check        {} against {}: {} values of {}\n", c.passed ? paint.good("passed") : paint.bad("FAILED"),
@@ -169,8 +172,9 @@ std::string describe_divergence(const CheckReport& check) {
 
 std::string print_table(const RunReport& report, const TableStyle& style) {
   const Paint paint(style.color);
-  return headline(report, paint) + times(report, paint) + usage(report) + where(report, paint, style.top) + outputs(report) +
-         check_line(report, paint) + footing(report);
+  const std::string contexts = style.layers ? print_screen(readable_layers(report, false), kWidth) + "\n" : where(report, paint, style.top);
+  return headline(report, paint) + times(report, paint) + usage(report) + contexts + outputs(report) + check_line(report, paint) +
+         footing(report);
 }
 
 }  // namespace switchyard::report

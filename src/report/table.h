@@ -10,7 +10,8 @@ namespace switchyard::report {
 
 struct TableStyle {
   bool color = false;
-  int top = 8;  ///< contexts listed
+  int top = 8;          ///< contexts listed
+  bool layers = false;  ///< all contexts, with their work and traffic, instead
 };
 
 std::string print_table(const RunReport& report, const TableStyle& style);

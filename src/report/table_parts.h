@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,13 @@ inline std::string context_label(const ContextReport& c, int columns) {
 inline std::string counted(std::int64_t count, std::string_view what) {
   return std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
 }
+
+/// How the check ended, in a word or two: "ok", "FAILED", "none", "not executed".
+std::string check_word(const CheckReport& check);
+/// How many of the numbers that the time rests on are assumed.
+std::int64_t assumed_count(const RunReport& report);
+/// Below a table of several runs: what could not be run, what diverged, and the notes, each once with whom it is about.
+std::string findings_of(const std::vector<RunReport>& runs, const Paint& paint, const std::function<std::string(const RunReport&)>& name);
 
 /// "3.45", or what still fits where numbers are large.
 std::string readable_ratio(double ratio);
