@@ -7,6 +7,7 @@
 #include "cli/flow.h"
 #include "cli/verbs.h"
 #include "report/json.h"
+#include "report/rows.h"
 #include "report/text.h"
 
 namespace switchyard::cli {
@@ -29,6 +30,26 @@ std::string rows_text(const std::vector<report::ChipRow>& rows) {
   return text;
 }
 
+report::Rows table_of(const std::vector<report::ChipRow>& rows) {
+  report::Rows table{4, {"name", "family", "title", "format", "peak_tflops"}, {}};
+  for (const report::ChipRow& row : rows) {
+    for (const auto& [format, tflops] : row.peak_tflops)
+      table.cells.push_back({row.name, row.family, row.title, format, fmt::format("{:.9g}", tflops)});
+    if (row.peak_tflops.empty()) table.cells.push_back({row.name, row.family, row.title, "", ""});
+  }
+  return table;
+}
+
+/// In the format that was asked for; `text` is what a person reads.
+int deliver_rows(const Options& options, const std::vector<report::ChipRow>& rows, const std::string& text) {
+  switch (options.format) {
+    case OutputFormat::json: return deliver(options, report::print_chips_json(rows));
+    case OutputFormat::csv: return deliver(options, report::print_csv(table_of(rows)));
+    case OutputFormat::md: return deliver(options, report::print_markdown(table_of(rows)));
+    default: return deliver(options, text);
+  }
+}
+
 /// The rows that can be read; the others' mistakes go to standard error.
 int list(const Options& options) {
   std::vector<report::ChipRow> rows;
@@ -41,7 +62,7 @@ int list(const Options& options) {
       code = report_failure(chip.failure());
     }
   }
-  const int delivered = deliver(options, options.format == OutputFormat::json ? report::print_chips_json(rows) : rows_text(rows));
+  const int delivered = deliver_rows(options, rows, rows_text(rows));
   return delivered != kDone ? delivered : code;
 }
 
@@ -54,7 +75,7 @@ int show(const Options& options) {
     rows.push_back(row_of(*chip.value()));
     text += chip::describe(*chip.value());
   }
-  return deliver(options, options.format == OutputFormat::json ? report::print_chips_json(rows) : text);
+  return deliver_rows(options, rows, text);
 }
 
 int check(const Options& options) {
@@ -76,7 +97,7 @@ int check(const Options& options) {
       code = std::max(code, failed);
     }
   }
-  const int delivered = deliver(options, options.format == OutputFormat::json ? report::print_chips_json(rows) : text);
+  const int delivered = deliver_rows(options, rows, text);
   return delivered != kDone ? delivered : code;
 }
 
@@ -85,6 +106,10 @@ int check(const Options& options) {
 int chips_verb(const Options& options) {
   const std::string& what = options.arguments.front();
   const std::size_t names = options.arguments.size() - 1;
+  if (what == "list" && !options.overrides.empty()) {
+    return report_failure(fail(FailureKind::usage, "cli/bad-value", "chips list takes no --override: chips have not the same fields",
+                               "`switchyard chips show NAME --override ...`"));
+  }
   if (what == "list" && names == 0) return list(options);
   if (what == "show" && names > 0) return show(options);
   if (what == "check" && names > 0) return check(options);

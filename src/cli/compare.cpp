@@ -1,47 +1,126 @@
-// switchyard compare: one model on several chips, in one precision.
+// switchyard compare: one model on several chips, in several precisions and batch sizes.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/console.h"
+#include "cli/deliver.h"
 #include "cli/flow.h"
 #include "cli/verbs.h"
-#include "report/json.h"
-#include "report/table.h"
 #include "support/sha256.h"
 
 namespace switchyard::cli {
 namespace {
 
-struct Comparison {
-  std::vector<report::RunReport> runs;
-  std::vector<Failure> failures;
+using Chips = std::vector<std::shared_ptr<const chip::Chip>>;
+
+/// A grid of runs, chips outside, batch sizes inside. Those that are not done have an error.
+class Study {
+ public:
+  Study(Workplace& work, Chips chips) : work_(work), chips_(std::move(chips)), folder_(work.options.outputs) {
+    precisions_ = work.options.precisions.empty() ? std::vector<std::string>{""} : work.options.precisions;
+    batches_ = work.options.batches.empty() ? std::vector<std::int64_t>{0} : work.options.batches;
+    runs_.resize(chips_.size() * precisions_.size() * batches_.size());
+  }
+
+  Status perform() {
+    // Batch sizes outside: a model is in memory once, for all chips and precisions.
+    for (std::size_t b = 0; b < batches_.size(); ++b) {
+      work_.options.batch = batches_[b];
+      report::PhaseTimes times;
+      SY_TRY(const model::LoadedModel model, load_model(work_, times.import));
+      for (std::size_t p = 0; p < precisions_.size(); ++p) {
+        work_.options.precision = precisions_[p];
+        SY_TRY(const numerics::Format precision, choose_precision(work_.options, model));
+        if (done_ == 0) begin(model, precision);
+        for (std::size_t c = 0; c < chips_.size(); ++c) {
+          Result<report::RunReport> report = run_on(model, chips_[c], precision, times);
+          if (!report && report.failure().kind != FailureKind::unsupported) return report.failure();  // bad input, not this chip's limits
+          if (!report) failures_.push_back(report.failure());
+          at(c, p, b) = report ? std::move(report).value() : error_row(model, *chips_[c], precision, summarise(report.failure()));
+          ++done_;
+          keep();
+        }
+      }
+    }
+    return Done{};
+  }
+
+  [[nodiscard]] const std::vector<report::RunReport>& runs() const { return runs_; }
+  [[nodiscard]] const std::vector<Failure>& failures() const { return failures_; }
+
+ private:
+  report::RunReport& at(std::size_t chip, std::size_t precision, std::size_t batch) {
+    return runs_[(chip * precisions_.size() + precision) * batches_.size() + batch];
+  }
+
+  Result<report::RunReport> run_on(const model::LoadedModel& model, const std::shared_ptr<const chip::Chip>& chip,
+                                   numerics::Format precision, report::PhaseTimes times) {
+    // Each run's outputs have a folder of their own.
+    if (runs_.size() > 1 && !folder_.empty()) {
+      const std::string name = fmt::format("{}-{}-batch{}", chip->name, numerics::format_name(precision), batch_of(work_.options, model));
+      work_.options.outputs = (std::filesystem::path(folder_) / name).string();
+    }
+    if (runs_.size() > chips_.size())
+      work_.note = fmt::format(" ({} of {}: {}, batch {})", done_ + 1, runs_.size(), numerics::format_name(precision),
+                               batch_of(work_.options, model));
+    SY_TRY(const compiler::Compiled compiled, compile_model(work_, model, chip, precision, times.compile));
+    return run_program(work_, compiled.program, &compiled, times);
+  }
+
+  /// A row that says why there is no result.
+  report::RunReport error_row(const model::LoadedModel& model, const chip::Chip& chip, numerics::Format precision, Diagnostic why) {
+    const Options& options = work_.options;
+    report::RunReport row;
+    row.model = {display_name(options.arguments.back(), model), model.sha256, static_cast<std::int64_t>(model.graph.ops.size()),
+                 graph::mac_count(model.graph), graph::parameter_count(model.graph)};
+    row.chip = {chip.name, sha256_hex(chip.text), chip.title};
+    row.precision = std::string(numerics::format_name(precision));
+    row.batch = batch_of(options, model);
+    row.version = std::string(kVersion);
+    row.seed = options.seed;
+    row.argv = options.argv;
+    row.overrides = overrides_of(options);
+    row.disabled = options.disabled_names;
+    row.error = std::move(why);
+    return row;
+  }
+
+  /// Rows for all that is to be done, as they stay when the study is interrupted.
+  void begin(const model::LoadedModel& model, numerics::Format precision) {
+    for (std::size_t c = 0; c < chips_.size(); ++c) {
+      for (std::size_t p = 0; p < precisions_.size(); ++p) {
+        for (std::size_t b = 0; b < batches_.size(); ++b) {
+          report::RunReport& row = at(c, p, b) =
+              error_row(model, *chips_[c], precision, {"cli/interrupted", "stopped before this was run", {}, {}, {}, {}});
+          if (!precisions_[p].empty()) row.precision = precisions_[p];
+          if (batches_[b] > 0) row.batch = batches_[b];
+        }
+      }
+    }
+  }
+
+  void keep() {
+    work_.interruption.keep([options = work_.options, runs = runs_, done = done_](const std::string& why) {
+      say(options, fmt::format("\n{}: {} of {} runs are done", why, done, runs.size()));
+      deliver_runs(options, runs);
+    });
+  }
+
+  Workplace& work_;
+  Chips chips_;
+  std::string folder_;  ///< of --outputs
+  std::vector<std::string> precisions_;
+  std::vector<std::int64_t> batches_;
+  std::vector<report::RunReport> runs_;
+  std::vector<Failure> failures_;
+  std::size_t done_ = 0;
 };
 
-Result<report::RunReport> run_on(Workplace& work, const model::LoadedModel& model, const std::shared_ptr<const chip::Chip>& chip,
-                                 numerics::Format precision, const report::PhaseTimes& so_far) {
-  report::PhaseTimes times = so_far;
-  SY_TRY(const compiler::Compiled compiled, compile_model(work, model, chip, precision, times.compile));
-  return run_program(work, compiled.program, &compiled, times);
-}
-
-/// A row that says why there is no result.
-report::RunReport error_row(const Options& options, const model::LoadedModel& model, const chip::Chip& chip, numerics::Format precision,
-                            const Failure& failure) {
-  report::RunReport row;
-  row.model = {display_name(options.arguments.back(), model), model.sha256, static_cast<std::int64_t>(model.graph.ops.size()),
-               graph::mac_count(model.graph), graph::parameter_count(model.graph)};
-  row.chip = {chip.name, sha256_hex(chip.text), chip.title};
-  row.precision = std::string(numerics::format_name(precision));
-  row.version = std::string(kVersion);
-  row.seed = options.seed;
-  row.argv = options.argv;
-  row.error = summarise(failure);
-  return row;
-}
-
-Result<Comparison> compare(Workplace& work) {
-  const Options& options = work.options;
-  // All chips are read before anything long begins, and all mistakes in their names are told at once.
-  std::vector<std::shared_ptr<const chip::Chip>> chips;
+/// All chips are read before anything long begins, and all mistakes in their names are told at once.
+Result<Chips> load_chips(const Options& options) {
+  Chips chips;
   Failure mistakes;
   for (const std::string& name : options.chips) {
     Result<std::shared_ptr<const chip::Chip>> chip = load_chip(options, name);
@@ -50,47 +129,31 @@ Result<Comparison> compare(Workplace& work) {
       continue;
     }
     if (mistakes.diagnostics.empty()) mistakes.kind = chip.failure().kind;
-    mistakes.diagnostics.insert(mistakes.diagnostics.end(), chip.failure().diagnostics.begin(), chip.failure().diagnostics.end());
-  }
-  if (!mistakes.diagnostics.empty()) return mistakes;
-  report::PhaseTimes times;
-  SY_TRY(const model::LoadedModel model, load_model(work, times.import));
-  SY_TRY(const numerics::Format precision, choose_precision(options, model));
-  Comparison comparison;
-  for (const auto& chip : chips) {
-    Result<report::RunReport> report = run_on(work, model, chip, precision, times);
-    if (report) {
-      comparison.runs.push_back(std::move(report).value());
-    } else if (report.failure().kind != FailureKind::unsupported) {
-      return report.failure();  // bad input files, not this chip's limits
-    } else {
-      comparison.runs.push_back(error_row(options, model, *chip, precision, report.failure()));
-      comparison.failures.push_back(report.failure());
+    for (const Diagnostic& d : chip.failure().diagnostics) {
+      // An --override that no chip has is one mistake, not one for each of them.
+      const bool known = std::any_of(mistakes.diagnostics.begin(), mistakes.diagnostics.end(),
+                                     [&](const Diagnostic& m) { return format_diagnostic(m) == format_diagnostic(d); });
+      if (!known) mistakes.diagnostics.push_back(d);
     }
   }
-  return comparison;
+  if (!mistakes.diagnostics.empty()) return mistakes;
+  return chips;
 }
 
 }  // namespace
 
 int compare_verb(const Options& options) {
+  Result<Chips> chips = load_chips(options);
+  if (!chips) return report_failure(chips.failure());
   Workplace work(options);
-  const Result<Comparison> comparison = compare(work);
+  Study study(work, std::move(chips).value());
+  const Status done = study.perform();
   work.progress.end();
-  if (!comparison) return report_failure(comparison.failure());
-  const std::vector<report::RunReport>& runs = comparison.value().runs;
-  const bool json = options.format == OutputFormat::json;
-  const int delivered =
-      deliver(options, json ? report::print_comparison_json(runs) : report::print_comparison(runs, {wants_color(options)}));
-  if (delivered != kDone) return delivered;
-  int worst = kDone;
-  for (const report::RunReport& r : runs) {
-    if (r.error || !r.check.executed || r.check.passed) continue;
-    report_check_failure(r);
-    worst = kCheckFailed;
-  }
-  if (worst == kDone && comparison.value().failures.size() == runs.size()) return report_failure(comparison.value().failures.front());
-  return worst;
+  work.interruption.finish();
+  if (!done) return report_failure(done.failure());
+  const int code = deliver_runs(options, study.runs());
+  if (code == kDone && study.failures().size() == study.runs().size()) return report_failure(study.failures().front());
+  return code;
 }
 
 }  // namespace switchyard::cli

@@ -33,6 +33,7 @@ int compile_verb(const Options& options) {
   Workplace work(options);
   const Status done = compile(work);
   work.progress.end();
+  work.interruption.finish();
   return done ? kDone : report_failure(done.failure());
 }
 

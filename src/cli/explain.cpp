@@ -24,6 +24,8 @@ Result<report::Explanation> explain(Workplace& work) {
   run.version = std::string(kVersion);
   run.seed = options.seed;
   run.argv = options.argv;
+  run.overrides = overrides_of(options);
+  run.disabled = options.disabled_names;
   work.progress.begin("try what would help");
   simulation::TimingOptions how;
   how.cold = options.cold;
@@ -58,6 +60,7 @@ int explain_verb(const Options& options) {
   Workplace work(options);
   const Result<report::Explanation> explained = explain(work);
   work.progress.end();
+  work.interruption.finish();
   if (!explained) return report_failure(explained.failure());
   const report::Explanation& e = explained.value();
   const report::ContextStory* story = nullptr;

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "cli/console.h"
+#include "cli/dump.h"
 #include "cli/passes.h"
 #include "cli/tensors.h"
 #include "compiler/mapping_file.h"
@@ -18,7 +19,9 @@
 #include "report/map.h"
 #include "report/perturb.h"
 #include "report/text.h"
+#include "report/trace.h"
 #include "simulation/execute.h"
+#include "simulation/recording.h"
 #include "simulation/timing.h"
 #include "support/file.h"
 #include "support/parallel.h"
@@ -112,7 +115,7 @@ Failure stuck(const Failure& failure, const compiler::Compiled* compiled) {
 /// Executes, perhaps checking each context's operators. `seconds` is of the execution alone.
 Result<simulation::Execution> execute_once(Workplace& work, const program::Program& program, const simulation::Timing& timing,
                                            const std::vector<numerics::Tensor>& inputs, const compiler::Compiled* compiled,
-                                           report::OperatorChecker* checker, double& seconds) {
+                                           report::OperatorChecker* checker, TensorDump* dump, double& seconds) {
   simulation::ExecuteOptions how;
   how.threads = work.options.threads > 0 ? work.options.threads : hardware_threads();
   // Contexts are weighed by their work on the chip: the only measure at hand before they have run.
@@ -120,10 +123,11 @@ Result<simulation::Execution> execute_once(Workplace& work, const program::Progr
   for (const simulation::ContextTiming& c : timing.contexts) total += c.span.value;
   how.after_context = [&](program::ContextId context, const simulation::BufferReader& read) {
     if (checker != nullptr) checker->check_context(context, read);
+    if (dump != nullptr) dump->after_context(context, read);
     done += timing.contexts[context.index()].span.value;
     if (total > 0) work.progress.update(static_cast<double>(done) / static_cast<double>(total));
   };
-  work.progress.begin(checker != nullptr ? "execute and check" : "execute");
+  work.progress.begin((checker != nullptr ? "execute and check" : "execute") + work.note);
   Result<simulation::Execution> execution = simulation::execute(program, inputs, how);
   seconds = work.progress.end() - (checker != nullptr ? checker->seconds() : 0);
   if (!execution) return stuck(execution.failure(), compiled);
@@ -143,13 +147,21 @@ Status execute_and_check(Workplace& work, const program::Program& program, const
     SY_TRY(expected, read_expected(program, options.expect));
   }
 
+  std::optional<TensorDump> dump;
+  if (!options.dump_tensors.empty()) {
+    SY_TRY(dump, TensorDump::make(program, compiled != nullptr ? &compiled->graph : nullptr, options.dump_tensors, options.outputs));
+  }
   const report::OperatorCheckOptions how{options.check == Check::full, options.seed,
                                          options.threads > 0 ? options.threads : hardware_threads()};
   const bool wants_operators = compiled != nullptr && options.check != Check::none && (options.expect.empty() || options.check_given);
   std::optional<report::OperatorChecker> checker;
   if (wants_operators) checker.emplace(*compiled, how);
-  SY_TRY(const simulation::Execution execution,
-         execute_once(work, program, timing, inputs, compiled, checker ? &*checker : nullptr, report.timings.execute));
+  SY_TRY(const simulation::Execution execution, execute_once(work, program, timing, inputs, compiled, checker ? &*checker : nullptr,
+                                                             dump ? &*dump : nullptr, report.timings.execute));
+  if (dump) {
+    SY_TRY(const std::vector<std::string> files, dump->write());
+    for (const std::string& file : files) say(options, file);
+  }
   const std::vector<numerics::Tensor> outputs = report::declared_outputs(program, execution.outputs);
   report.outputs = report::describe_outputs(program, outputs);
 
@@ -169,7 +181,8 @@ Status execute_and_check(Workplace& work, const program::Program& program, const
       say(options, "outputs differ from the expected ones: looking for the operator");
       checker.emplace(*compiled, how);
       double ignored = 0;
-      SY_TRY([[maybe_unused]] const simulation::Execution again, execute_once(work, program, timing, inputs, compiled, &*checker, ignored));
+      SY_TRY([[maybe_unused]] const simulation::Execution again,
+             execute_once(work, program, timing, inputs, compiled, &*checker, nullptr, ignored));
     }
     if (checker && !checker->result().passed) {
       report.check.passed = false;
@@ -211,6 +224,12 @@ Format own_format(const graph::Graph& graph) {
 
 }  // namespace
 
+std::vector<std::string> overrides_of(const Options& options) {
+  std::vector<std::string> texts;
+  for (const chip::Override& o : options.overrides) texts.push_back(o.pointer + "=" + o.quantity);
+  return texts;
+}
+
 std::string display_name(const std::string& argument, const model::LoadedModel& model) {
   if (model.built_in) return argument;
   // Exporters name graphs "torch_jit" or "main_graph"; people name files, or the folder of a model.onnx.
@@ -220,9 +239,6 @@ std::string display_name(const std::string& argument, const model::LoadedModel& 
   return name.empty() || name == "." || name == ".." ? model.graph.name : name;
 }
 
-namespace {
-
-/// How many samples one invocation handles.
 std::int64_t batch_of(const Options& options, const model::LoadedModel& model) {
   if (options.batch > 0) return options.batch;
   if (model.built_in || model.graph.inputs.empty()) return 1;
@@ -230,6 +246,8 @@ std::int64_t batch_of(const Options& options, const model::LoadedModel& model) {
   const numerics::Shape& shape = model.graph.tensor(model.graph.inputs[0]).shape;
   return shape.size() >= 2 ? std::max<std::int64_t>(1, shape[0]) : 1;
 }
+
+namespace {
 
 /// A name nobody knows is a slip of the command line; a path to nothing is missing input.
 Failure missing_file(Failure failure, std::string_view code) {
@@ -288,7 +306,7 @@ Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, cons
 
 Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedModel& model, std::shared_ptr<const chip::Chip> chip,
                                          Format precision, double& seconds) {
-  work.progress.begin(fmt::format("compile for {}", chip->name));
+  work.progress.begin(fmt::format("compile for {}{}", chip->name, work.note));
   PassWatch watch(work.options);
   compiler::CompileOptions how;
   how.precision = precision;
@@ -357,17 +375,40 @@ std::string reason_not_to_execute(const program::Program& program) {
   return {};
 }
 
+namespace {
+
+/// Plays the program once more, without shortcuts, for its events.
+Status write_trace(Workplace& work, const program::Program& program, const simulation::Timing& timing,
+                   const simulation::TimingOptions& how) {
+  work.progress.begin("trace " + work.options.trace);
+  SY_TRY(const simulation::Recording recording, simulation::record_program(program, how, report::kTraceLimit));
+  SY_TRY([[maybe_unused]] const Done written, write_file(work.options.trace, report::print_trace(program, timing, recording)));
+  work.progress.end();
+  if (!recording.complete) {
+    work.trace_note =
+        fmt::format("the trace ends after {} of {}: it holds {} events, the most that are written", report::readable_time(recording.until),
+                    report::readable_time(timing.latency), recording.slices.size() + recording.uses.size() + recording.flows.size());
+    say(work.options, work.trace_note);
+  }
+  return Done{};
+}
+
+}  // namespace
+
 Result<simulation::Timing> time_program(Workplace& work, const program::Program& program, const compiler::Compiled* compiled,
                                         double& seconds) {
   simulation::TimingOptions how;
   how.cold = work.options.cold;
-  work.progress.begin(fmt::format("time on {}", program.chip->name));
+  work.progress.begin(fmt::format("time on {}{}", program.chip->name, work.note));
   // What the compiler has timed to choose it need not be timed again.
   const bool known = compiled != nullptr && work.timed && !how.cold;
   Result<simulation::Timing> timing = known ? Result<simulation::Timing>(*std::move(work.timed)) : simulation::time_program(program, how);
   work.timed.reset();
   seconds = work.progress.end();
   if (!timing) return stuck(timing.failure(), compiled);
+  if (!work.options.trace.empty()) {
+    SY_TRY([[maybe_unused]] const Done traced, write_trace(work, program, timing.value(), how));
+  }
   if (!work.options.map.empty()) {
     work.progress.begin("draw " + work.options.map);
     SY_TRY([[maybe_unused]] const Done drawn, write_file(work.options.map, report::draw_map(program, timing.value())));
@@ -386,19 +427,23 @@ Result<report::RunReport> run_program(Workplace& work, const program::Program& p
   report.version = std::string(kVersion);
   report.seed = options.seed;
   report.argv = options.argv;
+  report.overrides = overrides_of(options);
+  if (!work.trace_note.empty()) report.notes.push_back(work.trace_note);
+  report.disabled = options.disabled_names;
   if (!options.disabled_names.empty())
     report.notes.push_back(fmt::format("compiled without: {} (--disable)", fmt::join(options.disabled_names, ", ")));
 
   bool execute = options.values == Values::on;
   if (options.values == Values::automatic) {
     const std::string reason = reason_not_to_execute(program);
-    execute = reason.empty() || !options.expect.empty() || !options.outputs.empty();
+    execute = reason.empty() || !options.expect.empty() || !options.outputs.empty() || !options.dump_tensors.empty();
     if (!execute) {
       report.notes.push_back(fmt::format("not executed, times only: {} (--values on executes)", reason));
       say(options, report.notes.back());
     }
   }
   if (execute) {
+    if (work.on_timed) work.on_timed(report);
     SY_TRY([[maybe_unused]] const Done done, execute_and_check(work, program, compiled, timing, report));
   }
   return report;

@@ -1,11 +1,13 @@
 // The main flow, in steps that the verbs share: load, compile, verify, time, execute, check, report.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "chip/chip.h"
+#include "cli/interruption.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "compiler/compiler.h"
@@ -17,14 +19,24 @@
 namespace switchyard::cli {
 
 struct Workplace {
-  const Options& options;
+  Options options;            ///< a study changes them from run to run
+  Interruption interruption;  ///< before whatever starts threads
   Progress progress;
-  std::optional<simulation::Timing> timed;  ///< of the program that was compiled last, where the compiler has timed it
-  explicit Workplace(const Options& o) : options(o), progress(o.quiet) {}
+  std::optional<simulation::Timing> timed;                 ///< of the program that was compiled last, where the compiler has timed it
+  std::string trace_note;                                  ///< what the trace lacks
+  std::string note;                                        ///< where in a study this run stands: " (2 of 8: fp16, batch 4)"
+  std::function<void(const report::RunReport&)> on_timed;  ///< told a report as it is before the program is executed
+  explicit Workplace(Options o) : options(std::move(o)), progress(options.quiet) {}
 };
 
 /// The model named by the first argument. `seconds` receives the time it took.
 Result<model::LoadedModel> load_model(Workplace& work, double& seconds);
+
+/// How many samples one invocation handles: --batch, or the model's own.
+std::int64_t batch_of(const Options& options, const model::LoadedModel& model);
+
+/// --override as given, for the provenance of a report.
+std::vector<std::string> overrides_of(const Options& options);
 
 /// What reports call the model: the built-in's name, the file's, or that of the folder of a model.onnx.
 std::string display_name(const std::string& argument, const model::LoadedModel& model);

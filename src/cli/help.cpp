@@ -2,25 +2,59 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "cli/console.h"
+#include "cli/diagnostic_page.h"
+#include "cli/option_values.h"
+#include "cli/verb_table.h"
 #include "cli/verbs.h"
 #include "report/table.h"
+#include "report/text.h"
+#include "support/file.h"
 
 namespace switchyard::cli {
+
+namespace {
+
+constexpr int kHelpWidth = 100;
+
+std::string told(const CodeEntry& entry) {
+  const std::string folder = entry.code.substr(0, entry.code.find('/') + 1);
+  return fmt::format("{} ({})\n", entry.code, entry.subject) + report::wrap(entry.means, kHelpWidth, 2) +
+         report::wrap("do: " + entry.advice, kHelpWidth, 2) + fmt::format("  `switchyard help {}` lists its like\n", folder);
+}
+
+/// A diagnostic's code, perhaps in the brackets in which it was printed, or all codes of a kind ("chip", "chip/").
+int help_on_codes(const Options& options, std::string_view subject) {
+  if (subject.starts_with('[') && subject.ends_with(']')) subject = subject.substr(1, subject.size() - 2);
+  const std::vector<CodeEntry> entries = diagnostic_codes();
+  std::vector<std::string> names;
+  std::string kind;
+  const std::string prefix = std::string(subject) + (subject.ends_with('/') ? "" : "/");
+  for (const CodeEntry& entry : entries) {
+    if (entry.code == subject) return deliver(options, told(entry));
+    if (entry.code.starts_with(prefix)) kind += fmt::format("{} {}\n", report::pad_right(entry.code, 28), entry.means);
+    names.push_back(entry.code);
+  }
+  if (!kind.empty()) return deliver(options, kind);
+  // What has no slash may as well be meant as a verb, and what a program prints with a verb's name is its help.
+  if (subject.find('/') == std::string_view::npos) {
+    for (const VerbInfo& verb : all_verbs()) names.emplace_back(verb.name);
+    for (const CodeEntry& entry : entries) names.push_back(entry.code.substr(0, entry.code.find('/')));
+  }
+  return report_failure(
+      usage("cli/unknown-subject", fmt::format("'{}' is neither a verb nor the code of a diagnostic", subject),
+            did_you_mean(subject, names, "`switchyard help` lists the verbs; codes stand in brackets at the end of a message")));
+}
+
+}  // namespace
 
 int help_verb(const Options& options) {
   if (options.arguments.empty()) return deliver(options, help_text(Verb::help));
   const std::string& subject = options.arguments.front();
-  if (subject.find('/') != std::string::npos) {
-    return report_failure(fail(FailureKind::usage, "cli/not-yet", "help on diagnostic codes is part of the plan but not of this version",
-                               "docs/diagnostics.md lists them"));
-  }
-  // `help run` is `run --help`; an unknown verb gets the same answer in both.
-  const Result<Options> verb = parse_command_line({"switchyard", subject, "--help"});
-  if (!verb) return report_failure(verb.failure());
-  return deliver(options, help_text(verb.value().verb));
+  if (const VerbInfo* verb = find_verb(subject)) return deliver(options, help_text(verb->verb));
+  if (is_later_verb(subject)) return report_failure(not_yet(fmt::format("the verb '{}'", subject)));
+  return help_on_codes(options, subject);
 }
 
 int report_bad_subject(const std::string& verb, const std::string& what, const std::vector<std::string>& known) {
@@ -34,31 +68,18 @@ int report_bad_subject(const std::string& verb, const std::string& what, const s
                              nearest.empty() ? fmt::format("`switchyard help {}`", verb) : fmt::format("did you mean '{}'?", nearest)));
 }
 
-void report_check_failure(const report::RunReport& report) {
-  const std::string what = report::describe_divergence(report.check);
-  const std::string text = fmt::format("error: {} on {}: the check failed: {} [check/failed]\n", report.model.name, report.chip.name,
-                                       what.empty() ? "values differ" : what);
-  std::fwrite(text.data(), 1, text.size(), stderr);
-}
-
 int run_command_line(const std::vector<std::string>& argv) {
   const Result<Options> parsed = parse_command_line(argv);
   if (!parsed) return report_failure(parsed.failure());
   const Options& options = parsed.value();
   if (options.help && options.verb != Verb::help) return deliver(options, help_text(options.verb));
-  switch (options.verb) {
-    case Verb::run: return run_verb(options);
-    case Verb::compile: return compile_verb(options);
-    case Verb::simulate: return simulate_verb(options);
-    case Verb::compare: return compare_verb(options);
-    case Verb::explain: return explain_verb(options);
-    case Verb::validate: return validate_verb(options);
-    case Verb::chips: return chips_verb(options);
-    case Verb::models: return models_verb(options);
-    case Verb::help: return help_verb(options);
-    case Verb::version: return deliver(options, fmt::format("switchyard {}\n", kVersion));
+  // What cannot be written is told now, not after the work.
+  for (const std::string* file : {&options.output, &options.map, &options.trace, &options.dump_mapping, &options.report, &options.rows}) {
+    if (file->empty()) continue;
+    if (const Status writable = check_writable(*file); !writable) return report_failure(writable.failure());
   }
-  return kOurBug;
+  if (options.verb == Verb::version) return deliver(options, fmt::format("switchyard {}\n", kVersion));
+  return verb_info(options.verb).perform(options);
 }
 
 }  // namespace switchyard::cli

@@ -15,7 +15,7 @@ namespace {
 
 using namespace switchyard;
 
-/// Only what a signal handler may do. Results are written at the end and whole, so there is nothing to flag.
+/// Outside the work of a verb, which has an Interruption. Only what a signal handler may do.
 extern "C" void interrupted(int) {
   constexpr char kMessage[] = "\ninterrupted: no result was written\n";
   [[maybe_unused]] const auto written = write(STDERR_FILENO, kMessage, sizeof kMessage - 1);

@@ -10,12 +10,34 @@
 #include "cli/verbs.h"
 #include "model/model.h"
 #include "report/json.h"
+#include "report/rows.h"
 #include "report/text.h"
 
 namespace switchyard::cli {
 namespace {
 
 constexpr int kNameColumns = 24;
+
+report::Rows table_of(const std::vector<report::ModelRow>& rows) {
+  report::Rows table{3, {"name", "description", "parameters", "operators", "macs", "weights"}, {}};
+  for (const report::ModelRow& row : rows) {
+    const auto count = [&](std::int64_t report::ModelRow::Counts::*n) { return row.counts ? std::to_string((*row.counts).*n) : ""; };
+    table.cells.push_back({row.name, row.description, fmt::format("{}", fmt::join(row.parameters, ", ")),
+                           count(&report::ModelRow::Counts::ops), count(&report::ModelRow::Counts::macs),
+                           count(&report::ModelRow::Counts::weights)});
+  }
+  return table;
+}
+
+/// In the format that was asked for; `text` is what a person reads.
+int deliver_rows(const Options& options, const std::vector<report::ModelRow>& rows, const std::string& text) {
+  switch (options.format) {
+    case OutputFormat::json: return deliver(options, report::print_models_json(rows));
+    case OutputFormat::csv: return deliver(options, report::print_csv(table_of(rows)));
+    case OutputFormat::md: return deliver(options, report::print_markdown(table_of(rows)));
+    default: return deliver(options, text);
+  }
+}
 
 int list(const Options& options) {
   std::vector<report::ModelRow> rows;
@@ -25,7 +47,7 @@ int list(const Options& options) {
     text += fmt::format("{} {}\n", report::pad_right(entry.name, kNameColumns), entry.description);
     if (!entry.parameters.empty()) text += fmt::format("{:{}} --set {}\n", "", kNameColumns, fmt::join(entry.parameters, ", "));
   }
-  return deliver(options, options.format == OutputFormat::json ? report::print_models_json(rows) : text);
+  return deliver_rows(options, rows, text);
 }
 
 std::string tensors_text(const graph::Graph& graph, const char* what, const std::vector<graph::TensorId>& tensors) {
@@ -63,7 +85,7 @@ int show(const Options& options) {
   }
   row.counts =
       report::ModelRow::Counts{static_cast<std::int64_t>(graph.ops.size()), graph::mac_count(graph), graph::parameter_count(graph)};
-  return deliver(options, options.format == OutputFormat::json ? report::print_models_json({row}) : model_text(graph, *row.counts));
+  return deliver_rows(options, {row}, model_text(graph, *row.counts));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chip/read.h"
@@ -13,10 +14,10 @@
 
 namespace switchyard::cli {
 
-enum class Verb { run, compile, simulate, compare, explain, validate, chips, models, help, version };
+enum class Verb { run, compile, simulate, compare, explain, diff, validate, chips, models, help, version };
 enum class Values { automatic, on, off };
 enum class Check { sampled, full, none };
-enum class OutputFormat { table, json };
+enum class OutputFormat { table, json, jsonl, csv, md };
 
 struct Options {
   Verb verb = Verb::help;
@@ -29,8 +30,10 @@ struct Options {
   Values values = Values::automatic;
   Check check = Check::sampled;
   bool check_given = false;
-  std::string precision;  ///< as given; empty: the model's own
-  std::int64_t batch = 0;
+  std::string precision;                ///< as given, of a list the first; empty: the model's own
+  std::int64_t batch = 0;               ///< of a list the first; 0: the model's own
+  std::vector<std::string> precisions;  ///< each once; empty: as above
+  std::vector<std::int64_t> batches;
   std::uint64_t seed = 0;
   int threads = 0;  ///< 0: all the host offers
   std::map<std::string, std::int64_t> set;
@@ -40,12 +43,14 @@ struct Options {
   compiler::Disabled disabled;
   std::vector<std::string> disabled_names;  ///< as given, each once
   std::string context;                      ///< explain: of which context to tell all; empty: the whole model
-  std::string map;                          ///< --map; empty: none
+  std::string map, trace;                   ///< files of --map and --trace; empty: none
+  std::vector<std::string> dump_tensors;    ///< names
   std::vector<std::string> dump_after;      ///< names of passes
   bool time_passes = false;
   std::string report, rows;  ///< validate: files for pictures, and for all rows; empty when not given
   std::int64_t every = 1;    ///< validate: take every N-th row
   OutputFormat format = OutputFormat::table;
+  bool layers = false;                ///< the table of all contexts instead of the largest
   std::string mapping, dump_mapping;  ///< files; empty when not given
   std::string output;                 ///< -o; empty: standard output
   bool quiet = false;
@@ -55,6 +60,9 @@ struct Options {
 /// Reads a command line. Failures, all usage: cli/no-verb, cli/unknown-verb, cli/unknown-option, cli/bad-value, cli/missing-argument,
 /// cli/too-many-arguments, cli/not-yet.
 Result<Options> parse_command_line(const std::vector<std::string>& argv);
+
+/// Is it a verb that the contract promises for later?
+bool is_later_verb(std::string_view word);
 
 /// Help of a verb: examples first, then its options. Verb::help: the whole program's.
 std::string help_text(Verb verb);

@@ -109,6 +109,36 @@ TEST(Options, ReadsParametersOfBuiltInModels) {
   EXPECT_EQ(o.set, (std::map<std::string, std::int64_t>{{"m", 2048}, {"n", 16}}));
 }
 
+TEST(Options, ReadsListsWhereTheyMeanSomething) {
+  const Options o = parsed("compare gemm --chips a,b --precision fp16,bf16,fp16 --batch 1,2,4,2");
+  EXPECT_EQ(o.precisions, (std::vector<std::string>{"fp16", "bf16"}));
+  EXPECT_EQ(o.batches, (std::vector<std::int64_t>{1, 2, 4}));
+  EXPECT_EQ(o.batch, 1);
+  EXPECT_EQ(o.precision, "fp16");
+  EXPECT_EQ(parsed("run gemm --chip c --batch 1,2").batches.size(), 2u);
+  EXPECT_EQ(parsed("run gemm --chip c").batches.size(), 0u);
+  EXPECT_NE(refused("compile gemm --chip c -o p.syp --batch 1,2").find("compile takes one batch, not a list [cli/bad-value]"),
+            std::string::npos);
+  EXPECT_NE(refused("explain gemm --chip c --precision fp16,bf16").find("explain takes one precision, not a list"), std::string::npos);
+  EXPECT_NE(refused("compare gemm --chips a --batch ,").find("',' is no value for --batch"), std::string::npos);
+  EXPECT_NE(refused("compare gemm --chips a --batch 1,x").find("'x' is no value for --batch"), std::string::npos);
+}
+
+TEST(Options, KnowsTheFormatsOfEachVerb) {
+  EXPECT_EQ(parsed("run gemm --chip c --format jsonl").format, OutputFormat::jsonl);
+  EXPECT_EQ(parsed("diff a b --format md").format, OutputFormat::md);
+  EXPECT_EQ(parsed("chips list --format csv").format, OutputFormat::csv);
+  EXPECT_NE(refused("explain gemm --chip c --format csv").find("'csv' is no value for --format, which takes table, json"),
+            std::string::npos);
+  EXPECT_NE(refused("diff a b --format jsno").find("did you mean 'json'?"), std::string::npos);
+  EXPECT_NE(refused("compile gemm --chip c -o p.syp --format json").find("compile has no option '--format'"), std::string::npos);
+}
+
+TEST(Options, DumpsTensorsOfWhatIsExecuted) {
+  EXPECT_EQ(parsed("run gemm --chip c --dump-tensor a --dump-tensor b,c").dump_tensors, (std::vector<std::string>{"a", "b,c"}));
+  EXPECT_NE(refused("run gemm --chip c --no-values --dump-tensor a").find("--dump-tensor needs values, which are off"), std::string::npos);
+}
+
 TEST(Options, KnowsVersionAndHelp) {
   EXPECT_EQ(parsed("--version").verb, Verb::version);
   EXPECT_EQ(parsed("--help").verb, Verb::help);
@@ -189,39 +219,25 @@ TEST(Options, TellsAllBadValuesAtOnce) {
 }
 
 TEST(Options, SaysWhatHasNotArrived) {
-  for (const char* line : {"diff a b",
-                           "conform d --chip c",
-                           "study s",
-                           "sweep s",
-                           "serve s",
-                           "train t",
-                           "view v",
-                           "models export gemm -o f",
-                           "run gemm --chip c --shape 1,2",
-                           "run gemm --chip c --trace t.pftrace",
-                           "run gemm --chip c --timeout=5",
-                           "run gemm --chip c --format csv",
-                           "run gemm --chip c --batch 1,2",
-                           "run gemm --chip c --report r.html",
-                           "run gemm --chip c --fail-if x",
-                           "run gemm --chip c --dump-tensor t",
-                           "run gemm --chip c --max-memory 1GB",
-                           "run gemm --chip c --phase decode",
+  for (const char* line : {"conform d --chip c", "study s", "sweep s", "serve s", "train t", "view v", "models export gemm -o f",
+                           "run gemm --chip c --shape 1,2", "run gemm --chip c --timeout=5", "run gemm --chip c --report r.html",
+                           "run gemm --chip c --fail-if x", "run gemm --chip c --max-memory 1GB", "run gemm --chip c --phase decode",
                            "explain gemm --chip c --report r.html"}) {
     EXPECT_NE(refused(line).find("[cli/not-yet]"), std::string::npos) << line;
   }
 }
 
 TEST(Options, HelpStartsWithExamplesAndNamesEveryOption) {
-  for (const Verb verb : {Verb::help, Verb::run, Verb::compile, Verb::simulate, Verb::compare, Verb::explain, Verb::chips, Verb::models}) {
+  for (const Verb verb : {Verb::help, Verb::run, Verb::compile, Verb::simulate, Verb::compare, Verb::explain, Verb::diff, Verb::validate,
+                          Verb::chips, Verb::models}) {
     EXPECT_EQ(help_text(verb).rfind("examples:\n  switchyard ", 0), 0u);
   }
   const std::string run = help_text(Verb::run);
   for (const char* option :
-       {"--chip ",      "--chip-path", "--override",    "--set",     "--batch",  "--precision", "--effort",  "--inputs",
-        "--expect",     "--rtol",      "--atol",        "--outputs", "--values", "--no-values", "--check",   "--cold",
-        "--seed",       "--threads",   "--format",      "-o",        "--quiet",  "--map",       "--disable", "--time-passes",
-        "--dump-after", "--mapping",   "--dump-mapping"}) {
+       {"--chip ",      "--chip-path", "--override",     "--set",     "--batch",       "--precision", "--effort",  "--inputs",
+        "--expect",     "--rtol",      "--atol",         "--outputs", "--values",      "--no-values", "--check",   "--cold",
+        "--seed",       "--threads",   "--format",       "-o",        "--quiet",       "--map",       "--disable", "--time-passes",
+        "--dump-after", "--mapping",   "--dump-mapping", "--layers",  "--dump-tensor", "--trace"}) {
     EXPECT_NE(run.find(option), std::string::npos) << option << "\n" << run;
   }
 }

@@ -1,9 +1,8 @@
 // switchyard run: the main job.
 #include "cli/console.h"
+#include "cli/deliver.h"
 #include "cli/flow.h"
 #include "cli/verbs.h"
-#include "report/json.h"
-#include "report/table.h"
 
 namespace switchyard::cli {
 namespace {
@@ -19,19 +18,13 @@ Result<report::RunReport> run(Workplace& work) {
 
 }  // namespace
 
-int deliver_run(const Options& options, const report::RunReport& report) {
-  const bool json = options.format == OutputFormat::json;
-  const int delivered = deliver(options, json ? report::print_json(report) : report::print_table(report, {wants_color(options)}));
-  if (delivered != kDone) return delivered;
-  if (!report.check.executed || report.check.passed) return kDone;
-  report_check_failure(report);
-  return kCheckFailed;
-}
-
 int run_verb(const Options& options) {
+  if (options.batches.size() > 1 || options.precisions.size() > 1) return compare_verb(options);  // of one chip
   Workplace work(options);
+  keep_timed(work);
   const Result<report::RunReport> report = run(work);
   work.progress.end();
+  work.interruption.finish();
   return report ? deliver_run(options, report.value()) : report_failure(report.failure());
 }
 

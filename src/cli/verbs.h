@@ -14,13 +14,14 @@ int simulate_verb(const Options& options);
 int compare_verb(const Options& options);
 int explain_verb(const Options& options);
 int validate_verb(const Options& options);
+int diff_verb(const Options& options);
 int chips_verb(const Options& options);
 int models_verb(const Options& options);
 int help_verb(const Options& options);
 
-/// What `run` and `simulate` end with: the report delivered, a failed check told on standard error.
-int deliver_run(const Options& options, const report::RunReport& report);
-void report_check_failure(const report::RunReport& report);
+struct Workplace;
+/// Interrupted while it executes, `run` and `simulate` deliver the times.
+void keep_timed(Workplace& work);
 /// `verb` was told to do `what`, which is none of `known`, or lacks a name.
 int report_bad_subject(const std::string& verb, const std::string& what, const std::vector<std::string>& known);
 
