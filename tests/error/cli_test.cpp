@@ -4,11 +4,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -60,22 +64,49 @@ TEST_F(Cli, RefusesWithTheContractsCodes) {
   constexpr Case kCases[] = {
       {"", 2, "error: nothing to do [cli/no-verb]\n"},
       {"rum", 2, "error: 'rum' is not a verb [cli/unknown-verb]\n  hint: did you mean 'run'?\n"},
-      {"diff a.json b.json", 2, "error: the verb 'diff' is part of the plan but not of this version [cli/not-yet]\n"},
+
       {"explain gemm --chip tx81 --context gem", 2,
        "error: 'gem' is no context of gemm on tx81, nor an operator [cli/bad-value]\n  hint: did you mean 'gemm'?\n"},
       {"run gemm --chip tx81 --disable fusion", 2,
        "error: 'fusion' is no value for --disable, which takes fuse, share, overlap, place, pin [cli/bad-value]\n"},
       {"compile gemm --chip tx81 -o g.syp --dump-after layout", 2, "[cli/bad-value]\n  hint: did you mean 'layouts'?\n"},
       {"run gemm --chip tx81 --no-values --map nowhere/m.svg", 2, "nowhere/m.svg: error: cannot write 'nowhere/m.svg'"},
-      {"run gemm --chip tx81 --trace t", 2, "error: the option --trace is part of the plan but not of this version [cli/not-yet]\n"},
+      {"run gemm --chip tx81 --no-values --trace nowhere/t.pftrace", 2, "nowhere/t.pftrace: error: cannot write 'nowhere/t.pftrace'"},
+      {"run gemm --chip tx81 --phase decode", 2, "error: the option --phase is part of the plan but not of this version [cli/not-yet]\n"},
       {"run gemm --chip tx81 --preciion fp16", 2,
        "error: run has no option '--preciion' [cli/unknown-option]\n  hint: did you mean '--precision'?\n"},
       {"run gemm --chip tx18", 2, "error: there is no chip named 'tx18' [chip/unknown-chip]\n  hint: did you mean 'tx81'?\n"},
       {"run resnet5 --chip tx81", 2, "error: there is no model 'resnet5' [model/unknown]\n  hint: did you mean resnet50?"},
       {"run gemm --chip tx81 --precision bf17", 2, "error: 'bf17' is not a number format [cli/bad-value]\n  hint: did you mean 'bf16'?\n"},
-      {"run gemm --chip tx81 --format csv", 2, "[cli/not-yet]\n"},
+      {"run gemm --chip tx81 --format cvs", 2,
+       "error: 'cvs' is no value for --format, which takes table, json, jsonl, csv, md [cli/bad-value]\n  hint: did you mean 'csv'?\n"},
+      {"run gemm --chip tx81 --dump-tensor CC", 2,
+       "error: the program has no tensor 'CC' [cli/unknown-tensor]\n  hint: did you mean 'C'?\n"},
+      {"diff gone.json junk.txt", 3,
+       "[file/unreadable]\njunk.txt:1:1: error: not a report: it does not begin as a JSON object does [report/schema]\n"},
+      {"diff junk.txt", 2, "error: diff needs two report files [cli/missing-argument]\n"},
+      {"run gemm --chip tx81 --no-values -o nowhere/r.json", 2,
+       "nowhere/r.json: error: cannot write 'nowhere/r.json': No such file or directory [file/unwritable]\n"},
+      {"run gemm --chip tx81 --no-values -o .", 2, ".: error: cannot write '.': Is a directory [file/unwritable]\n"},
+      {"run gemm --chip tx81 --no-values --values on", 2, "error: --no-values contradicts --values on [cli/bad-value]\n"},
+      {"run gemm --chip tx81 --no-values --check full", 2, "error: --check needs values, which are off [cli/bad-value]\n"},
+      {"run gemm --chip tx81 --no-values --inputs .", 2, "error: --inputs needs values, which are off [cli/bad-value]\n"},
+      {"run gemm --chip tx81 --rtol 1", 2, "error: --rtol is for --expect, which is not given [cli/bad-value]\n"},
+      {"run resnet18 --chip tx81 --batch 1,2 --map m.svg", 2,
+       "error: --map is of one run, and a list of --batch or --precision makes several [cli/bad-value]\n"},
+      {"simulate junk.txt --chip tx81", 2,
+       "error: simulate has no option '--chip' [cli/unknown-option]\n  hint: a program brings its chip; --override changes it\n"},
+      {"--versoin", 2, "error: '--versoin' is not a verb [cli/unknown-verb]\n  hint: did you mean '--version'?\n"},
+      {"run gemm --chip tx81 --override /memories/ddr=4", 2, "--override: error: '/memories/ddr' must be a map [chip/shape]\n"},
+      {"run gemm --chip tx81 --override /memories/ddr/bandwidth=4GB", 2,
+       "--override: error: '/memories/ddr/bandwidth' expects a bandwidth (e.g. 128 GB/s), got '4GB' [chip/unit]\n"},
+      {"chips list --override /a/b=1", 2, "error: chips list takes no --override"},
       {"run gemm", 2, "error: run needs --chip [cli/missing-argument]\n"},
-      {"help chip/unknown-key", 2, "[cli/not-yet]\n"},
+      {"help chip/unknown-kye", 2,
+       "error: 'chip/unknown-kye' is neither a verb nor the code of a diagnostic [cli/unknown-subject]\n"
+       "  hint: did you mean 'chip/unknown-key'?\n"},
+      {"help comapre", 2, "[cli/unknown-subject]\n  hint: did you mean 'compare'?\n"},
+      {"help serve", 2, "error: the verb 'serve' is part of the plan but not of this version [cli/not-yet]\n"},
       {"models export gemm -o g.onnx", 2, "[cli/not-yet]\n"},
       {"chips shwo tx81", 2, "error: 'shwo' is nothing that chips does [cli/unknown-verb]\n  hint: did you mean 'show'?\n"},
       {"chips show", 2, "[cli/missing-argument]\n"},
@@ -126,6 +157,96 @@ TEST_F(Cli, HelpsWithoutComplaint) {
     EXPECT_EQ(outcome.err, "") << arguments;
   }
   EXPECT_EQ(run("--version").out, "switchyard 0.1.0\n");
+}
+
+TEST_F(Cli, WritesTheValuesOfTensors) {
+  const std::string gemm = "gemm --set m=64 --set n=48 --set k=32 --chip tx81 --quiet";
+  const Outcome dumped = run("run " + gemm + " --outputs out --dump-tensor A --dump-tensor C --format json");
+  ASSERT_EQ(dumped.code, 0) << dumped.err;
+  // What was dumped is what was computed: A times B is C when A comes back as the input.
+  ASSERT_TRUE(std::filesystem::exists(folder_ / "out/A.npy") && std::filesystem::exists(folder_ / "out/C.npy"));
+  std::filesystem::create_directories(folder_ / "again");
+  std::filesystem::create_directories(folder_ / "expected");
+  std::filesystem::copy_file(folder_ / "out/A.npy", folder_ / "again/input_0.npy");
+  std::filesystem::copy_file(folder_ / "out/C.npy", folder_ / "expected/output_0.npy");
+  EXPECT_EQ(run("run " + gemm + " --inputs again --expect expected --rtol 0 --atol 0").code, 0);
+  EXPECT_EQ(run("run " + gemm + " --seed 1 --expect expected --rtol 0 --atol 0").code, 1);
+  EXPECT_EQ(text_of(folder_ / "out/C.npy").rfind("\x93NUMPY\x01", 0), 0u);
+  // A program file knows its tensors as well, and says where it wrote them.
+  ASSERT_EQ(run("compile " + gemm + " -o g.syp").code, 0);
+  const Outcome simulated = run("simulate g.syp --dump-tensor B");
+  EXPECT_EQ(simulated.code, 0) << simulated.err;
+  EXPECT_NE(simulated.err.find("B[32, 48] bf16 -> B.npy\n"), std::string::npos) << simulated.err;
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "B.npy"));
+}
+
+TEST_F(Cli, SaysWhichTensorsAreNeverStored) {
+  const Outcome fused = run("run resnet18 --chip tx81 --quiet --dump-tensor layer4.2.conv1.out --dump-tensor fc.weigth");
+  EXPECT_EQ(fused.code, 2);
+  EXPECT_NE(fused.err.find("[cli/unknown-tensor]\n"), std::string::npos) << fused.err;
+  EXPECT_NE(fused.err.find("error: the program has no tensor 'fc.weigth' [cli/unknown-tensor]\n  hint: did you mean 'fc.weight'?\n"),
+            std::string::npos)
+      << fused.err;
+}
+
+TEST_F(Cli, OverridesTheChipOfAProgram) {
+  const std::string gemm = "gemm --set m=512 --set n=512 --set k=512 --chip tx81 --quiet";
+  ASSERT_EQ(run("compile " + gemm + " -o g.syp").code, 0);
+  ASSERT_EQ(run("simulate g.syp --no-values --quiet --format json -o plain.json").code, 0);
+  const Outcome slow = run("simulate g.syp --no-values --quiet --format json -o slow.json --override /memories/ddr/bandwidth=20GB/s");
+  ASSERT_EQ(slow.code, 0) << slow.err;
+  const Outcome diff = run("diff plain.json slow.json");
+  EXPECT_EQ(diff.code, 0) << diff.err;
+  EXPECT_NE(diff.out.find("times as slow as A; mainly memory moved"), std::string::npos) << diff.out;
+  EXPECT_NE(diff.out.find("overridden: none in A, /memories/ddr/bandwidth=20GB/s in B"), std::string::npos) << diff.out;
+  EXPECT_NE(text_of(folder_ / "slow.json").find("\"lower_bound_us\": 0.000000"), std::string::npos) << "bounds of another chip";
+  const Outcome wrong = run("simulate g.syp --override /memories/dr/bandwidth=20GB/s");
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_NE(
+      wrong.err.find("--override: error: '/memories/dr/bandwidth' names nothing in the chip [chip/pointer]\n  hint: did you mean 'ddr'?"),
+      std::string::npos)
+      << wrong.err;
+}
+
+TEST_F(Cli, ComparesOverPrecisionsAndBatchSizes) {
+  const std::string gemm = "gemm --set m=64 --set n=64 --set k=64 --quiet --no-values";
+  const Outcome csv = run("compare " + gemm + " --chips tx81,h100-sxm --precision bf16,fp16,fp32 --format csv");
+  EXPECT_EQ(csv.code, 0) << csv.err;
+  EXPECT_EQ(std::count(csv.out.begin(), csv.out.end(), '\n'), 7) << csv.out;
+  EXPECT_EQ(csv.out.rfind("model,chip,precision,batch,latency_us,", 0), 0u);
+  const Outcome lines = run("compare resnet18 --quiet --no-values --chips tx81 --batch 1,2 --format jsonl");
+  EXPECT_EQ(lines.code, 0) << lines.err;
+  EXPECT_EQ(std::count(lines.out.begin(), lines.out.end(), '\n'), 2);
+  EXPECT_EQ(lines.out.rfind("{\"schema\": \"switchyard/run/1\", ", 0), 0u);
+  // A list for one chip is a comparison, too.
+  const Outcome run_list = run("run resnet18 --quiet --no-values --chip tx81 --batch 1,2 --format jsonl");
+  const auto without_times = [](std::string text) {
+    for (std::size_t at = 0; (at = text.find("\"timings_s\"", at)) != std::string::npos;) text.erase(at, text.find('}', at) - at);
+    for (std::size_t at = 0; (at = text.find("\"argv\"", at)) != std::string::npos;) text.erase(at, text.find(']', at) - at);
+    return text;
+  };
+  EXPECT_EQ(without_times(run_list.out), without_times(lines.out));
+}
+
+TEST_F(Cli, ExplainsDiagnostics) {
+  const std::string expected =
+      "chip/pointer (chip descriptions)\n"
+      "  an override whose JSON pointer names nothing\n"
+      "  do: take the one suggested; `switchyard chips show` lists the fields\n"
+      "  `switchyard help chip/` lists its like\n";
+  for (const char* arguments : {"help chip/pointer", "help '[chip/pointer]'"}) {
+    const Outcome one = run(arguments);
+    EXPECT_EQ(one.code, 0) << one.err;
+    EXPECT_EQ(one.out, expected) << arguments;
+  }
+  EXPECT_NE(run("help inputs/shape").out.find("  the file's tensor has another shape"), std::string::npos);
+  // Links lead from the page; what help names can be found from the sources' folder.
+  EXPECT_NE(run("help check/failed").out.find("docs/checking.md says"), std::string::npos);
+  const Outcome kind = run("help mapping");
+  EXPECT_EQ(kind.code, 0);
+  EXPECT_EQ(kind.out.rfind("mapping/shape ", 0), 0u) << kind.out;
+  EXPECT_EQ(kind.out, run("help mapping/").out);
+  EXPECT_EQ(run("help compile").out.rfind("examples:", 0), 0u) << "a verb comes before a kind of its name";
 }
 
 TEST_F(Cli, FailsAComparisonWithWrongExpectations) {
@@ -236,24 +357,69 @@ TEST_F(Cli, SaysWhenTheHostHasTooLittleMemory) {
 }
 #endif
 
-TEST_F(Cli, ExitsWith130WhenInterrupted) {
-  const std::string err = (folder_ / "err").string();
+/// The binary, interrupted when `ready` has come to hold or after a minute.
+Outcome interrupted(const std::filesystem::path& folder, const std::vector<std::string>& words, const std::function<bool()>& ready) {
+  const std::string out = (folder / "out").string(), err = (folder / "err").string();
   const pid_t child = fork();
   if (child == 0) {
-    if (freopen(err.c_str(), "w", stderr) == nullptr || freopen("/dev/null", "w", stdout) == nullptr) _exit(99);
-    // Long enough to be caught at work: seconds of execution.
-    execl(SWITCHYARD_BINARY, "switchyard", "run", "resnet50", "--batch", "16", "--chip", SWITCHYARD_SOURCE_DIR "/chips/tx81.yaml",
-          static_cast<char*>(nullptr));
+    if (freopen(err.c_str(), "w", stderr) == nullptr || freopen(out.c_str(), "w", stdout) == nullptr) _exit(99);
+    std::vector<char*> argv{const_cast<char*>("switchyard")};
+    for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    execv(SWITCHYARD_BINARY, argv.data());
     _exit(98);
   }
-  ASSERT_GT(child, 0);
-  usleep(500'000);
+  for (int i = 0; i < 600 && !ready(); ++i) usleep(100'000);
   kill(child, SIGINT);
   int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 130);
-  EXPECT_NE(text_of(err).find("interrupted"), std::string::npos);
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(out), text_of(err)};
+}
+
+TEST_F(Cli, ExitsWith130WhenInterrupted) {
+  int waited = 0;  // half a second: it imports and compiles
+  const Outcome early = interrupted(folder_, {"run", "resnet50", "--batch", "16", "--chip", SWITCHYARD_SOURCE_DIR "/chips/tx81.yaml"},
+                                    [&] { return ++waited > 5; });
+  EXPECT_EQ(early.code, 130);
+  EXPECT_NE(early.err.find("interrupted: "), std::string::npos) << early.err;
+}
+
+TEST_F(Cli, DeliversTheTimesWhenInterruptedWhileExecuting) {
+  // The picture is drawn when the times are known; what follows is tens of seconds of execution.
+  const std::filesystem::path map = folder_ / "m.svg";
+  const Outcome late = interrupted(folder_,
+                                   {"run", "gemm", "--set", "m=4096", "--set", "n=4096", "--set", "k=4096", "--values", "on", "--threads",
+                                    "1", "--format", "json", "--map", map.string(), "--chip", SWITCHYARD_SOURCE_DIR "/chips/tx81.yaml"},
+                                   [&] {
+                                     std::error_code ignored;
+                                     if (!std::filesystem::exists(map, ignored)) return false;
+                                     usleep(300'000);
+                                     return true;
+                                   });
+  EXPECT_EQ(late.code, 130);
+  EXPECT_NE(late.err.find("interrupted: the result is partial\n"), std::string::npos) << late.err;
+  EXPECT_NE(late.out.find("\"partial\": \"interrupted while executing"), std::string::npos) << late.out.substr(0, 400);
+  EXPECT_NE(late.out.find("\"check\": {\"executed\": false}"), std::string::npos);
+  EXPECT_TRUE(late.out.ends_with("}\n"));
+}
+
+TEST_F(Cli, DeliversTheRunsThatAreDoneWhenAComparisonIsInterrupted) {
+  // Hard searches take seconds, and say so when they end.
+  const Outcome outcome = interrupted(folder_,
+                                      {"compare", "resnet18", "--chips", "tx81,rpu-4x4", "--effort", "3", "--no-values", "--format", "csv",
+                                       "--chip-path", SWITCHYARD_SOURCE_DIR "/chips"},
+                                      [&] {
+                                        const std::string err = text_of(folder_ / "err");
+                                        const std::size_t said = err.rfind("compile for tx81: ");
+                                        if (said == std::string::npos || err.find("so far", said) != std::string::npos) return false;
+                                        if (err.find('\n', said) == std::string::npos) return false;
+                                        usleep(400'000);
+                                        return true;
+                                      });
+  EXPECT_EQ(outcome.code, 130);
+  EXPECT_NE(outcome.err.find("interrupted: 1 of 2 runs are done\n"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.out.find("\nresnet18,tx81,bf16,1,"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("stopped before this was run [cli/interrupted]\n"), std::string::npos) << outcome.out;
 }
 
 }  // namespace

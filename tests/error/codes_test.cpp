@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "cli/diagnostic_page.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -61,6 +63,19 @@ TEST(Codes, ThePageListsThoseThatTheSourcesEmit) {
     rows.merge(found(row, std::regex("`([^`]*)`")));
   }
   EXPECT_THAT(rows, testing::ContainerEq(codes)) << "expected: what src/ emits; actual: the rows of docs/diagnostics.md";
+}
+
+TEST(Codes, HelpKnowsThePage) {
+  EXPECT_TRUE(switchyard::cli::diagnostic_page() == text_of(SWITCHYARD_SOURCE_DIR "/docs/diagnostics.md")) << "the binary has another page";
+  std::set<std::string> explained;
+  for (const switchyard::cli::CodeEntry& entry : switchyard::cli::diagnostic_codes()) {
+    EXPECT_TRUE(explained.insert(entry.code).second) << entry.code << " is explained twice";
+    for (const std::string& text : {entry.means, entry.advice, entry.subject}) {
+      EXPECT_FALSE(text.empty()) << entry.code;
+      EXPECT_EQ(text.find("]("), std::string::npos) << entry.code << ": " << text;
+    }
+  }
+  EXPECT_THAT(explained, testing::ContainerEq(emitted()));
 }
 
 TEST(Codes, EachIsProducedByATest) {

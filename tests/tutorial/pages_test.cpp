@@ -1,0 +1,37 @@
+// docs/tour.md, adding-a-chip.md and adding-an-op.md do what they say.
+#include "page.h"
+
+namespace switchyard::tests {
+namespace {
+
+TEST(Pages, LinesAreComparedByWordsAndNumbers) {
+  EXPECT_TRUE(same_line("  time   552.5 us   gap 1.27", " time 560.1 us gap 1.30", 0.2));
+  EXPECT_FALSE(same_line("time 552.5 us", "time 800.1 us", 0.2));
+  EXPECT_FALSE(same_line("time 552.5 us", "time 552.5 ms", 0.2));
+  EXPECT_FALSE(same_line("conv1 5 us", "conv2 5 us", 0.2)) << "digits of a name are no number";
+  EXPECT_TRUE(same_line("compute 19 us 3.4 %  ##", "compute 20 us 3.5 %  ###", 0.2));
+  EXPECT_TRUE(same_line("buffer A in ddr...", "buffer A in ddr at 0 bytes 512", 0.2));
+  EXPECT_FALSE(same_line("one two", "one two three", 0.2));
+}
+
+TEST(Pages, Tour) {
+  Page page(SWITCHYARD_SOURCE_DIR "/docs/tour.md");
+  page.run();
+  EXPECT_GE(page.commands(), 12u);
+}
+
+TEST(Pages, AddingAChip) {
+  Page page(SWITCHYARD_SOURCE_DIR "/docs/adding-a-chip.md");
+  page.run();
+  EXPECT_GE(page.commands(), 5u);
+}
+
+TEST(Pages, AddingAnOperator) {
+  Page page(SWITCHYARD_SOURCE_DIR "/docs/adding-an-op.md");
+  page.run();
+  EXPECT_GE(page.commands(), 1u);
+  EXPECT_GE(page.sources(), 3u);
+}
+
+}  // namespace
+}  // namespace switchyard::tests
