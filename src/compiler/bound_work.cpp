@@ -118,7 +118,7 @@ std::array<double, 2> UnitWork::whole_cost(const Piece& piece) const {
   }
   if (piece.combiner == numerics::Combiner::none && piece.expression->is_input()) return {};  // movers can do it
   std::array<double, 2> cost = operations(*piece.expression, {});
-  cost[0] = std::max(1.0, cost[0]) + (piece.combiner == numerics::Combiner::none ? 0 : 1);
+  cost[0] = std::max(1.0, cost[0] + (piece.combiner == numerics::Combiner::none ? 0 : 1));
   return cost;
 }
 

@@ -157,6 +157,39 @@ TEST(Timing, CommandsAreIssuedOneAfterTheOther) {
   EXPECT_EQ(time_of(p).latency.value, 100 * 100'000 + 1'000);
 }
 
+TEST(Timing, EachEngineOfAMoverHasAQueue) {
+  constexpr std::int64_t kFirings = 9, kIssue = 100'000, kStartup = 1'000'000, kBytes = 1'000, kPass = 10'000;
+  for (const std::int64_t engines : {1, 3}) {
+    SampleChip chip;
+    chip.issue = 100e-9;
+    chip.startup = 1e-6;
+    chip.engines = engines;
+    SampleProgram p(chip);
+    const auto tile = p.array(1);
+    const auto load = p.load(tile, {kFirings}, p.buffer(kBytes * kFirings), affine_variable(1, kBytes / 4));
+    p.channel(load, p.compute(tile, {kFirings}, 0), kBytes, kFirings);
+    // Each queue has its next command when its transfer has ended; the control core is behind by the issue of the others at the start.
+    const std::int64_t rounds = kFirings / engines;
+    EXPECT_EQ(time_of(p).latency.value, rounds * (kIssue + kStartup + kPass) + (engines - 1) * kIssue) << engines;
+  }
+}
+
+TEST(Timing, AReductionOfPlainValuesIsOneOperationAPoint) {
+  for (const bool computed : {false, true}) {
+    SampleProgram p{SampleChip{}};
+    program::Actor& a = p.here().actors[p.compute(p.array(1), {}, 100)];
+    program::Statement& s = a.statements[0];
+    s.kinds = {numerics::LoopKind::reduction};
+    s.combiner = numerics::Combiner::max;
+    a.states.push_back(a.states[0]);
+    a.states[1].token.shape = {100};
+    s.reads = {{1, {affine_variable(0)}, {}}};
+    s.expression = numerics::expr_input(0);
+    if (computed) s.expression = numerics::apply(numerics::ScalarOp::neg, s.expression);
+    EXPECT_EQ(time_of(p).latency.value, computed ? 200'000 : 100'000);
+  }
+}
+
 TEST(Timing, FiringsThatCostNothingAreNotIssued) {
   SampleChip chip;
   chip.issue = 100e-9;

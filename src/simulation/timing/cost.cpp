@@ -101,7 +101,7 @@ Result<ComputeCosts> ComputeCosts::make(const chip::Chip& chip, const program::C
       w.role.push_back(s.kinds[d] == numerics::LoopKind::reduction ? 2 : a && !b ? 0 : b && !a ? 1 : 3);
     }
     if (!w.contraction) {
-      w.simple = std::max(1, s.expression.count(numerics::ScalarOpCost::simple)) + (s.combiner == numerics::Combiner::none ? 0 : 1);
+      w.simple = std::max(1, s.expression.count(numerics::ScalarOpCost::simple) + (s.combiner == numerics::Combiner::none ? 0 : 1));
       w.special = s.expression.count(numerics::ScalarOpCost::special);
       const auto op = s.combiner == numerics::Combiner::none ? chip::OpClass::map : chip::OpClass::reduce;
       const chip::Unit::Rate* rate = rate_for(unit, op, actor, s);

@@ -153,7 +153,7 @@ Status Engine::build_actor(std::uint32_t c, std::uint32_t a) {
   if (plan.moves) {
     const chip::Mover& mover = chip_.movers[actor.mover.index()];
     plan.unit_class = actor.mover.value;
-    plan.queue_depth = mover.queue_depth;
+    plan.queue_depth = mover.queue_depth * mover.count;  // each of its engines has a queue
     plan.startup = from_seconds(mover.startup.value).value;
     SY_TRY(plan.move, MoveCosts::make(program_, actor, extents));
   } else {
