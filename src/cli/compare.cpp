@@ -30,15 +30,18 @@ class Study {
       work_.options.batch = batches_[b];
       report::PhaseTimes times;
       SY_TRY(const model::LoadedModel model, load_model(work_, times.import));
+      if (b == 0) {
+        SY_TRY([[maybe_unused]] const Done begun, begin(model));
+      }
       for (std::size_t p = 0; p < precisions_.size(); ++p) {
         work_.options.precision = precisions_[p];
-        SY_TRY(const numerics::Format precision, choose_precision(work_.options, model));
-        if (done_ == 0) begin(model, precision);
+        const Result<numerics::Format> precision = choose_precision(work_.options, model);
         for (std::size_t c = 0; c < chips_.size(); ++c) {
-          Result<report::RunReport> report = run_on(model, chips_[c], precision, times);
+          Result<report::RunReport> report =
+              precision ? run_on(model, chips_[c], precision.value(), times) : Result<report::RunReport>(precision.failure());
           if (!report && report.failure().kind != FailureKind::unsupported) return report.failure();  // bad input, not this chip's limits
           if (!report) failures_.push_back(report.failure());
-          at(c, p, b) = report ? std::move(report).value() : error_row(model, *chips_[c], precision, summarise(report.failure()));
+          at(c, p, b) = report ? std::move(report).value() : error_row(model, *chips_[c], summarise(report.failure()));
           ++done_;
           keep();
         }
@@ -70,13 +73,14 @@ class Study {
   }
 
   /// A row that says why there is no result.
-  report::RunReport error_row(const model::LoadedModel& model, const chip::Chip& chip, numerics::Format precision, Diagnostic why) {
+  report::RunReport error_row(const model::LoadedModel& model, const chip::Chip& chip, Diagnostic why) {
     const Options& options = work_.options;
     report::RunReport row;
     row.model = {display_name(options.arguments.back(), model), model.sha256, static_cast<std::int64_t>(model.graph.ops.size()),
                  graph::mac_count(model.graph), graph::parameter_count(model.graph)};
     row.chip = {chip.name, sha256_hex(chip.text), chip.title};
-    row.precision = std::string(numerics::format_name(precision));
+    const Result<numerics::Format> precision = choose_precision(options, model);
+    row.precision = precision ? std::string(numerics::format_name(precision.value())) : options.precision;
     row.batch = batch_of(options, model);
     row.version = std::string(kVersion);
     row.seed = options.seed;
@@ -87,18 +91,22 @@ class Study {
     return row;
   }
 
-  /// Rows for all that is to be done, as they stay when the study is interrupted.
-  void begin(const model::LoadedModel& model, numerics::Format precision) {
-    for (std::size_t c = 0; c < chips_.size(); ++c) {
-      for (std::size_t p = 0; p < precisions_.size(); ++p) {
+  /// Rows for all that is to be done, as they stay when the study is interrupted. A slip in a precision is told before anything long
+  /// begins.
+  Status begin(const model::LoadedModel& model) {
+    for (std::size_t p = 0; p < precisions_.size(); ++p) {
+      work_.options.precision = precisions_[p];
+      const Result<numerics::Format> known = choose_precision(work_.options, model);
+      if (!known && known.failure().kind == FailureKind::usage) return known.failure();
+      for (std::size_t c = 0; c < chips_.size(); ++c) {
         for (std::size_t b = 0; b < batches_.size(); ++b) {
           report::RunReport& row = at(c, p, b) =
-              error_row(model, *chips_[c], precision, {"cli/interrupted", "stopped before this was run", {}, {}, {}, {}});
-          if (!precisions_[p].empty()) row.precision = precisions_[p];
+              error_row(model, *chips_[c], {"cli/interrupted", "stopped before this was run", {}, {}, {}, {}});
           if (batches_[b] > 0) row.batch = batches_[b];
         }
       }
     }
+    return Done{};
   }
 
   void keep() {

@@ -300,6 +300,13 @@ Result<Format> choose_precision(const Options& options, const model::LoadedModel
 
 Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, const std::string& name) {
   Result<chip::Chip> chip = chip::load_chip(name, options.chip_paths, options.overrides);
+  if (!chip && name.find(',') != std::string::npos) {
+    Failure failure = chip.failure();
+    for (Diagnostic& d : failure.diagnostics) {
+      if (d.code == "chip/unknown-chip") d.hint = "for several chips: `switchyard compare MODEL --chips " + name + "`";
+    }
+    return failure;
+  }
   if (!chip) return name.find('/') == std::string::npos ? chip.failure() : missing_file(chip.failure(), "chip/unknown-chip");
   return std::shared_ptr<const chip::Chip>(std::make_shared<chip::Chip>(std::move(chip).value()));
 }

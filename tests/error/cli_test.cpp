@@ -85,6 +85,10 @@ TEST_F(Cli, RefusesWithTheContractsCodes) {
       {"diff gone.json junk.txt", 3,
        "[file/unreadable]\njunk.txt:1:1: error: not a report: it does not begin as a JSON object does [report/schema]\n"},
       {"diff junk.txt", 2, "error: diff needs two report files [cli/missing-argument]\n"},
+      {"run gemm --chip tx81,rpu-4x4", 2, "hint: for several chips: `switchyard compare MODEL --chips tx81,rpu-4x4`\n"},
+      {"compare gemm --chips tx81 --precision bf16,bf17", 2, "error: 'bf17' is not a number format [cli/bad-value]\n"},
+      {"compare gemm --chips tx81,nope --override /memories/dr/bytes=1GB", 2, "[chip/pointer]\n"},
+      {"compare gemm --chips tx81 --precision int8,fp64", 4, "error: a whole model in int8 needs quantisation"},
       {"run gemm --chip tx81 --no-values -o nowhere/r.json", 2,
        "nowhere/r.json: error: cannot write 'nowhere/r.json': No such file or directory [file/unwritable]\n"},
       {"run gemm --chip tx81 --no-values -o .", 2, ".: error: cannot write '.': Is a directory [file/unwritable]\n"},
@@ -218,6 +222,11 @@ TEST_F(Cli, ComparesOverPrecisionsAndBatchSizes) {
   EXPECT_EQ(lines.code, 0) << lines.err;
   EXPECT_EQ(std::count(lines.out.begin(), lines.out.end(), '\n'), 2);
   EXPECT_EQ(lines.out.rfind("{\"schema\": \"switchyard/run/1\", ", 0), 0u);
+  // What one precision cannot do does not stop the others.
+  const Outcome some = run("compare " + gemm + " --chips tx81 --precision int8,bf16 --format csv");
+  EXPECT_EQ(some.code, 0) << some.err;
+  EXPECT_NE(some.out.find("\ngemm,tx81,int8,1,,"), std::string::npos) << some.out;
+  EXPECT_NE(some.out.find("\ngemm,tx81,bf16,1,"), std::string::npos) << some.out;
   // A list for one chip is a comparison, too.
   const Outcome run_list = run("run resnet18 --quiet --no-values --chip tx81 --batch 1,2 --format jsonl");
   const auto without_times = [](std::string text) {
