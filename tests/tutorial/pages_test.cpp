@@ -10,6 +10,8 @@ TEST(Pages, LinesAreComparedByWordsAndNumbers) {
   EXPECT_FALSE(same_line("time 552.5 us", "time 552.5 ms", 0.2));
   EXPECT_FALSE(same_line("conv1 5 us", "conv2 5 us", 0.2)) << "digits of a name are no number";
   EXPECT_TRUE(same_line("compute 19 us 3.4 %  ##", "compute 20 us 3.5 %  ###", 0.2));
+  EXPECT_TRUE(same_line("layer1.conv +6  53 us   9.9 %  memory", "layer2.conv +4  40 us  10.9 %  control", 0.5)) << "a row of operators";
+  EXPECT_FALSE(same_line("memory  53 us  9.9 %", "control  53 us  9.9 %", 0.5));
   EXPECT_TRUE(same_line("buffer A in ddr...", "buffer A in ddr at 0 bytes 512", 0.2));
   EXPECT_FALSE(same_line("one two", "one two three", 0.2));
 }

@@ -1,38 +1,16 @@
-// The commands of the README do what the README says: every line "$ switchyard ..." of a console block runs, in order, in one folder.
+// The README: its commands work and print what it says, its links lead somewhere.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <regex>
-#include <sstream>
 #include <string>
-#include <vector>
 
+#include "page.h"
+
+namespace switchyard {
 namespace {
 
-std::vector<std::string> commands_of(const std::string& path) {
-  std::vector<std::string> commands;
-  std::ifstream in(path);
-  bool console = false;
-  for (std::string line; std::getline(in, line);) {
-    if (line.rfind("```", 0) == 0) {
-      console = line == "```console";
-    } else if (console && line.rfind("$ switchyard ", 0) == 0) {
-      commands.push_back(line.substr(13));
-    }
-  }
-  return commands;
-}
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
+using tests::text_of;
 
 /// Of the first line "  time   1.306 ms   gap ..." or "  time   549.466 us   gap ...".
 double milliseconds_of(const std::string& screen) {
@@ -63,28 +41,14 @@ TEST(Docs, LinksLead) {
 }
 
 TEST(Readme, CommandsWork) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / ("switchyard_readme_" + std::to_string(getpid()));
-  std::filesystem::create_directories(folder);
-  const std::vector<std::string> commands = commands_of(SWITCHYARD_SOURCE_DIR "/README.md");
-  EXPECT_GE(commands.size(), 8u) << "the README has lost its commands";
-  for (const std::string& command : commands) {
-    const std::string line = "cd '" + folder.string() + "' && SWITCHYARD_CHIPS='" SWITCHYARD_SOURCE_DIR "/chips' '" SWITCHYARD_BINARY "' " +
-                             command + " >.out 2>.err </dev/null";
-    const int status = std::system(line.c_str());
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << command << "\n" << text_of(folder / ".err");
-    // The first screen has on it what the README promises.
-    if (command == "run resnet50 --chip tx81") {
-      const std::string screen = text_of(folder / ".out");
-      for (const char* promised : {"resnet50 on tx81: bf16, batch 1", "4.09 G MACs, 25.56 M parameters", "gap", "compute", "imbalance",
-                                   "operators (", "check        passed against the reference evaluator", "rests on"}) {
-        EXPECT_NE(screen.find(promised), std::string::npos) << promised << "\n" << screen;
-      }
-      const double written = milliseconds_of(text_of(SWITCHYARD_SOURCE_DIR "/README.md")), now = milliseconds_of(screen);
-      EXPECT_GT(now, 0);
-      EXPECT_NEAR(written, now, 0.05 * now) << "the README's first screen is out of date";
-    }
-  }
-  std::filesystem::remove_all(folder);
+  tests::Page page(SWITCHYARD_SOURCE_DIR "/README.md");
+  page.run();
+  EXPECT_GE(page.commands(), 12u) << "the README has lost its commands";
+  // The first screen is of today.
+  const double written = milliseconds_of(tests::text_of(SWITCHYARD_SOURCE_DIR "/README.md")), now = milliseconds_of(page.printed(0));
+  EXPECT_GT(now, 0);
+  EXPECT_NEAR(written, now, 0.05 * now) << "the README's first screen is out of date: tools/update_pages renews it";
 }
 
 }  // namespace
+}  // namespace switchyard
