@@ -319,6 +319,7 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   how.precision = precision;
   how.seed = work.options.seed;
   how.effort = work.options.effort;
+  how.threads = work.options.threads;
   how.disabled = work.options.disabled;
   how.dump_mappings = !work.options.dump_mapping.empty();
   if (!work.options.mapping.empty()) {

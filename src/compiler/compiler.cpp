@@ -31,6 +31,7 @@
 #include "graph/text.h"
 #include "program/text.h"
 #include "support/check.h"
+#include "support/parallel.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -145,20 +146,47 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
                                                       bool& again) {
   constexpr std::size_t kCandidates = 12;
   std::vector<std::vector<Mapping>> mappings;
+  const auto search_of = [&](std::size_t k, const std::vector<Reach>& reach) {
+    return choose_mappings(machine, g, kernels[k], layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search, kCandidates);
+  };
   Failure failure{FailureKind::unsupported, {}, {}};
   const auto numbers = numbers_among_namesakes(kernels);
+  const auto entry_of = [&](std::size_t k) { return options.mappings ? options.mappings->find(kernels[k].name, numbers[k]) : nullptr; };
+  const auto form_at = [&](std::size_t k, const std::vector<Reach>& reach) {
+    return fmt::format("{};", search) + form_of(kernels[k], g, layouts, reach, attempt.reserved[k]);
+  };
+
+  // Forms that are new are searched on all threads; what they come to is used in order below.
+  struct New {
+    std::size_t kernel;
+    std::vector<Reach> reach;
+    Result<std::vector<Mapping>> found = std::vector<Mapping>{};
+  };
+  std::vector<New> searched;
+  std::map<std::string, std::size_t> number_of;
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    if (entry_of(k)) continue;
+    auto reach = reach_of(machine, g, kernels[k], attempt.stays, k == 0);
+    std::string form = form_at(k, reach);
+    if (!known.contains(form) && number_of.emplace(std::move(form), searched.size()).second) searched.push_back({k, std::move(reach)});
+  }
+  parallel_for(options.threads, searched.size(),
+               [&](std::size_t i) { searched[i].found = search_of(searched[i].kernel, searched[i].reach); });
+
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     const Kernel& kernel = kernels[k];
-    const MappingFile::Entry* entry = options.mappings ? options.mappings->find(kernel.name, numbers[k]) : nullptr;
+    const MappingFile::Entry* entry = entry_of(k);
     const auto reach = reach_of(machine, g, kernel, attempt.stays, k == 0);
-    const std::string form = fmt::format("{};", search) + form_of(kernel, g, layouts, reach, attempt.reserved[k]);
+    const std::string form = form_at(k, reach);
     if (const auto same = known.find(form); same != known.end() && !entry) {
       mappings.push_back(same->second);
       continue;
     }
     const auto find = [&]() -> Result<std::vector<Mapping>> {
-      if (!entry)
-        return choose_mappings(machine, g, kernel, layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search, kCandidates);
+      if (!entry) {
+        const auto at = number_of.find(form);  // none where a kernel before this one has given up what stays
+        return at != number_of.end() ? searched[at->second].found : search_of(k, reach);
+      }
       SY_TRY(Mapping given, apply_entry(*options.mappings, *entry, machine, g, kernel, layouts, reach));
       return std::vector<Mapping>{std::move(given)};
     };
@@ -491,6 +519,7 @@ struct Chosen {
   Machine machine;
   Strategy strategy;
   std::map<std::string, Mapping> wanted{};
+  Known known{};  ///< mappings found on that machine
   bool compared = false;
   std::optional<std::size_t> timed{};  ///< which of the programs that were timed is this one
 };
@@ -567,12 +596,15 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     }
   }
   out.decisions.insert(out.decisions.end(), told.begin(), told.end());
+  for (std::size_t m = 0; m < machines.size(); ++m)
+    if (machines[m].extent == best.machine.extent) best.known = std::move(known[m]);
   int trials = kTrialsOfEffort[static_cast<std::size_t>(effort)];
   if (machines.size() > 1)
     trials = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable - std::min(affordable, spent)) / each));
   if (trials == 0) return best;
-  Builder builder{best.machine, out.graph, options, out.decisions, chip, {}};
+  Builder builder{best.machine, out.graph, options, out.decisions, chip, std::move(best.known)};
   SY_TRY(best.wanted, builder.refine(best.strategy, least, trials));
+  best.known = std::move(builder.known);
   if (!best.wanted.empty()) best.timed.reset();
   out.decisions.push_back({"strategy", fmt::format("other mappings of {} looks of kernels, tried in whole programs: {:.1f} us",
                                                    best.wanted.size(), least * 1e6)});
@@ -609,11 +641,11 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.mappings) {
     SY_TRY(machine, apply_array(*options.mappings, machine));
   }
-  SY_TRY(const Chosen chosen, choose_strategy(machine, out, options, chip));
+  SY_TRY(Chosen chosen, choose_strategy(machine, out, options, chip));
   machine = chosen.machine;
   out.timed = chosen.timed;
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
-  Builder builder{machine, out.graph, options, out.decisions, chip, {}};
+  Builder builder{machine, out.graph, options, out.decisions, chip, std::move(chosen.known)};
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
   const auto& [kernels, layouts, attempt, candidates, splits, homes, unused, sections] = draft;
   program::Program& program = out.program;
