@@ -65,7 +65,7 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--report", raw.report, "FILE.svg", "draw predicted over measured times, and the errors, of each group");
     value("--every", raw.every, "N", "take only every N-th row (default 1)");
   }
-  if (does.runs || predicts) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
+  if (does.runs || compiles || predicts) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
   if (verb == Verb::run || verb == Verb::simulate || verb == Verb::explain) {
     value("--map", raw.map, "FILE.svg", "draw the chip, context by context: who sits where, what the links carry");
     value("--trace", raw.trace, "FILE.pftrace", "all that happens, event by event, for ui.perfetto.dev");

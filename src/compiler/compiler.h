@@ -40,7 +40,7 @@ struct CompileOptions {
   numerics::Format precision = numerics::Format::bf16;  ///< every floating tensor is stored and multiplied in this
   std::uint64_t seed = 0;
   int effort = 1;
-  int threads = 0;  ///< 0: as many as the host offers; the program is the same
+  int threads = 1;  ///< 0: as many as the host offers; the program is the same
   Disabled disabled;
   Observer observe;                             ///< may be empty
   std::shared_ptr<const MappingFile> mappings;  ///< an engineer's own; null: none
