@@ -6,6 +6,7 @@
 
 #include "cli/console.h"
 #include "cli/deliver.h"
+#include "cli/dump.h"
 #include "cli/flow.h"
 #include "cli/verbs.h"
 #include "support/sha256.h"
@@ -63,7 +64,7 @@ class Study {
     // Each run's outputs have a folder of their own.
     if (runs_.size() > 1 && !folder_.empty()) {
       const std::string name = fmt::format("{}-{}-batch{}", chip->name, numerics::format_name(precision), batch_of(work_.options, model));
-      work_.options.outputs = (std::filesystem::path(folder_) / name).string();
+      work_.options.outputs = (std::filesystem::path(folder_) / plain_file_name(name)).string();
     }
     if (runs_.size() > chips_.size())
       work_.note = fmt::format(" ({} of {}: {}, batch {})", done_ + 1, runs_.size(), numerics::format_name(precision),

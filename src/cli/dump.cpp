@@ -37,16 +37,16 @@ std::optional<std::size_t> complete_after(const program::Program& program, progr
 
 }  // namespace
 
-std::string dump_file_name(const std::string& tensor) {
+std::string plain_file_name(const std::string& text) {
   std::string name;
-  for (const char c : tensor) {
+  for (const char c : text) {
     const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '.' || c == '-' || c == '_' || c == '@';
     name += plain ? c : '_';
   }
   if (name.empty() || name.front() == '.') name.insert(name.begin(), '_');
   constexpr std::size_t kLongest = 200;
   if (name.size() > kLongest) name.erase(0, name.size() - kLongest);
-  return name + ".npy";
+  return name;
 }
 
 Result<TensorDump> TensorDump::make(const program::Program& program, const graph::Graph* graph, const std::vector<std::string>& names,
@@ -78,7 +78,7 @@ Result<TensorDump> TensorDump::make(const program::Program& program, const graph
            {}});
       continue;
     }
-    const auto [taken, is_new] = files.emplace(dump_file_name(name), name);
+    const auto [taken, is_new] = files.emplace(plain_file_name(name) + ".npy", name);
     if (!is_new) {
       failure.diagnostics.push_back({"cli/bad-value",
                                      fmt::format("'{}' and '{}' would both be written to {}", taken->second, name, taken->first),

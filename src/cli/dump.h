@@ -33,7 +33,7 @@ class TensorDump {
   std::vector<Wanted> wanted_;
 };
 
-/// NAME.npy, what may not stand in a file's name replaced.
-std::string dump_file_name(const std::string& tensor);
+/// A name from a file (of a tensor, a chip) as one of a file or folder: what may not stand there is replaced.
+std::string plain_file_name(const std::string& name);
 
 }  // namespace switchyard::cli

@@ -37,7 +37,8 @@ inline constexpr std::array<const char*, 5> kTrafficNames{"offchip_read", "offch
 inline constexpr std::array<const char*, 2> kPeakNames{"offchip", "scratchpad"};
 
 /// The runs of a file of schema switchyard/run/1 or switchyard/compare/1; rows of a comparison that failed are left out. Failures
-/// (malformed): those of read_file and parse_document, report/schema, report/missing-key, report/value, report/no-result (no run in it has one).
+/// (malformed): those of read_file and parse_document, report/schema, report/missing-key, report/value, report/no-result (no run in it has
+/// one).
 Result<std::vector<RunRecord>> read_runs(const std::string& path);
 
 /// Contexts of both runs that share operators, however they are cut: what stands in one of them in A is in the same entry in B.

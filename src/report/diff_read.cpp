@@ -14,7 +14,8 @@ namespace switchyard::report {
 namespace {
 
 constexpr const char* kHowToWrite = "write one with `switchyard run MODEL --chip CHIP --format json -o FILE`";
-constexpr double kMostMicroseconds = 4e12;  ///< 46 days: fits picoseconds in 64 bits
+constexpr std::size_t kLargestFile = std::size_t{64} << 20;
+constexpr double kMostMicroseconds = 1e12;  ///< 11 days: whatever is added up then fits picoseconds in 64 bits
 
 /// Keys of a map, with complaints about those that are not there or not what they should be.
 class Reader {
@@ -105,8 +106,9 @@ RunRecord read_run(Reader& reader, const Node& run, const std::string& at, const
     r.chip_sha256 = reader.text(*chip, "sha256", at + "/chip");
   }
   r.precision = reader.text(run, "precision", at);
-  if (run.find("batch") != nullptr) r.batch = reader.whole(run, "batch", at);  // reports of the first version have none
-  if (run.find("partial") != nullptr) r.partial = reader.text(run, "partial", at);
+  if (run.kind == Node::Kind::map && run.find("batch") != nullptr)
+    r.batch = reader.whole(run, "batch", at);  // reports of the first version have none
+  if (run.kind == Node::Kind::map && run.find("partial") != nullptr) r.partial = reader.text(run, "partial", at);
   r.latency = reader.time(run, "latency_us", at);
   r.lower_bound = reader.time(run, "lower_bound_us", at);
   r.launch = reader.time(run, "launch_us", at);
@@ -129,15 +131,25 @@ RunRecord read_run(Reader& reader, const Node& run, const std::string& at, const
     }
   }
   if (const Node* contexts = reader.child(run, "contexts", at)) {
+    double sum = 0;
     for (std::size_t i = 0; i < contexts->items.size(); ++i) {
       const Node& node = contexts->items[i];
       const std::string where = fmt::format("{}/contexts/{}", at, i);
       RunRecord::Context c;
       c.name = reader.text(node, "name", where);
       c.ops = reader.list(node, "ops", where);
-      const std::int64_t repeat = node.find("repeat") != nullptr ? std::max<std::int64_t>(1, reader.whole(node, "repeat", where)) : 1;
-      c.share = reader.time(node, "share_us", where) * repeat;
+      const bool repeats = node.kind == Node::Kind::map && node.find("repeat") != nullptr;
+      const std::int64_t repeat = repeats ? std::max<std::int64_t>(1, reader.whole(node, "repeat", where)) : 1;
+      c.share = reader.time(node, "share_us", where);
       c.attribution = reader.causes(node, where);
+      double parts = std::abs(microseconds(c.share));
+      for (const Picoseconds part : c.attribution) parts += std::abs(microseconds(part));
+      sum += parts * static_cast<double>(repeat);
+      if (sum > 2 * kMostMicroseconds) {
+        reader.complain("report/value", "the times of the contexts up to here add up to more than can be counted", node, where);
+        break;
+      }
+      c.share = c.share * repeat;
       for (Picoseconds& part : c.attribution) part = part * repeat;
       r.contexts.push_back(std::move(c));
     }
@@ -148,7 +160,7 @@ RunRecord read_run(Reader& reader, const Node& run, const std::string& at, const
 }  // namespace
 
 Result<std::vector<RunRecord>> read_runs(const std::string& path) {
-  SY_TRY(std::string text, read_file(path));
+  SY_TRY(std::string text, read_file(path, kLargestFile));
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos || text[first] != '{')
     return fail(FailureKind::malformed, "report/schema", "not a report: it does not begin as a JSON object does", kHowToWrite,

@@ -3,9 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <numeric>
-
 #include "report/table.h"
 #include "report/table_parts.h"
 
@@ -46,15 +43,10 @@ Rows layer_rows(const RunReport& r) {
   return rows;
 }
 
-Rows readable_layers(const RunReport& r, bool by_share) {
+Rows readable_layers(const RunReport& r) {
   constexpr int kName = 30;
-  std::vector<std::size_t> order(r.contexts.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  if (by_share)
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return r.contexts[a].share > r.contexts[b].share; });
   Rows rows{1, {"layer", "MACs", "off-chip", "op/B", "time", "share", "bound", "gap", "mainly"}, {}};
-  for (const std::size_t i : order) {
-    const ContextReport& c = r.contexts[i];
+  for (const ContextReport& c : r.contexts) {
     const std::optional<double> intensity = c.intensity();
     rows.cells.push_back({context_label(c, kName), c.macs > 0 ? readable_count(static_cast<double>(c.macs)) : "-",
                           readable_bytes(c.offchip_read + c.offchip_written), intensity ? fmt::format("{:.1f}", *intensity) : "-",
@@ -91,7 +83,7 @@ std::string print_markdown(const RunReport& r) {
   for (std::size_t c = 0; c < r.attribution.size(); ++c)
     causes.cells.push_back(
         {simulation::kCauseNames[c], readable_time(r.attribution[c]), readable_share(share_of(r.attribution[c], r.latency))});
-  out += print_markdown(causes) + "\n## Layers\n\n" + print_markdown(readable_layers(r, false));
+  out += print_markdown(causes) + "\n## Layers\n\n" + print_markdown(readable_layers(r));
   const std::string divergence = describe_divergence(r.check);
   if (!divergence.empty()) out += "\n**Check failed**: " + divergence + "\n";
   if (!r.notes.empty()) out += "\n## Notes\n\n";

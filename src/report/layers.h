@@ -11,8 +11,8 @@ namespace switchyard::report {
 
 /// Exact numbers for machines: one row per context. Times in microseconds.
 Rows layer_rows(const RunReport& report);
-/// The same for people, the largest share first or in the order of the program.
-Rows readable_layers(const RunReport& report, bool by_share);
+/// The same for people.
+Rows readable_layers(const RunReport& report);
 
 /// A whole run as a page of Markdown: what it is, where the time goes, the layer table, the check.
 std::string print_markdown(const RunReport& report);

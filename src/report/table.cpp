@@ -172,7 +172,7 @@ std::string describe_divergence(const CheckReport& check) {
 
 std::string print_table(const RunReport& report, const TableStyle& style) {
   const Paint paint(style.color);
-  const std::string contexts = style.layers ? print_screen(readable_layers(report, false), kWidth) + "\n" : where(report, paint, style.top);
+  const std::string contexts = style.layers ? print_screen(readable_layers(report), kWidth) + "\n" : where(report, paint, style.top);
   return headline(report, paint) + times(report, paint) + usage(report) + contexts + outputs(report) + check_line(report, paint) +
          footing(report);
 }

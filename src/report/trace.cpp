@@ -67,7 +67,6 @@ class Tracer {
 
  private:
   struct Track {
-    std::uint32_t process = 0;
     std::string name;
     std::int64_t free = 0;  ///< when its last slice ended
   };
@@ -78,10 +77,6 @@ class Tracer {
     const auto [known, added] = names_.emplace(name, names_.size() + 1);
     if (added) name_list_.push_back(name);
     return static_cast<std::uint32_t>(known->second);
-  }
-
-  std::uint32_t process_of(int group, std::uint32_t component, std::uint32_t instance) {
-    return processes_.emplace(std::tuple(group, component, instance), 0).first->second;
   }
 
   /// The first track of the family that is free at `begin`; slices come in the order of their begins.
@@ -96,8 +91,7 @@ class Tracer {
     const auto number = static_cast<std::uint32_t>(tracks_.size());
     const auto& [group, component, instance, engine] = family;
     processes_.try_emplace(std::tuple(group, component, instance), 0);
-    tracks_.push_back({0, lanes.empty() ? name : fmt::format("{} ({})", name, lanes.size() + 1), end});
-    family_of_.push_back(family);
+    tracks_.push_back({lanes.empty() ? name : fmt::format("{} ({})", name, lanes.size() + 1), end});
     lanes.push_back(number);
     return number;
   }
@@ -217,7 +211,7 @@ class Tracer {
       for (const std::uint32_t t : lanes) {
         uuid_of_[t] = ++tid;
         ProtoWriter thread, track;
-        thread.varint(kPid, process_of(group, component, instance));
+        thread.varint(kPid, processes_.at({group, component, instance}));
         thread.varint(kTid, tid);
         thread.bytes(kThreadName, tracks_[t].name);
         track.varint(kUuid, tid);
@@ -311,7 +305,6 @@ class Tracer {
   std::map<std::tuple<int, std::uint32_t, std::uint32_t>, std::uint32_t> processes_;
   std::map<Family, std::vector<std::uint32_t>> families_;
   std::vector<Track> tracks_;
-  std::vector<Family> family_of_;
   std::vector<std::uint64_t> uuid_of_;
   std::vector<std::uint32_t> leaving_, coming_, from_, to_;
 };
