@@ -21,16 +21,21 @@ constexpr std::array<const char*, 11> kLaterOptions{"--shape",   "--max-memory",
                                                     "--prompt",  "--context-length",     "--weights", "--report",
                                                     "--fail-if", "--timing-from-values", "--explain"};
 
-/// Every option of every verb, in the order in which help lists them.
+/// Every option of every verb, in the order in which help lists them, by groups.
 void add_options(CLI::App& app, Raw& raw, Verb verb) {
   const VerbInfo& does = verb_info(verb);
+  const char* group = "";
   const auto value = [&](const char* name, auto& to, const char* type, const char* text) {
-    app.add_option(name, to, text)->type_name(type)->expected(1)->take_last();
+    app.add_option(name, to, text)->type_name(type)->expected(1)->take_last()->group(group);
   };
   const auto list = [&](const char* name, std::vector<std::string>& to, const char* type, const char* text) {
-    app.add_option(name, to, text)->type_name(type)->expected(1)->take_all()->allow_extra_args(false);
+    app.add_option(name, to, text)->type_name(type)->expected(1)->take_all()->allow_extra_args(false)->group(group);
   };
+  const auto flag = [&](const char* name, bool& to, const char* text) { app.add_flag(name, to, text)->group(group); };
   const bool compiles = does.has_chip || does.has_chips, predicts = verb == Verb::validate;
+  const bool runs_one = verb == Verb::run || verb == Verb::simulate;
+
+  group = "what";
   if (does.has_chip) value("--chip", raw.chip, "CHIP", "the chip: a name (`switchyard chips list`) or a description file");
   if (does.has_chips) list("--chips", raw.chips, "A,B,...", "the chips, separated by commas");
   if (compiles || predicts || verb == Verb::chips) list("--chip-path", raw.chip_paths, "DIR", "search chips here first; may be repeated");
@@ -42,10 +47,22 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   if (compiles)
     value("--precision", raw.precision, does.takes_lists ? "FORMAT,..." : "FORMAT",
           "fp32, fp16, bf16, ... (default: an imported model's own; bf16 for built-in models)");
+  if (does.runs || verb == Verb::explain) flag("--cold", raw.cold, "start with all on-chip memories empty");
+  if (does.loads_model || does.runs) value("--seed", raw.seed, "N", "of weights, inputs and sampled points (default 0)");
+  if (predicts) value("--every", raw.every, "N", "take only every N-th row (default 1)");
+
+  group = "compiling";
   if (compiles) value("--effort", raw.effort, "0-3", "how hard to search for a good mapping (default 1)");
   if (compiles)
     list("--disable", raw.disabled, "fuse|share|overlap|place|pin", "do without, to see what it is worth; may be repeated, or a list");
-  if (verb == Verb::explain) value("--context", raw.context, "NAME", "the whole story of one context (or operator)");
+  if (does.has_chip) {
+    value("--mapping", raw.mapping, "FILE", "map contexts as this file says; the others as usual (docs/formats/mapping.md)");
+    value("--dump-mapping", raw.dump_mapping, "FILE", "write all mappings in that format");
+    flag("--time-passes", raw.time_passes, "how long each pass of the compiler took, on standard error");
+    list("--dump-after", raw.dump_after, "PASS", "what this pass of the compiler made, on standard error; may be repeated, or a list");
+  }
+
+  group = "values";
   if (does.runs) {
     value("--inputs", raw.inputs, "DIR", "input_0.pb or input_0.npy, ... for the graph's inputs in order (default: seeded values)");
     value("--expect", raw.expect, "DIR", "compare outputs with output_0.pb or output_0.npy, ...");
@@ -53,38 +70,34 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--atol", raw.atol, "X", "absolute tolerance for --expect");
     value("--outputs", raw.outputs, "DIR",
           verb == Verb::simulate ? "write output_0.pb, ... here" : "write output_0.pb, ... here; of several runs each into a folder in it");
+  }
+  if (runs_one)
+    list("--dump-tensor", raw.dump_tensors, "NAME", "write its values as NAME.npy, here or in the folder of --outputs; may be repeated");
+  if (does.runs) {
     value("--values", raw.values, "auto|on|off", "execute with real numbers (auto: up to 100 GMAC and 4 GB of tensors)");
-    app.add_flag("--no-values", raw.no_values, "the same as --values off: times only");
+    flag("--no-values", raw.no_values, "the same as --values off: times only");
   }
   if (does.checks_operators)
     value("--check", raw.check, "sampled|full|none", "recompute operators' outputs with the reference evaluator (default sampled)");
-  if (does.runs || verb == Verb::explain) app.add_flag("--cold", raw.cold, "start with all on-chip memories empty");
-  if (does.loads_model || does.runs) value("--seed", raw.seed, "N", "of weights, inputs and sampled points (default 0)");
-  if (predicts) {
-    value("--rows", raw.rows, "FILE.csv", "write every row with its prediction here");
-    value("--report", raw.report, "FILE.svg", "draw predicted over measured times, and the errors, of each group");
-    value("--every", raw.every, "N", "take only every N-th row (default 1)");
-  }
-  if (does.runs || compiles || predicts) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
-  if (verb == Verb::run || verb == Verb::simulate || verb == Verb::explain) {
+
+  group = "a closer look";
+  if (verb == Verb::explain) value("--context", raw.context, "NAME", "the whole story of one context (or operator)");
+  if (runs_one) flag("--layers", raw.layers, "the table of all layers: MACs, bytes, intensity, time, bound, cause");
+  if (runs_one || verb == Verb::explain) {
     value("--map", raw.map, "FILE.svg", "draw the chip, context by context: who sits where, what the links carry");
     value("--trace", raw.trace, "FILE.pftrace", "all that happens, event by event, for ui.perfetto.dev");
   }
-  if (does.has_chip) {
-    app.add_flag("--time-passes", raw.time_passes, "how long each pass of the compiler took, on standard error");
-    value("--mapping", raw.mapping, "FILE", "map contexts as this file says; the others as usual (docs/formats/mapping.md)");
-    value("--dump-mapping", raw.dump_mapping, "FILE", "write all mappings in that format");
-    list("--dump-after", raw.dump_after, "PASS", "what this pass of the compiler made, on standard error; may be repeated, or a list");
+  if (predicts) {
+    value("--rows", raw.rows, "FILE.csv", "write every row with its prediction here");
+    value("--report", raw.report, "FILE.svg", "draw predicted over measured times, and the errors, of each group");
   }
-  if (verb == Verb::run || verb == Verb::simulate)
-    list("--dump-tensor", raw.dump_tensors, "NAME",
-         "write the values of this tensor as NAME.npy, here or in the folder of --outputs; may be repeated");
-  if (verb == Verb::run || verb == Verb::simulate)
-    app.add_flag("--layers", raw.layers, "the table of all layers: MACs, bytes, intensity, time, bound, cause");
+
+  group = "output";
   if (does.formats[0] != '\0') value("--format", raw.format, does.formats, "how to print the result (default table)");
   if (verb != Verb::help) value("-o,--output", raw.output, "FILE", "write the result here instead of on standard output");
-  app.add_flag("--quiet", raw.quiet, "no progress on standard error");
-  app.add_flag("-h,--help", raw.help, "this text");
+  if (does.runs || compiles || predicts) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
+  flag("--quiet", raw.quiet, "no progress on standard error");
+  flag("-h,--help", raw.help, "this text");
 }
 
 std::vector<std::string> option_names(const CLI::App& app) {
@@ -246,12 +259,14 @@ std::string help_text(Verb verb) {
     return text;
   }
   const VerbInfo& info = verb_info(verb);
-  text = fmt::format("examples:\n{}\nusage: switchyard {}\n  {}\n\noptions:\n", info.examples, info.usage, info.summary);
+  text = fmt::format("examples:\n{}\nusage: switchyard {}\n  {}\n", info.examples, info.usage, info.summary);
+  std::string group;
   CLI::App app;
   app.set_help_flag();
   Raw raw;
   add_options(app, raw, verb);
   for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group() != group) text += fmt::format("\n{}:\n", group = option->get_group());
     const std::string name = option->get_name(false, true);
     const std::string left = option->get_expected_max() == 0 ? name : fmt::format("{} {}", name, option->get_type_name());
     text += left.size() > 26 ? fmt::format("  {}\n  {:26} {}\n", left, "", option->get_description())

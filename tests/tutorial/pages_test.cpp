@@ -16,6 +16,30 @@ TEST(Pages, LinesAreComparedByWordsAndNumbers) {
   EXPECT_FALSE(same_line("one two", "one two three", 0.2));
 }
 
+/// Runs a study of examples/, with switchyard on its path.
+Outcome study(const std::string& command) {
+  const Workbench bench;
+  const std::string binary = SWITCHYARD_BINARY, out = (bench.folder() / "out").string();
+  const int status =
+      std::system(("PATH='" + binary.substr(0, binary.rfind('/')) +
+                   "':\"$PATH\" SWITCHYARD_CHIPS='" SWITCHYARD_SOURCE_DIR "/chips' sh '" SWITCHYARD_SOURCE_DIR "/examples/studies/" +
+                   command + " >'" + out + "' 2>&1 </dev/null")
+                      .c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text_of(out), {}};
+}
+
+TEST(Studies, Run) {
+  const Outcome bandwidth = study("bandwidth' gemm tx81");
+  EXPECT_EQ(bandwidth.code, 0) << bandwidth.out;
+  const std::vector<std::string> rows = lines_of(bandwidth.out);
+  ASSERT_EQ(rows.size(), 6u) << bandwidth.out;
+  EXPECT_TRUE(rows[0].starts_with("GB/s,model,chip,precision,batch,latency_us,")) << rows[0];
+  EXPECT_TRUE(rows[5].starts_with("800,gemm,tx81,bf16,1,")) << rows[5];
+  const Outcome ablation = study("ablation' gemm tx81");
+  EXPECT_EQ(ablation.code, 0) << ablation.out;
+  EXPECT_EQ(lines_of(ablation.out).size(), 5u) << ablation.out;
+}
+
 TEST(Pages, Tour) {
   Page page(SWITCHYARD_SOURCE_DIR "/docs/tour.md");
   page.run();
