@@ -6,11 +6,11 @@
 #include "cli/console.h"
 #include "cli/diagnostic_page.h"
 #include "cli/option_values.h"
+#include "cli/preflight.h"
 #include "cli/verb_table.h"
 #include "cli/verbs.h"
 #include "report/table.h"
 #include "report/text.h"
-#include "support/file.h"
 
 namespace switchyard::cli {
 
@@ -73,11 +73,7 @@ int run_command_line(const std::vector<std::string>& argv) {
   if (!parsed) return report_failure(parsed.failure());
   const Options& options = parsed.value();
   if (options.help && options.verb != Verb::help) return deliver(options, help_text(options.verb));
-  // What cannot be written is told now, not after the work.
-  for (const std::string* file : {&options.output, &options.map, &options.trace, &options.dump_mapping, &options.report, &options.rows}) {
-    if (file->empty()) continue;
-    if (const Status writable = check_writable(*file); !writable) return report_failure(writable.failure());
-  }
+  if (const Status files = check_files(options); !files) return report_failure(files.failure());
   if (options.verb == Verb::version) return deliver(options, fmt::format("switchyard {}\n", kVersion));
   return verb_info(options.verb).perform(options);
 }
