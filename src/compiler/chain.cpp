@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <tuple>
@@ -28,6 +29,10 @@ using program::Relation;
 
 /// Instances that one instance waits for, at most: each is a channel, and wider joins are better a barrier's.
 constexpr std::int64_t kMostSources = 64;
+
+/// Steps of outermost loops that are told one by one, at most.
+constexpr std::int64_t kMostSteps = 64;
+constexpr std::int64_t kWhole = std::numeric_limits<std::int64_t>::max();
 
 /// Along one coordinate of the producers: those from `first` (affine in the consumer's coordinates) on, `count` of them.
 struct Run {
@@ -162,7 +167,11 @@ class Joiner {
   bool order() {
     // All waits are found first: ports that are added would move what uses point to.
     const std::vector<program::Use> uses = program::uses_of(program_, context_);
-    std::map<std::pair<std::size_t, std::size_t>, Sources> waits;  // reader, writer
+    struct Wait {
+      Sources sources;
+      std::int64_t lead = 0;  ///< steps of the writer that come before the reader's first; kWhole: all
+    };
+    std::map<std::pair<std::size_t, std::size_t>, Wait> waits;  // reader, writer
     for (const program::Use& writer : uses)
       for (const program::Use& reader : uses) {
         if (!writer.write || reader.write || writer.access->buffer != reader.access->buffer) continue;
@@ -172,13 +181,17 @@ class Joiner {
           phase_ = phase_of_[reader.actor];
           return false;
         }
-        Sources& sources = waits[{reader.actor, writer.actor}];
-        sources.resize(static_cast<std::size_t>(program::instance_count(*reader.array)));
-        add_sources(writer, reader, sources);
+        Wait& wait = waits[{reader.actor, writer.actor}];
+        Sources found(static_cast<std::size_t>(program::instance_count(*reader.array)));
+        add_sources(writer, reader, found);
+        wait.lead = std::max(wait.lead, lead_of(writer, reader, found));
+        wait.sources.resize(found.size());
+        for (std::size_t j = 0; j < found.size(); ++j) wait.sources[j].insert(wait.sources[j].end(), found[j].begin(), found[j].end());
       }
-    std::map<std::size_t, int> done;  // by writer
-    for (auto& [pair, sources] : waits) {
+    std::map<std::pair<std::size_t, bool>, int> done;  // by writer, and whether it tells of each step
+    for (auto& [pair, wait] : waits) {
       const auto [reader, writer] = pair;
+      Sources& sources = wait.sources;
       if (std::all_of(sources.begin(), sources.end(), [](const auto& list) { return list.empty(); })) continue;
       for (auto& list : sources) {
         std::sort(list.begin(), list.end());
@@ -191,14 +204,17 @@ class Joiner {
         phase_ = phase_of_[reader];
         return false;
       }
-      const auto [at, fresh] = done.try_emplace(writer, 0);
-      if (fresh) at->second = add_port(writer, false, "over");
+      const bool steps = wait.lead < kWhole;
+      const auto [at, fresh] = done.try_emplace({writer, steps}, 0);
+      if (fresh) at->second = add_port(writer, false, steps ? "step" : "over", steps ? 1 : kWhole);
       for (const Relation& relation : *relations) {
         Channel channel;
         channel.name = fmt::format("order{}", context_.channels.size());
         channel.from = {ActorId(writer), at->second};
-        channel.to.push_back({{ActorId(reader), add_port(reader, true, fmt::format("after{}", context_.channels.size()))}, {}});
+        const int port = add_port(reader, true, fmt::format("after{}", context_.channels.size()), wait.lead);
+        channel.to.push_back({{ActorId(reader), port}, {}});
         channel.relation = relation;
+        if (steps) channel.depth = context_.actors[reader].loops[0].trip;
         channel.memory = memory_;
         context_.channels.push_back(std::move(channel));
       }
@@ -208,14 +224,15 @@ class Joiner {
 
   [[nodiscard]] const Array& array_of(std::size_t actor) const { return context_.arrays[context_.actors[actor].array.index()]; }
 
-  static Box hull_of(const program::Use& use, std::uint32_t instance) {
+  static Box around(const std::vector<Box>& boxes) {
     Box hull;
-    for (const Box& box : use.boxes(instance)) {
+    for (const Box& box : boxes) {
       if (hull.empty()) hull = box;
       for (std::size_t d = 0; d < box.size(); ++d) hull[d] = {std::min(hull[d][0], box[d][0]), std::max(hull[d][1], box[d][1])};
     }
     return hull;
   }
+  static Box hull_of(const program::Use& use, std::uint32_t instance) { return around(use.boxes(instance)); }
 
   /// Instances of the writer that reach what instances of the reader read.
   void add_sources(const program::Use& writer, const program::Use& reader, Sources& sources) {
@@ -250,9 +267,55 @@ class Joiner {
     }
   }
 
-  /// A port whose tokens have no element: taken before the first firing, or given after the last. Ports come before states in the
-  /// numbering of slots: what names a state moves up.
-  int add_port(std::size_t number, bool input, std::string name) {
+  /// What an instance touches, step by step of its outermost loop; nothing when that is too much to say.
+  static std::optional<std::vector<Box>> steps_of(const program::Use& use, std::uint32_t instance, const Actor& actor) {
+    std::int64_t inner = 1;
+    for (std::size_t l = 1; l < actor.loops.size(); ++l) inner *= actor.loops[l].trip;
+    program::Firings firings;
+    if (!use.firings(inner, firings)) return std::nullopt;
+    use.shift(instance, firings);
+    std::vector<Box> steps;
+    for (const auto& boxes : firings) steps.push_back(around(boxes));
+    return steps;
+  }
+
+  /// Steps of the writer that must be over before the reader's first one, when each further step needs one more; kWhole where their
+  /// outermost loops do not go together.
+  std::int64_t lead_of(const program::Use& writer, const program::Use& reader, const Sources& sources) {
+    const Actor &from = context_.actors[writer.actor], &to = context_.actors[reader.actor];
+    if (from.loops.empty() || to.loops.empty()) return kWhole;
+    const std::int64_t trip = from.loops[0].trip;
+    if (trip != to.loops[0].trip || trip < 2 || trip > kMostSteps || writer.access->message == 0) return kWhole;
+    std::int64_t lead = 1;
+    std::map<std::uint32_t, std::vector<Box>> written;
+    for (std::uint32_t j = 0; j < sources.size(); ++j) {
+      if (sources[j].empty()) continue;
+      const auto read = steps_of(reader, j, to);
+      if (!read) return kWhole;
+      for (const std::uint32_t i : sources[j]) {
+        auto& steps = written[i];
+        if (steps.empty()) {
+          auto found = steps_of(writer, i, from);
+          if (!found) return kWhole;
+          steps = *std::move(found);
+        }
+        for (std::int64_t t = 0; t < trip; ++t)
+          for (std::int64_t u = trip - 1; u >= t + lead; --u) {
+            const Box &a = steps[static_cast<std::size_t>(u)], &b = (*read)[static_cast<std::size_t>(t)];
+            if (a.empty() || b.empty() || !program::overlap(a, b)) continue;
+            lead = u + 1 - t;
+            break;
+          }
+        if (lead >= trip) return kWhole;
+      }
+    }
+    return lead;
+  }
+
+  /// A port whose tokens have no element: taken before the first firing, or given after the last. With a lead one is given after each step
+  /// of the outermost loop, and so many are taken before the first step, and one more before each other as long as there are some. Ports
+  /// come before states in the numbering of slots: what names a state moves up.
+  int add_port(std::size_t number, bool input, std::string name, std::int64_t lead) {
     Actor& actor = context_.actors[number];
     Port port;
     port.name = std::move(name);
@@ -261,6 +324,8 @@ class Joiner {
     port.token.shape = {0};
     port.token.order = {0};
     port.kept.assign(actor.loops.size(), true);
+    if (lead < kWhole) port.kept[0] = false;
+    if (lead > 1 && lead < kWhole) port.window = program::Window{0, lead, 1, 0, lead - 1, true, 0};
     const int added = static_cast<int>(actor.ports.size());
     actor.ports.push_back(std::move(port));
     for (program::Statement& s : actor.statements) {

@@ -25,6 +25,7 @@
 #include "compiler/mapping.h"
 #include "compiler/mapping_file.h"
 #include "compiler/partition.h"
+#include "compiler/pipeline.h"
 #include "compiler/plan.h"
 #include "compiler/residence.h"
 #include "compiler/storage.h"
@@ -264,6 +265,7 @@ struct Strategy {
   std::int64_t readers = 4;
   bool deep = false;                ///< channels as deep as they can be, rather than begun early
   int search = 1;                   ///< how thoroughly mappings of one kernel are searched
+  bool pipelined = false;           ///< kernels that stream into each other have components of their own
   std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
 };
 constexpr std::array<Strategy, 8> kStrategies{{{kHeldWeights[0], 4, false},
@@ -291,8 +293,9 @@ constexpr std::array<double, 3> kChainedWeights{0.02, 0.0, 0.1};
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};  ///< whole programs in which other mappings are tried
 
 std::string describe(const Machine& machine, const Strategy& s) {
-  const std::string chained =
-      s.chained ? fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained) : "";
+  std::string chained;
+  if (s.chained) chained = fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained);
+  if (s.pipelined) chained += ", pipelines";
   if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
   return fmt::format("{} of what a context holds counted as its cost, {} readers, {}{}", s.held_weight, s.readers,
                      s.deep ? "deep" : "early", chained);
@@ -304,6 +307,7 @@ struct Draft {
   std::vector<std::vector<int>> layouts;
   Attempt attempt;
   std::vector<std::vector<Mapping>> candidates;
+  std::vector<Pipeline> pipelines;
   Splits splits;
   Homes homes;
   program::Program program;
@@ -355,6 +359,8 @@ struct Builder {
       if (!too_large.empty()) tell("decompose", [&] { return graph::print(g); });
       if (fresh || again) continue;
       d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted));
+      d.pipelines.clear();
+      if (strategy.pipelined) pipeline(d, strategy);
       for (std::size_t k = 0; k < d.kernels.size(); ++k) d.splits.mappings[k].readers = d.attempt.one_reader[k] ? 1 : strategy.readers;
       for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
         if (d.attempt.stays[t] && std::isinf(d.splits.moves[t])) {
@@ -371,6 +377,18 @@ struct Builder {
       overflow->context = d.sections[overflow->context].first;
       SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
     }
+  }
+
+  /// Kernels become stages where that is estimated to be faster than one after the other.
+  void pipeline(Draft& d, const Strategy& strategy) const {
+    std::vector<double> apart;
+    for (std::size_t k = 0; k < d.kernels.size(); ++k) apart.push_back(run_of(d, k));
+    d.pipelines = find_pipelines(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, options.pipelines);
+    if (d.pipelines.empty()) return;
+    for (const Pipeline& p : d.pipelines)
+      for (std::size_t s = 0; s < p.stages.size(); ++s) d.candidates[p.first + s] = {p.stages[s]};
+    d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight,
+                             std::vector<std::optional<std::size_t>>(d.kernels.size()));
   }
 
   /// What a kernel looks like, wherever it stands.
@@ -447,7 +465,7 @@ struct Builder {
     d.sections.clear();
     if (strategy.chained) {
       std::vector<KernelCost> costs;
-      for (std::size_t k = 0; k < kernels.size(); ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held});
+      for (std::size_t k = 0; k < kernels.size(); ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
       d.sections = partition(machine, d.program, costs, *strategy.chained);
     } else {
       for (std::size_t k = 0; k < kernels.size(); ++k) d.sections.push_back({k, kCutByCost});
@@ -481,7 +499,17 @@ struct Builder {
   }
 
   /// Seconds of a kernel until what it writes is where it is needed, in a context that has begun.
-  double run_of(const Draft& d, std::size_t k) const { return d.splits.mappings[k].on_chip + d.splits.waits[k] - barrier_seconds(machine); }
+  double run_of(const Draft& d, std::size_t k) const {
+    for (const Pipeline& p : d.pipelines)
+      if (k >= p.first && k < p.first + p.stages.size()) return k == p.first ? p.seconds : 0;
+    return d.splits.mappings[k].on_chip + d.splits.waits[k] - barrier_seconds(machine);
+  }
+
+  /// Of a pipeline that has begun with an earlier kernel.
+  static bool is_stage(const Draft& d, std::size_t k) {
+    return std::any_of(d.pipelines.begin(), d.pipelines.end(),
+                       [&](const Pipeline& p) { return k > p.first && k < p.first + p.stages.size(); });
+  }
 
   std::vector<ContextTimes> times_of(const Draft& d) const {
     std::vector<ContextTimes> times;
@@ -550,6 +578,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     SY_TRY(Draft draft, builder.build(strategy, false));
     known[m] = std::move(builder.known);
     if (m > 0 && trial.ops.size() != out.graph.ops.size()) return std::numeric_limits<double>::infinity();
+    if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = machines[m].components.size();
     spent += count * draft.program.contexts.size();
@@ -594,6 +623,12 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
       if (const auto found = time_of(m, strategy); !found && m == 0) return found.failure();
       if (w == 0 && fetches_early(machine)) weights.push_back(kChainedWeights[least < apart ? 1 : 2]);
     }
+    Strategy pipelined = best.strategy;
+    if (!pipelined.chained) pipelined.chained = kChainedWeights[0];
+    pipelined.pipelined = true;
+    // Stages share what one kernel after the other could not use: the whole array, where a corner of it was better.
+    for (std::size_t at = 0; at <= m; at += std::max<std::size_t>(1, m))
+      if (const auto found = time_of(at, pipelined); !found && at == 0) return found.failure();
   }
   out.decisions.insert(out.decisions.end(), told.begin(), told.end());
   for (std::size_t m = 0; m < machines.size(); ++m)
@@ -620,6 +655,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   machine.shares = !options.disabled.share;
   machine.early = !options.disabled.overlap;
   machine.pins = !options.disabled.pin;
+  machine.places = !options.disabled.place;
   program::Labels& labels = out.program.labels;
   labels.model = model.name;
   labels.ops = static_cast<std::int64_t>(model.ops.size());
@@ -647,7 +683,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   Builder builder{machine, out.graph, options, out.decisions, chip, std::move(chosen.known)};
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
-  const auto& [kernels, layouts, attempt, candidates, splits, homes, unused, sections] = draft;
+  const auto& [kernels, layouts, attempt, candidates, pipelines, splits, homes, unused, sections] = draft;
   program::Program& program = out.program;
   program.chip = chip;
   program.buffers = std::move(draft.program.buffers);
@@ -662,6 +698,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   }
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} kernels", g.ops.size(), kernels.size())});
   out.decisions.push_back({"partition", print_partition(sections, kernels.size())});
+  for (const Pipeline& p : pipelines) out.decisions.push_back({"pipeline", print_pipeline(p, kernels)});
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
     d.alternatives = alternatives_of(kernels[k], candidates[k], splits.costs[k]);

@@ -45,6 +45,7 @@ struct CompileOptions {
   Observer observe;                             ///< may be empty
   std::shared_ptr<const MappingFile> mappings;  ///< an engineer's own; null: none
   bool dump_mappings = false;                   ///< write down those that were used
+  double pipelines = 0.85;  ///< kernels become a pipeline when it is estimated to take at most so much of their time one after the other
   /// Seconds that a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy.
   std::function<double(const program::Program&)> time;
 };

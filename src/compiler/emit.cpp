@@ -55,8 +55,9 @@ void Emitter::make_array() {
   }
   if (array.shape.empty()) array.shape.push_back(1);
   if (!machine_.grid) {
-    SY_CHECK(count <= static_cast<std::int64_t>(machine_.components.size()), "a listed array needs a component for each instance");
-    array.components.assign(machine_.components.begin(), machine_.components.begin() + count);
+    const auto& components = mapping_.components.empty() ? machine_.components : mapping_.components;
+    SY_CHECK(count <= static_cast<std::int64_t>(components.size()), "a listed array needs a component for each instance");
+    array.components.assign(components.begin(), components.begin() + count);
     // Parts of placed operands lie in the plain order; else a ring goes from neighbour to neighbour.
     const auto cycle = cycle_through(machine_);
     if (ring_ && ring_->size == static_cast<std::int64_t>(cycle.size()) && std::count(reach_.begin(), reach_.end(), Reach::placed) == 0)

@@ -11,10 +11,15 @@ namespace switchyard::compiler {
 
 void Emitter::send(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept, program::BufferId to) {
   const KernelOperand& o = kernel_.operands[i];
-  Actor a = send_actor(o, without(user_loops, kept), to);
+  const bool streams = mapping_.stream >= 0 && !user_loops.empty() && user_loops[0] == mapping_.stream;
+  Actor a = send_actor(o, streams ? std::vector<int>{mapping_.stream} : without(user_loops, kept), to);
   std::optional<std::int64_t> following = most_messages(a);
   std::vector<bool> done_kept = kept;
-  if (!a.loops.empty()) {
+  if (streams) {
+    done_kept.assign(kept.size(), true);
+    done_kept[0] = false;
+  }
+  if (!a.loops.empty() && (!streams || !following)) {
     Actor at_end = send_actor(o, {}, to);
     const std::int64_t in_all = most_messages(at_end).value();
     if (!following || sending_seconds(at_end, in_all) < sending_seconds(a, *following)) {

@@ -180,7 +180,8 @@ program::Spread spread_of(const Machine& machine, const Kernel& kernel, const Ke
     count *= along[d];
   }
   if (spread.shape.empty()) spread.shape.push_back(1);
-  spread.components.assign(machine.components.begin(), machine.components.begin() + count);
+  const auto& components = mapping.components.empty() ? machine.components : mapping.components;
+  spread.components.assign(components.begin(), components.begin() + count);
   for (const Affine& f : operand.index) {
     Affine start = numerics::affine_constant(f.constant);
     std::int64_t extent = 1;

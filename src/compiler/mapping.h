@@ -40,13 +40,15 @@ struct Mapping {
   std::int64_t storage = 0;            ///< bytes of scratchpad in each component, for channels and sums
   std::int64_t placed = 0;             ///< bytes of the parts of placed operands in each component
   std::int64_t instances = 1;
-  double seconds = 0;             ///< estimate, on its own
-  double on_chip = 0;             ///< the same when all that may be fetched early has been
-  double off_chip = 0;            ///< time on off-chip memory of what may be fetched early
-  double cost = 0;                ///< seconds that the kernel adds to the program
-  double held = 0;                ///< seconds that it takes to fetch as much as it holds: what others cannot fetch into
-  std::array<double, 5> terms{};  ///< of the estimate: compute, movers, issue, memory, fill and drain
-  std::int64_t tried = 0;         ///< candidates it was chosen from
+  double seconds = 0;                       ///< estimate, on its own
+  double on_chip = 0;                       ///< the same when all that may be fetched early has been
+  double off_chip = 0;                      ///< time on off-chip memory of what may be fetched early
+  double cost = 0;                          ///< seconds that the kernel adds to the program
+  double held = 0;                          ///< seconds that it takes to fetch as much as it holds: what others cannot fetch into
+  std::array<double, 5> terms{};            ///< of the estimate: compute, movers, issue, memory, fill and drain
+  std::int64_t tried = 0;                   ///< candidates it was chosen from
+  std::vector<std::uint32_t> components{};  ///< of its instances, in order; empty: the machine's first ones
+  int stream = -1;                          ///< the dim of the outermost loop, when results are handed on step by step; none: when it suits
 };
 
 /// How much of what a mapping holds counts as a cost: where scratchpads are short, kernels that hold less let others be fetched earlier.

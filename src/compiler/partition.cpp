@@ -120,6 +120,7 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
       held += costs[begin].held;
       runs += costs[begin].run;
       components = std::max(components, used[begin]);
+      if (costs[begin].stage) continue;
       const double total = best[begin] + (begin == 0 ? 0 : context_seconds(machine, components, run[begin])) + runs + held_weight * harm;
       // Of equal ones the longer context: what is not modelled speaks for it.
       if (total > best[end]) continue;

@@ -13,8 +13,9 @@ namespace switchyard::compiler {
 
 /// What the partition knows of one kernel: seconds.
 struct KernelCost {
-  double run = 0;   ///< until what it writes is where it is needed, without what stands before its context
-  double held = 0;  ///< to fetch as much as it holds in scratchpads
+  double run = 0;      ///< until what it writes is where it is needed, without what stands before its context
+  double held = 0;     ///< to fetch as much as it holds in scratchpads
+  bool stage = false;  ///< of a pipeline with the kernel before: in its context
 };
 
 /// Seconds that a context on so many components costs beyond its kernels: barrier, switch, and what of its configuration's load `before`

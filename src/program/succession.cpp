@@ -8,9 +8,20 @@ namespace switchyard::program {
 
 namespace {
 
-/// One token, over all firings.
-bool once(const Port& port) {
-  return port.guard.empty() && !port.window && !port.place && std::all_of(port.kept.begin(), port.kept.end(), [](bool k) { return k; });
+bool kept_from(const Port& port, std::size_t loop) {
+  for (std::size_t l = 0; l < port.kept.size(); ++l)
+    if (port.kept[l] != (l >= loop)) return false;
+  return port.guard.empty() && !port.place;
+}
+
+/// Steps that the producer is ahead by the tokens of its port and the consumer's; 0: they are of another kind.
+std::int64_t lead_of(const Actor& from, const Port& output, const Actor& to, const Port& input) {
+  if (kept_from(output, 0) && kept_from(input, 0) && !input.window) return Succession::kAll;
+  if (from.loops.empty() || to.loops.empty() || from.loops[0].trip != to.loops[0].trip) return 0;
+  if (!kept_from(output, 1) || !kept_from(input, 1)) return 0;
+  if (!input.window) return 1;
+  const Window& w = *input.window;
+  return w.loop == 0 && w.pop == 1 && w.pad_before == 0 && w.pad_after == w.peek - 1 && w.pad_always ? w.peek : 0;
 }
 
 std::uint64_t key(std::uint32_t first, std::uint32_t second) { return std::uint64_t{first} << 32 | second; }
@@ -22,26 +33,31 @@ Succession::Succession(const Context& context) : context_(context) {
     const Channel& channel = context.channels[c];
     if (channel.initial > 0 || !channel.from_guard.empty() || channel.to.size() != 1 || channel.to[0].domain.loop >= 0) continue;
     const Endpoint &from = channel.from, &to = channel.to[0].end;
-    if (once(context.actors[from.actor.index()].ports[static_cast<std::size_t>(from.port)]) &&
-        once(context.actors[to.actor.index()].ports[static_cast<std::size_t>(to.port)]))
-      channels_[{from.actor.index(), to.actor.index()}].push_back(c);
+    const Actor &producer = context.actors[from.actor.index()], &consumer = context.actors[to.actor.index()];
+    const std::int64_t lead =
+        lead_of(producer, producer.ports[static_cast<std::size_t>(from.port)], consumer, consumer.ports[static_cast<std::size_t>(to.port)]);
+    if (lead > 0) joints_[{from.actor.index(), to.actor.index()}].push_back({c, lead});
   }
 }
 
-bool Succession::follows(std::size_t second, std::uint32_t second_instance, std::size_t first, std::uint32_t first_instance) {
-  const auto joined = channels_.find({first, second});
-  if (joined == channels_.end()) return false;
-  const auto [at, fresh] = pairs_.try_emplace(joined->first);
+std::int64_t Succession::lead(std::size_t second, std::uint32_t second_instance, std::size_t first, std::uint32_t first_instance) {
+  const auto joined = joints_.find({first, second});
+  if (joined == joints_.end()) return 0;
+  const auto [at, fresh] = leads_.try_emplace(joined->first);
   if (fresh) {
     const Array& producers = context_.arrays[context_.actors[first].array.index()];
     const Array& consumers = context_.arrays[context_.actors[second].array.index()];
     const auto count = static_cast<std::uint32_t>(instance_count(consumers));
-    for (const std::size_t c : joined->second)
+    for (const Joint& joint : joined->second)
       for (std::uint32_t i = 0; i < count; ++i)
-        if (const std::uint32_t from = producer_instance(context_.channels[c].relation, producers, consumers, i); from != kNoIndex)
-          at->second.insert(key(from, i));
+        if (const std::uint32_t from = producer_instance(context_.channels[joint.channel].relation, producers, consumers, i);
+            from != kNoIndex) {
+          std::int64_t& lead = at->second[key(from, i)];
+          lead = std::max(lead, joint.lead);
+        }
   }
-  return at->second.contains(key(first_instance, second_instance));
+  const auto found = at->second.find(key(first_instance, second_instance));
+  return found == at->second.end() ? 0 : found->second;
 }
 
 }  // namespace switchyard::program

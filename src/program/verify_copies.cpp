@@ -354,11 +354,35 @@ class CopiesLaw {
     const bool own = writer.array == use.array && w.instance == instance;
     if (!whole_) return own ? played(w, reader, instance, p, parts, true) : unordered();
     if (!succession_) succession_ = std::make_unique<Succession>(*context_);
-    if (succession_->follows(use.actor, instance, writer.actor, w.instance)) return Relation::before;
-    if (succession_->follows(writer.actor, w.instance, use.actor, instance)) return Relation::after;
+    const std::int64_t lead = succession_->lead(use.actor, instance, writer.actor, w.instance);
+    if (lead == Succession::kAll || (lead > 0 && behind(w, use, instance, p, parts, lead))) return Relation::before;
+    if (succession_->lead(writer.actor, w.instance, use.actor, instance) == Succession::kAll) return Relation::after;
     if (own)
       if (const Relation alone = played(w, reader, instance, p, parts, true); alone != Relation::none) return alone;
     return played(w, reader, instance, p, parts, false);
+  }
+
+  /// Whether no step of the reader's outermost loop touches what the writer writes in a step that need not be over.
+  bool behind(const Written& w, const Use& use, std::uint32_t instance, std::uint32_t p, const Parts& parts, std::int64_t lead) const {
+    const Use& writer = uses_[w.use];
+    const auto inner = [&](const Use& of) {
+      std::int64_t count = 1;
+      const std::vector<Loop>& loops = context_->actors[of.actor].loops;
+      for (std::size_t l = 1; l < loops.size(); ++l) count *= loops[l].trip;
+      return count;
+    };
+    Firings written, read;
+    if (!(writer.store ? writer.firings_at(parts, w.instance, p, inner(writer), written) : writer.firings(inner(writer), written)) ||
+        !use.firings(inner(use), read))
+      return false;
+    if (!writer.store) writer.shift(w.instance, written);
+    use.shift(instance, read);
+    for (std::size_t t = 0; t < read.size(); ++t)
+      for (std::size_t u = t + static_cast<std::size_t>(lead); u < written.size(); ++u)
+        for (const Box& a : read[t])
+          for (const Box& b : written[u])
+            if (overlap(a, b)) return false;
+    return true;
   }
 
   /// The same, from playing the context: `alone`, that of one instance without the others.

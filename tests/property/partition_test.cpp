@@ -38,6 +38,20 @@ compiler::CompileOptions fewest_contexts(numerics::Format format) {
   return options;
 }
 
+/// Programs with as many actors that tell of each step as the compiler makes, whatever it thinks of their time.
+compiler::CompileOptions most_streams(numerics::Format format) {
+  compiler::CompileOptions options{format, 0, 1};
+  options.pipelines = std::numeric_limits<double>::infinity();
+  options.time = [](const program::Program& program) {
+    double steps = 0;
+    for (const program::Context& context : program.contexts)
+      for (const program::Actor& actor : context.actors)
+        for (const program::Port& port : actor.ports) steps += !port.input && port.name == "step" ? 1 : 0;
+    return 1 / (1 + steps);
+  };
+  return options;
+}
+
 struct Reaction {
   std::size_t contexts = 0;
   double seconds = 0, apart = 0;  ///< of the program; of the best with one kernel to a context
@@ -79,38 +93,51 @@ TEST(Partition, FollowsTheCostOfASwitch) {
   EXPECT_LT(contexts.back() * 2, contexts.front()) << fmt::format("from {} to {}", contexts.front(), contexts.back());
 }
 
-TEST(Partition, KeepsTheValuesOfRandomModels) {
-  std::size_t joined = 0;
+/// Compiles, executes and times random models; how many contexts `counts` holds of.
+std::size_t keeps_values(compiler::CompileOptions (*how)(numerics::Format), bool (*counts)(const program::Context&)) {
+  std::size_t counted = 0;
   for (const char* name : {"tx81", "rpu-2x2", "rpu-8x8"}) {
     const auto chip = load(name, {});
-    ASSERT_TRUE(chip);
+    EXPECT_TRUE(chip);
     for (std::uint64_t seed = 1; seed <= 25; ++seed) {
       SCOPED_TRACE(fmt::format("{} seed {}", name, seed));
       const testing::RandomModel model = testing::random_model(seed);
-      const auto compiled = compiler::compile(model.graph, chip, fewest_contexts(numerics::Format::fp32));
-      ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+      const auto compiled = compiler::compile(model.graph, chip, how(numerics::Format::fp32));
+      EXPECT_TRUE(compiled.ok()) << format_failure(compiled.failure());
       const program::Program& p = compiled.value().program;
       const auto verified = program::verify(p);
-      ASSERT_TRUE(verified.ok()) << format_failure(verified.failure()) << program::print(p);
-      joined += static_cast<std::size_t>(std::count_if(p.contexts.begin(), p.contexts.end(),
-                                                       [](const program::Context& c) { return c.name.find(" to ") != std::string::npos; }));
+      EXPECT_TRUE(verified.ok()) << format_failure(verified.failure()) << program::print(p);
+      counted += static_cast<std::size_t>(std::count_if(p.contexts.begin(), p.contexts.end(), counts));
       const auto run = simulation::execute(p, model.inputs, {1, {}});
-      ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+      EXPECT_TRUE(run.ok()) << format_failure(run.failure());
       const auto expected = graph::evaluate(model.graph, model.inputs);
-      for (std::size_t o = 0; o < expected.size(); ++o) ASSERT_EQ(run.value().outputs[o].bytes, expected[o].bytes) << "output " << o;
+      for (std::size_t o = 0; o < expected.size(); ++o) EXPECT_EQ(run.value().outputs[o].bytes, expected[o].bytes) << "output " << o;
       const auto timed = simulation::time_program(p);
-      ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
+      EXPECT_TRUE(timed.ok()) << format_failure(timed.failure());
       EXPECT_GE(timed.value().latency, p.labels.lower_bound);
       for (std::size_t c = 0; c < p.contexts.size(); ++c)
         EXPECT_GE(timed.value().contexts[c].span, p.contexts[c].bound) << p.contexts[c].name << ": " << compiled.value().contexts[c].bound;
       program::Program shapes = p;
       for (program::Buffer& buffer : shapes.buffers) buffer.constant = nullptr;
       const auto back = program::parse(program::print(shapes), "p.syp");
-      ASSERT_TRUE(back.ok()) << format_failure(back.failure());
+      EXPECT_TRUE(back.ok()) << format_failure(back.failure());
       EXPECT_TRUE(program::print(back.value()) == program::print(shapes));
     }
   }
-  EXPECT_GE(joined, 25u);
+  return counted;
+}
+
+TEST(Partition, KeepsTheValuesOfRandomModels) {
+  EXPECT_GE(keeps_values(fewest_contexts, [](const program::Context& c) { return c.name.find(" to ") != std::string::npos; }), 25u);
+}
+
+TEST(Pipelines, KeepTheValuesOfRandomModels) {
+  const auto streams = [](const program::Context& c) {
+    return std::any_of(c.actors.begin(), c.actors.end(), [&](const program::Actor& a) {
+      return std::any_of(a.ports.begin(), a.ports.end(), [](const program::Port& p) { return p.name == "step"; });
+    });
+  };
+  EXPECT_GE(keeps_values(most_streams, streams), 10u);
 }
 
 void remove_port(program::Context& context, program::Endpoint end) {
