@@ -209,6 +209,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
           for (const auto& t : f.terms) key += fmt::format("+{}*{}", t.coefficient, t.variable);
           key += ';';
         }
+        if (!m.components.empty()) key += fmt::format("|{}", fmt::join(s.components, ","));
         const auto [at, fresh] = numbers.try_emplace(key, static_cast<int>(laid.size()));
         if (fresh) laid.emplace_back(tensor, std::move(s));
         row.back() = at->second;
