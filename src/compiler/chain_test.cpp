@@ -105,6 +105,46 @@ TEST(Chain, RowsOfAGridWaitForTheirRow) {
               static_cast<std::int64_t>(4 + k));
 }
 
+/// Two rows a step; the reader needs one more below them.
+TEST(Chain, StepsFollowSteps) {
+  Sample s;
+  const auto columns = [](std::int64_t step) { return numerics::affine_variable(0, step); };
+  const BufferId x = s.buffer({8, 32}, {{}, columns(4)}, {8, 4}, {8});
+  const BufferId all = s.buffer({8, 32}, {{}, {}}, {8, 32}, {8});
+  const BufferId y = s.buffer({8, 32}, {{}, {}}, {8, 32}, {8});
+  const auto step = [](program::Context context, std::int64_t rows, std::int64_t steps) {
+    Actor& a = context.actors[0];
+    a.loops.push_back({"t", steps, numerics::LoopKind::parallel});
+    for (auto* access : {&*a.source, &*a.destination}) {
+      access->start[0] = numerics::affine_variable(1, 8 / steps);
+      access->extent[0] = rows;
+    }
+    return context;
+  };
+  for (const std::int64_t halo : {0, 1, 5}) {
+    const std::vector<program::Context> phases{step(s.copy("a", x, all, {8}), 2, 4), step(s.copy("b", all, y, {8}), 2 + halo, 4)};
+    const Chained chained = chain(s.program, phases);
+    ASSERT_TRUE(chained.context) << chained.problem;
+    ASSERT_EQ(chained.context->channels.size(), 8u);
+    const program::Channel& channel = chained.context->channels[0];
+    const program::Port& from = chained.context->actors[0].ports[static_cast<std::size_t>(channel.from.port)];
+    const program::Port& to = chained.context->actors[1].ports[static_cast<std::size_t>(channel.to[0].end.port)];
+    // Five rows below are in the next three steps: then all must be there.
+    EXPECT_EQ(from.name, halo < 5 ? "step" : "over");
+    EXPECT_EQ(from.kept, std::vector<bool>{halo == 5});
+    EXPECT_EQ(to.kept, std::vector<bool>{halo == 5});
+    EXPECT_EQ(channel.depth, halo < 5 ? 4 : 1);
+    ASSERT_EQ(to.window.has_value(), halo == 1);
+    if (halo != 1) continue;
+    EXPECT_EQ(to.window->peek, 2);
+    EXPECT_EQ(to.window->pad_after, 1);
+  }
+  const Chained other =
+      chain(s.program, std::vector<program::Context>{step(s.copy("a", x, all, {8}), 2, 4), step(s.copy("b", all, y, {8}), 4, 2)});
+  ASSERT_TRUE(other.context);
+  EXPECT_EQ(other.context->actors[0].ports[0].name, "over") << "steps of different numbers do not go together";
+}
+
 TEST(Chain, OffChipMemoryStandsBetweenPhases) {
   Sample s;
   const BufferId x = s.buffer({32}, {rows(4)}, {4}, {8});
