@@ -325,6 +325,7 @@ struct Builder {
   std::vector<Decision>& decisions;
   std::shared_ptr<const chip::Chip> chip;
   Known known;
+  Attempt begin_with{};  ///< what is known not to work, of the same kernels; empty: nothing
 
   /// `wanted`: mappings, by what kernels look like, that are not to be changed.
   Result<Draft> build(const Strategy& strategy, bool observed, const std::map<std::string, Mapping>& wanted = {}) {
@@ -340,10 +341,14 @@ struct Builder {
         SY_TRY([[maybe_unused]] Done formats, check_formats(g, d.kernels, *chip));
         d.layouts = choose_layouts(g, d.kernels);
         tell("layouts", [&] { return print_layouts(g, d.layouts); });
-        d.attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
-        if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
-        d.attempt.reserved.assign(d.kernels.size(), 0);
-        d.attempt.one_reader.assign(d.kernels.size(), false);
+        if (begin_with.reserved.size() == d.kernels.size()) {
+          d.attempt = begin_with;
+        } else {
+          d.attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
+          if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
+          d.attempt.reserved.assign(d.kernels.size(), 0);
+          d.attempt.one_reader.assign(d.kernels.size(), false);
+        }
         fresh = false;
       }
       std::vector<graph::OpId> too_large;
@@ -547,7 +552,8 @@ struct Chosen {
   Machine machine;
   Strategy strategy;
   std::map<std::string, Mapping> wanted{};
-  Known known{};  ///< mappings found on that machine
+  Known known{};    ///< mappings found on that machine
+  Attempt start{};  ///< where the program's last round began
   bool compared = false;
   std::optional<std::size_t> timed{};  ///< which of the programs that were timed is this one
 };
@@ -569,12 +575,18 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   std::size_t calls = 0, spent = 0, each = 0;
   double least = 0;
   std::vector<Decision> told;
+  struct Reached {
+    double time = std::numeric_limits<double>::infinity();
+    Attempt attempt;
+  };
+  std::vector<Reached> reached(machines.size());  ///< the fastest program of each
   const auto time_of = [&](std::size_t m, const Strategy& strategy) -> Result<double> {
     // What does not fit a corner is no reason to change the graph for all.
     graph::Graph trial;
     if (m > 0) trial = out.graph;
     std::vector<Decision> ignored;
     Builder builder{machines[m], m > 0 ? trial : out.graph, options, m > 0 ? ignored : out.decisions, chip, std::move(known[m])};
+    if (strategy.chained) builder.begin_with = reached[m].attempt;
     SY_TRY(Draft draft, builder.build(strategy, false));
     known[m] = std::move(builder.known);
     if (m > 0 && trial.ops.size() != out.graph.ops.size()) return std::numeric_limits<double>::infinity();
@@ -584,8 +596,10 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     spent += count * draft.program.contexts.size();
     told.push_back({"strategy", fmt::format("{} components, {}: {} contexts: {:.1f} us", count, describe(machine, strategy),
                                             draft.program.contexts.size(), time * 1e6)});
+    if (time < reached[m].time) reached[m] = {time, draft.attempt};
     if (calls == 0 || time < least) {
       least = time;
+      best.start = draft.attempt;
       best.machine = machines[m];
       best.strategy = strategy;
       best.timed = calls;
@@ -682,6 +696,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   out.timed = chosen.timed;
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   Builder builder{machine, out.graph, options, out.decisions, chip, std::move(chosen.known)};
+  if (chosen.wanted.empty()) builder.begin_with = std::move(chosen.start);
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
   const auto& [kernels, layouts, attempt, candidates, pipelines, splits, homes, unused, sections] = draft;
   program::Program& program = out.program;
