@@ -172,7 +172,7 @@ void Builder::read_unit(const std::string& name, Place at) {
   Unit unit;
   unit.name = name;
   fields_.allow(at, {"in", "kind", "ops", "rate", "accumulate", "special", "geometry", "epilogue", "clock", "startup", "queue_depth",
-                     "layout_block", "peak", "peak_note"});
+                     "layout_block", "peak", "peak_note", "sustained", "step", "tiles", "energy"});
   unit.in = refer_to<ComponentId>(at, "in", components_, "component");
   unit.kind = fields_.word(at, "kind", kUnitKinds);
   for (const Place& place : fields_.list(at, "ops", unit.kind != UnitKind::transform)) {
@@ -201,12 +201,46 @@ void Builder::read_unit(const std::string& name, Place at) {
   unit.queue_depth = fields_.count(at, "queue_depth");
   unit.layout_block = fields_.count(at, "layout_block");
   unit.peak_note = fields_.text(at, "peak_note");
+  unit.sustained = fields_.number(at, "sustained");
+  unit.step_cycles = fields_.number(at, "step");
+  read_tiles(at, unit);
+  for (const auto& [format_name, place] : fields_.entries(fields_.map(at, "energy"))) {
+    const auto format = fields_.format(place, format_name);
+    const Number energy = fields_.number_at(place);
+    if (format) unit.energy.emplace_back(*format, energy);
+  }
   for (const auto& [format_name, place] : fields_.entries(fields_.map(at, "peak"))) {
     const auto format = fields_.format(place, format_name);
     const Number peak = fields_.number_at(place);
     if (format) unit.peaks.emplace_back(*format, peak);
   }
   chip_.units.push_back(std::move(unit));
+}
+
+void Builder::read_tiles(const Place& at, Unit& unit) {
+  constexpr std::int64_t kLongestSide = 65536;
+  constexpr std::size_t kMostSides = 256;
+  const Place tiles = fields_.map(at, "tiles");
+  if (!tiles) return;
+  fields_.allow(tiles, {"m", "n", "k", "least", "most", "turn"});
+  const auto sides = [&](const char* key, std::vector<std::int64_t>& to) {
+    for (const Place& place : fields_.list(tiles, key, true)) {
+      const auto side = fields_.integer(place);
+      if (!side) continue;
+      if (*side < 1 || *side > kLongestSide || to.size() == kMostSides) {
+        fields_.report("chip/range",
+                       fmt::format("'{}' must be from 1 to {}, and at most {} of them", place.pointer, kLongestSide, kMostSides), place);
+        return;
+      }
+      to.push_back(*side);
+    }
+  };
+  sides("m", unit.tiles.m);
+  sides("n", unit.tiles.n);
+  unit.tiles.k = fields_.count(tiles, "k");
+  unit.tiles.least = fields_.count(tiles, "least");
+  unit.tiles.most = fields_.count(tiles, "most");
+  unit.tiles.turn = fields_.flag(tiles, "turn", true);
 }
 
 void Builder::read_rates(const Place& at, Unit& unit) {

@@ -91,13 +91,14 @@ void Builder::read_memories(const Place& root) {
 void Builder::read_memory(const std::string& name, Place at) {
   Memory memory;
   memory.name = name;
-  fields_.allow(at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "latency", "granule", "alignment", "backing", "network",
-                     "ports", "part_of"});
+  fields_.allow(at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "sustained_tiles", "latency", "granule", "alignment",
+                     "backing", "network", "ports", "part_of"});
   memory.in = refer_to<ComponentId>(at, "in", components_, "component");
   memory.kind = fields_.word(at, "kind", kMemoryKinds);
   memory.bytes = fields_.number(at, "bytes");
   memory.bandwidth = fields_.number(at, "bandwidth");
   memory.sustained = fields_.number(at, "sustained");
+  if (fields_.child(at, "sustained_tiles")) memory.sustained_tiles = fields_.number(at, "sustained_tiles");
   memory.latency = fields_.number(at, "latency");
   memory.granule = fields_.count(at, "granule");
   memory.alignment = fields_.count(at, "alignment");
@@ -211,12 +212,41 @@ void Builder::read_movers(const Place& root) {
 void Builder::read_sequencer(const Place& root) {
   const Place at = fields_.map(root, "sequencer", true);
   if (!at) return;
-  fields_.allow(at, {"kind", "issue", "launch", "launch_per_context", "slots"});
+  fields_.allow(at, {"kind", "issue", "launch", "launch_per_context", "slots", "waves"});
   chip_.sequencer.kind = fields_.word(at, "kind", kSequencerKinds);
   chip_.sequencer.issue = fields_.number(at, "issue");
   chip_.sequencer.launch = fields_.number(at, "launch");
   chip_.sequencer.launch_per_context = fields_.flag(at, "launch_per_context", false);
   chip_.sequencer.slots = fields_.count(at, "slots");
+  if (const Place waves = fields_.child(at, "waves")) {
+    if (chip_.sequencer.kind == SequencerKind::grid)
+      read_waves(at);
+    else
+      fields_.report("chip/kind", fmt::format("'{}' is for grids", waves.pointer), waves, {}, Tree::Part::key);
+  }
+}
+
+void Builder::read_waves(const Place& sequencer) {
+  const Place at = fields_.map(sequencer, "waves");
+  fields_.allow(at, {"clock", "load_clock", "start", "fill", "fill_once", "port", "store", "rows", "share", "combine", "overlap"});
+  Waves waves;
+  const auto clock = [&](const char* key, std::string& name, Number& hertz) {
+    name = fields_.text(at, key, true);
+    if (const Place place = fields_.child(at, key); place && place.node->kind == Node::Kind::scalar)
+      if (const auto index = refer(place, clocks_, "clock")) hertz = chip_.clocks[*index].second;
+  };
+  clock("clock", waves.clock, waves.clock_hz);
+  clock("load_clock", waves.load_clock, waves.load_hz);
+  waves.start = fields_.number(at, "start");
+  waves.fill = fields_.number(at, "fill");
+  waves.fill_once = fields_.flag(at, "fill_once", false);
+  waves.port = fields_.number(at, "port");
+  waves.store = fields_.number(at, "store");
+  waves.rows = fields_.number(at, "rows");
+  waves.share = fields_.count(at, "share");
+  waves.combine = fields_.number(at, "combine");
+  waves.overlap = fields_.number(at, "overlap");
+  chip_.sequencer.waves = std::move(waves);
 }
 
 void Builder::read_contexts(const Place& root) {

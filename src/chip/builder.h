@@ -29,6 +29,7 @@ class Builder {
   void read_clocks(const Place& root);
   void read_units(const Place& root);
   void read_rates(const Place& at, Unit& unit);
+  void read_tiles(const Place& at, Unit& unit);
   void read_unit(const std::string& name, Place at);
   void read_formats(const Place& root);
   // build_data.cpp
@@ -39,6 +40,7 @@ class Builder {
   void check_part(const std::string& name, const Place& at);
   void read_movers(const Place& root);
   void read_sequencer(const Place& root);
+  void read_waves(const Place& sequencer);
   void read_contexts(const Place& root);
   void read_syncs(const Place& root);
   void read_cost(const Place& root);

@@ -71,6 +71,16 @@ struct Unit {
   std::int64_t layout_block = 1;                           ///< operands' innermost dimension is padded to a multiple of this
   std::vector<std::pair<numerics::Format, Number>> peaks;  ///< stated dense peak of the whole chip, operations/s
   std::string peak_note;                                   ///< why the stated peak is not units * rate * clock
+  Number sustained;    ///< 0..1: the share of a contraction's rate that kernels keep up; grids that run in waves only, as the next four
+  Number step_cycles;  ///< the shortest step of one block: from operands' arrival to the multipliers and on
+  struct Tiles {       ///< the blocks of results that kernels for this unit come in: every m with every n
+    std::vector<std::int64_t> m, n;
+    std::int64_t k = 0;                ///< bytes of an operand's row in one step
+    std::int64_t least = 1, most = 1;  ///< of m times n
+    bool turn = true;                  ///< n by m, too
+    bool operator==(const Tiles&) const = default;
+  } tiles;
+  std::vector<std::pair<numerics::Format, Number>> energy;  ///< joules per operation (two for a multiply-accumulate), all that it takes
   bool operator==(const Unit&) const = default;
 };
 
@@ -84,14 +94,15 @@ struct Memory {
   Number bytes;
   std::vector<std::array<std::int64_t, 2>> reserved;  ///< [begin, end) that tensors may not use
   Number bandwidth;
-  Number sustained;                  ///< 0..1
-  Number latency;                    ///< seconds
-  std::int64_t granule = 1;          ///< bytes: shorter contiguous runs cost as much as this
-  std::int64_t alignment = 1;        ///< of allocations
-  std::optional<MemoryId> backing;   ///< cache: what it caches
-  std::optional<MemoryId> part_of;   ///< dram: a channel of that one; what it moves passes both
-  std::optional<NetworkId> network;  ///< how components reach it
-  std::vector<std::uint32_t> ports;  ///< component instances at which it enters a mesh (nearest by hops serves, ties by number)
+  Number sustained;                       ///< 0..1
+  std::optional<Number> sustained_tiles;  ///< the same for kernels that read tiles of matrices; default: as `sustained`
+  Number latency;                         ///< seconds
+  std::int64_t granule = 1;               ///< bytes: shorter contiguous runs cost as much as this
+  std::int64_t alignment = 1;             ///< of allocations
+  std::optional<MemoryId> backing;        ///< cache: what it caches
+  std::optional<MemoryId> part_of;        ///< dram: a channel of that one; what it moves passes both
+  std::optional<NetworkId> network;       ///< how components reach it
+  std::vector<std::uint32_t> ports;       ///< component instances at which it enters a mesh (nearest by hops serves, ties by number)
   bool operator==(const Memory&) const = default;
 };
 
@@ -130,6 +141,21 @@ struct Network {
 
 enum class SequencerKind : std::uint8_t { component_queues, grid };
 
+/// Of a grid: what its kernels have in common, for which blocks that start together are a wave. Cycles are of `clock`.
+struct Waves {
+  std::string clock, load_clock;  ///< when little is multiplied, and when the multipliers are always busy
+  Number clock_hz, load_hz;
+  Number start;            ///< cycles of a kernel beside its blocks: launch, first access to memory, drain
+  Number fill;             ///< cycles until a block's first step
+  bool fill_once = false;  ///< blocks are persistent: the next tile's operands arrive while the one before is finished
+  Number port, store;      ///< bytes per cycle into a component, and of results out of it
+  Number rows;             ///< bytes per cycle through a component in kernels that come back to each row they read
+  std::int64_t share = 1;  ///< blocks that get an operand by one read, along either side of a tile
+  Number combine;          ///< seconds more where reductions are cut into slices
+  Number overlap;          ///< p of the norm in which components and memory overlap: large where they do perfectly
+  bool operator==(const Waves&) const = default;
+};
+
 /// 6. Who issues work. component_queues: each component has a control core that fills its units' queues in program order.
 /// grid: instances of a grid are dealt to the first free slot of a component.
 struct Sequencer {
@@ -138,6 +164,7 @@ struct Sequencer {
   Number launch;                    ///< seconds, host to chip
   bool launch_per_context = false;  ///< true: every context (kernel) pays it; false: once per program
   std::int64_t slots = 1;           ///< grid: resident instances per component at most
+  std::optional<Waves> waves;       ///< grid: kernels are timed wave by wave, not event by event
   bool operator==(const Sequencer&) const = default;
 };
 

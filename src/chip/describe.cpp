@@ -125,6 +125,12 @@ void describe_units(const Chip& chip, Table& table) {
     }
     if (unit.special_per_cycle) table.number("special", *unit.special_per_cycle);
     table.number("startup", unit.startup_cycles);
+    if (!unit.tiles.m.empty()) {
+      table.head(fmt::format("  blocks of results: m {} by n {}", fmt::join(unit.tiles.m, ", "), fmt::join(unit.tiles.n, ", ")));
+      table.number("sustained", unit.sustained);
+      table.number("step", unit.step_cycles);
+    }
+    for (const auto& [format, energy] : unit.energy) table.number(fmt::format("energy {}", numerics::format_name(format)), energy);
     for (const auto& [format, peak] : unit.peaks) table.number(fmt::format("peak {}", numerics::format_name(format)), peak);
     if (!unit.peak_note.empty()) table.head("  peak note: " + unit.peak_note);
     table.counts(chip, pointer_to("/units", unit.name));
@@ -147,6 +153,7 @@ void describe_memories(const Chip& chip, Table& table) {
     table.number("bytes", memory.bytes);
     table.number("bandwidth", memory.bandwidth);
     table.number("sustained", memory.sustained);
+    if (memory.sustained_tiles) table.number("sustained, tiles", *memory.sustained_tiles);
     table.number("latency", memory.latency);
     table.counts(chip, pointer_to("/memories", memory.name));
   }
@@ -185,6 +192,17 @@ void describe_control(const Chip& chip, Table& table) {
       fmt::format("{}, launched once per {}", name_of(chip.sequencer.kind), chip.sequencer.launch_per_context ? "context" : "program"));
   table.number("issue", chip.sequencer.issue);
   table.number("launch", chip.sequencer.launch);
+  if (const auto& waves = chip.sequencer.waves) {
+    table.head(fmt::format("blocks in waves, clock {} ({} while the multipliers are busy){}", waves->clock, waves->load_clock,
+                           waves->fill_once ? ", persistent" : ""));
+    table.number("start", waves->start);
+    table.number("fill", waves->fill);
+    table.number("port", waves->port);
+    table.number("store", waves->store);
+    table.number("rows", waves->rows);
+    table.number("combine", waves->combine);
+    table.number("overlap", waves->overlap);
+  }
   table.counts(chip, "/sequencer");
   table.section("contexts");
   table.number("switch", chip.context.switch_time);
@@ -257,10 +275,14 @@ std::vector<const Number*> numbers(const Chip& chip) {
     for (const Unit::Rate& rate : unit.rates) add(rate.per_cycle);
     if (unit.special_per_cycle) add(*unit.special_per_cycle);
     add(unit.startup_cycles);
+    add(unit.sustained);
+    add(unit.step_cycles);
+    for (const auto& [format, energy] : unit.energy) add(energy);
   }
   add_counts("/units/");
   for (const Memory& memory : chip.memories) {
     for (const Number* number : {&memory.bytes, &memory.bandwidth, &memory.sustained, &memory.latency}) add(*number);
+    if (memory.sustained_tiles) add(*memory.sustained_tiles);
   }
   add_counts("/memories/");
   for (const Mover& mover : chip.movers) {
@@ -275,6 +297,10 @@ std::vector<const Number*> numbers(const Chip& chip) {
   }
   add(chip.sequencer.issue);
   add(chip.sequencer.launch);
+  if (const auto& waves = chip.sequencer.waves)
+    for (const Number* number : {&waves->clock_hz, &waves->load_hz, &waves->start, &waves->fill, &waves->port, &waves->store, &waves->rows,
+                                 &waves->combine, &waves->overlap})
+      add(*number);
   add_counts("/sequencer/");
   add(chip.context.switch_time);
   add(chip.context.bytes);

@@ -273,6 +273,9 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
   how.batch = options.batch;
   how.seed = options.seed;
   how.set = options.set;
+  how.decode = options.decode;
+  how.prompt = options.prompt;
+  how.context_length = options.context_length;
   work.progress.begin("import " + name);
   Result<model::LoadedModel> loaded = model::load_model(name, how);
   seconds = work.progress.end();

@@ -206,6 +206,10 @@ Result<Options> read_values(const Raw& raw, Options options) {
   read_axes(raw, verb, reader, options);
   reader.whole<std::uint64_t>("--seed", raw.seed, 0, ~std::uint64_t{0}, options.seed);
   reader.whole<int>("--threads", raw.threads, 1, 4096, options.threads);
+  static constexpr std::array<std::pair<const char*, bool>, 2> kPhases{{{"prefill", false}, {"decode", true}}};
+  reader.choice("--phase", raw.phase, kPhases, options.decode);
+  reader.whole<std::int64_t>("--prompt", raw.prompt, 1, 1 << 20, options.prompt);
+  reader.whole<std::int64_t>("--context-length", raw.context_length, 1, 1 << 20, options.context_length);
   reader.whole<std::int64_t>("--every", raw.every, 1, 1'000'000'000, options.every);
   reader.whole<int>("--effort", raw.effort, 0, 3, options.effort);
   reader.real("--rtol", raw.rtol, options.rtol);

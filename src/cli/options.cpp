@@ -17,9 +17,8 @@ namespace {
 
 /// Promised by the contract for later.
 constexpr std::array<const char*, 6> kLaterVerbs{"conform", "study", "sweep", "serve", "train", "view"};
-constexpr std::array<const char*, 11> kLaterOptions{"--shape",   "--max-memory",         "--timeout", "--phase",
-                                                    "--prompt",  "--context-length",     "--weights", "--report",
-                                                    "--fail-if", "--timing-from-values", "--explain"};
+constexpr std::array<const char*, 8> kLaterOptions{"--shape",   "--max-memory",         "--timeout", "--weights", "--report",
+                                                   "--fail-if", "--timing-from-values", "--explain"};
 
 /// Every option of every verb, in the order in which help lists them, by groups.
 void add_options(CLI::App& app, Raw& raw, Verb verb) {
@@ -44,6 +43,11 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   if (does.loads_model) list("--set", raw.set, "NAME=VALUE", "a parameter of a built-in model: m=2048; may be repeated");
   if (does.loads_model)
     value("--batch", raw.batch, does.takes_lists ? "N,..." : "N", "batch size (default: the model's own; 1 for built-in models)");
+  if (does.loads_model) {
+    value("--phase", raw.phase, "prefill|decode", "of a language model given by its config.json (default prefill)");
+    value("--prompt", raw.prompt, "N", "tokens of a prefill (default 2048)");
+    value("--context-length", raw.context_length, "N", "positions that a decode step sees (default 2048)");
+  }
   if (compiles)
     value("--precision", raw.precision, does.takes_lists ? "FORMAT,..." : "FORMAT",
           "fp32, fp16, bf16, ... (default: an imported model's own; bf16 for built-in models)");

@@ -34,6 +34,8 @@ struct Options {
   std::int64_t batch = 0;               ///< of a list the first; 0: the model's own
   std::vector<std::string> precisions;  ///< each once; empty: as above
   std::vector<std::int64_t> batches;
+  bool decode = false;  ///< --phase
+  std::int64_t prompt = 2048, context_length = 2048;
   std::uint64_t seed = 0;
   int threads = 0;  ///< 0: all the host offers
   std::map<std::string, std::int64_t> set;

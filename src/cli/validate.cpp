@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <limits>
 #include <map>
 
 #include "cli/console.h"
@@ -58,6 +59,11 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
     out.skipped = fmt::format("unknown operator '{}'", row.operation.name);
     return out;
   }
+  for (const auto& [key, value] : row.operation.shape)
+    if (key == "kv" && value != row.format) {
+      out.skipped = fmt::format("caches in {} beside operators in {} cannot be built", value, row.format);
+      return out;
+    }
   const auto format = numerics::format_named(row.format);
   if (!format || !numerics::format_info(*format).floating) {
     out.skipped = fmt::format("operators in {} cannot be built", row.format);
@@ -66,6 +72,10 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
   compiler::CompileOptions how;
   how.precision = *format;
   how.effort = options.effort;
+  how.time = [](const program::Program& program) {
+    const auto timing = simulation::time_program(program);
+    return timing ? microseconds(timing.value().latency) * 1e-6 : std::numeric_limits<double>::infinity();
+  };
   const auto compiled = compiler::compile(graph.value(), known.chip, how);
   if (!compiled) {
     const Diagnostic why = summarise(compiled.failure());
@@ -79,6 +89,7 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
     return out;
   }
   out.time = timing.value().latency;
+  out.overhead = from_seconds(report::framework_overhead_us(row) * 1e-6);
   out.bound = program.labels.lower_bound;
   return out;
 }

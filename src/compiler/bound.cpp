@@ -8,6 +8,7 @@
 #include <map>
 
 #include "chip/query.h"
+#include "program/grid.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -77,12 +78,14 @@ struct Work {
   double read = 0, written = 0;             ///< bytes that must cross the chip's edge
 };
 
-Work work_of(const graph::Graph& g) {
+Work work_of(const graph::Graph& g, const Bounds::Hidden& hidden) {
   Work work;
   std::vector<double> touched(g.tensors.size(), 0);
   for (const auto& op : g.ops)
     for (const auto& nest : op.nests) {
-      if (nest.is_contraction()) work.macs[g.tensor(op.operands.front()).format] += static_cast<double>(nest.points());
+      if (nest.is_contraction())
+        work.macs[g.tensor(op.operands.front()).format] +=
+            static_cast<double>(nest.points()) * (hidden.shares.empty() ? 1 : hidden.shares[static_cast<std::size_t>(&op - g.ops.data())]);
       for (const auto& r : nest.reads) {
         if (r.slot >= static_cast<int>(op.operands.size())) continue;
         const TensorId t = op.operands[static_cast<std::size_t>(r.slot)];
@@ -91,6 +94,7 @@ Work work_of(const graph::Graph& g) {
       }
     }
   for (double b : touched) work.read += b;
+  work.read = std::max(0.0, work.read - hidden.unread);
   for (TensorId t : g.outputs)
     work.written += static_cast<double>(numerics::element_count(g.tensor(t).shape)) * numerics::format_bytes(g.tensor(t).format);
   return work;
@@ -233,12 +237,12 @@ double Bounds::product_bytes(const numerics::Shape& extents, const std::vector<c
   return element * (2 * points / std::sqrt(held) - (cached_ > 0 ? 4 : 2) * held);
 }
 
-Bound Bounds::model() const {
-  const Work work = work_of(g_);
+Bound Bounds::model(const Hidden& hidden) const {
+  const Work work = work_of(g_, hidden);
   Bound bound;
-  const double launch = chip_.sequencer.launch.value;
+  const double launch = program::launch_seconds(chip_);
   UnitWork units(chip_, g_);
-  units.add(g_);
+  units.add(g_, hidden.shares);
   add_units(bound, launch + issue_, 0, units);
   double product = 0;
   const auto off_chip = [&](const graph::Op& op, const numerics::Access& a) {
@@ -261,8 +265,8 @@ Bound Bounds::model() const {
   return bound;
 }
 
-Picoseconds Bounds::model_peak() const {
-  const Work work = work_of(g_);
+Picoseconds Bounds::model_peak(const Hidden& hidden) const {
+  const Work work = work_of(g_, hidden);
   double compute = 0;
   for (const auto& [format, macs] : work.macs) {
     double peak = 0;

@@ -34,9 +34,15 @@ class Bounds {
 
   /// Of the whole model: max over resources of (work that must use it / the best rate the chip file's model can deliver), plus one launch.
   /// Compulsory traffic is inputs, outputs and constants, once, in their stored formats; with a write-back cache outputs may end in it.
-  [[nodiscard]] Bound model() const;
+  /// `hidden`: work that masks make without effect.
+  struct Hidden {
+    std::vector<double> shares;  ///< by operator: the part of its points that has an effect; empty: all
+    double unread = 0;           ///< bytes of inputs that nothing needs
+  };
+  [[nodiscard]] Bound model(const Hidden& hidden) const;
+  [[nodiscard]] Bound model() const { return model(Hidden()); }
   /// The same against datasheet peaks: stated operations per second, peak bandwidth, no launch.
-  [[nodiscard]] Picoseconds model_peak() const;
+  [[nodiscard]] Picoseconds model_peak(const Hidden& hidden) const;
   /// Of one kernel as a context of its own, for its span: its tensors cross the chip's edge, but for what a cache may hold already.
   /// `read_before[t]` says which tensors earlier contexts have read: a constant that none has is not in any cache. `stays[t]`: the tensor
   /// lies in scratchpads.

@@ -181,7 +181,7 @@ void UnitWork::add(const Piece& piece) {
   pieces_.push_back(std::move(seconds));
 }
 
-void UnitWork::add(const graph::Graph& g) {
+void UnitWork::add(const graph::Graph& g, const std::vector<double>& shares) {
   const bool contracts = std::any_of(g.ops.begin(), g.ops.end(), [](const graph::Op& op) {
     return std::any_of(op.nests.begin(), op.nests.end(), [](const numerics::Nest& n) { return n.is_contraction(); });
   });
@@ -205,7 +205,10 @@ void UnitWork::add(const graph::Graph& g) {
       piece.expression = &nest.expression;
       piece.combiner = nest.combiner;
       piece.free = free;
+      const std::size_t before = pieces_.size();
       add(piece);
+      if (!shares.empty() && pieces_.size() > before)
+        for (double& seconds : pieces_.back()) seconds *= shares[static_cast<std::size_t>(&op - g.ops.data())];
     }
 }
 

@@ -24,7 +24,8 @@ struct LeastTime {
 class UnitWork {
  public:
   UnitWork(const chip::Chip& chip, const graph::Graph& graph);
-  void add(const graph::Graph& graph);
+  /// `shares`: by operator, the part of its points that has an effect; empty: all.
+  void add(const graph::Graph& graph, const std::vector<double>& shares = {});
   void add(const graph::Graph& graph, const Kernel& kernel);
   [[nodiscard]] LeastTime least() const;
 

@@ -20,6 +20,7 @@
 #include "compiler/dump.h"
 #include "compiler/emit.h"
 #include "compiler/formats.h"
+#include "compiler/grid_search.h"
 #include "compiler/kernel.h"
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
@@ -28,6 +29,7 @@
 #include "compiler/pipeline.h"
 #include "compiler/plan.h"
 #include "compiler/residence.h"
+#include "compiler/stages.h"
 #include "compiler/storage.h"
 #include "graph/text.h"
 #include "program/text.h"
@@ -284,6 +286,7 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
   if (fetches_early(machine))
     return {kStrategies.begin(),
             kStrategies.begin() + (timed ? static_cast<std::ptrdiff_t>(kStrategiesOfEffort[static_cast<std::size_t>(effort)]) : 1)};
+  if (deals_waves(machine)) return {Strategy{0, 1, false, effort}};
   std::vector<Strategy> out;
   for (int search = timed ? 0 : effort; search <= effort; ++search) out.push_back({0, 1, false, search});
   return out;
@@ -310,6 +313,7 @@ struct Draft {
   std::vector<Pipeline> pipelines;
   Splits splits;
   Homes homes;
+  std::vector<Chain> chains;
   program::Program program;
   std::vector<Section> sections;  ///< by context
   [[nodiscard]] std::size_t end_of(std::size_t context) const {
@@ -461,6 +465,8 @@ struct Builder {
                                                 reach_of(machine, g, d.kernels[k], d.attempt.stays, k == 0), d.homes[k],
                                                 d.program.buffers));
     }
+    d.chains = find_chains(machine, g, d.kernels);
+    join_stages(g, d.kernels, d.chains, d.program);
     tell("emit", [&] { return program::print(d.program); });
   }
 
@@ -698,7 +704,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   Builder builder{machine, out.graph, options, out.decisions, chip, std::move(chosen.known)};
   if (chosen.wanted.empty()) builder.begin_with = std::move(chosen.start);
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
-  const auto& [kernels, layouts, attempt, candidates, pipelines, splits, homes, unused, sections] = draft;
+  const auto& [kernels, layouts, attempt, candidates, pipelines, splits, homes, chains, unused, sections] = draft;
   program::Program& program = out.program;
   program.chip = chip;
   program.buffers = std::move(draft.program.buffers);
@@ -725,7 +731,9 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   for (std::size_t c = 0; c < sections.size(); ++c) {
     const std::size_t first = sections[c].first, end = draft.end_of(c);
     const Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays);
-    program.contexts[c].bound = bound.time();
+    // The bound of one kernel of several stages is the model's business.
+    const bool stage = program.contexts[c].continues || (c + 1 < program.contexts.size() && program.contexts[c + 1].continues);
+    if (!stage) program.contexts[c].bound = bound.time();
     ContextMap& map = out.contexts.emplace_back();
     map.bound = print_bound(bound);
     for (std::size_t k = first; k < end; ++k) {
@@ -740,9 +748,10 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   tell("bounds", [&] { return print_bounds(program, out.contexts); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
   tell("plan", [&] { return print_plan(program); });
-  const Bound bound = bounds.model();
+  const Bounds::Hidden hidden = hidden_work(g, kernels, chains);
+  const Bound bound = bounds.model(hidden);
   labels.lower_bound = bound.time();
-  labels.peak_bound = bounds.model_peak();
+  labels.peak_bound = bounds.model_peak(hidden);
   out.decisions.push_back({"bound", print_bound(bound)});
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;

@@ -29,6 +29,7 @@ std::vector<std::uint32_t> cycle_through(const Machine& machine) {
 program::Context Emitter::run() {
   context_.name = kernel_.name;
   context_.ops = kernel_.nodes;
+  context_.slices = mapping_.slices;
   make_array();
   if (is_plain_move())
     emit_move();

@@ -6,6 +6,7 @@
 
 #include "chip/query.h"
 #include "compiler/estimate.h"
+#include "compiler/grid_search.h"
 #include "compiler/search.h"
 
 namespace switchyard::compiler {
@@ -228,7 +229,13 @@ Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph
   SY_TRY(const std::vector<UnitChoice> units, unit_choices(machine, g, kernel));
   std::vector<Mapping> best;
   Infeasible infeasible;
+  for (const UnitChoice& choice : units) {
+    if (!deals_waves(machine)) break;
+    const auto found = search_grid(machine, g, kernel, layouts, reach, reserved, choice);
+    best.insert(best.end(), found.begin(), found.end());
+  }
   for (const auto& [unit, epilogue] : units) {
+    if (!best.empty() && deals_waves(machine)) break;
     const Evaluator evaluator(machine, g, kernel, layouts, reach, reserved, unit, epilogue);
     SearchResult found = search_mappings(machine, kernel, evaluator, effort, most);
     if (found.best.empty() && best.empty()) infeasible = evaluator.explain(found.nearest);

@@ -37,6 +37,7 @@ struct Mapping {
   bool overlap = true;                 ///< false: a member of a ring passes on what it has after it has used it, not while
   std::int64_t readers = 4;            ///< members that read a multicast operand for the others, at most
   std::int64_t accumulator_depth = 2;  ///< slots between unit and epilogue unit
+  std::int64_t slices = 1;             ///< of each instance's reduction, dealt as blocks of their own
   std::int64_t storage = 0;            ///< bytes of scratchpad in each component, for channels and sums
   std::int64_t placed = 0;             ///< bytes of the parts of placed operands in each component
   std::int64_t instances = 1;

@@ -9,6 +9,7 @@
 
 #include "chip/query.h"
 #include "compiler/estimate.h"
+#include "compiler/grid_search.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -18,6 +19,7 @@ using Entry = MappingFile::Entry;
 constexpr std::array<const char*, 3> kSharingNames{"none", "multicast", "ring"};  // in the order of Sharing
 constexpr std::int64_t kMost = std::int64_t{1} << 40;                             // of a number in a file
 constexpr std::int64_t kMostFirings = std::int64_t{1} << 22;
+constexpr std::int64_t kMostSlices = 1024;
 constexpr std::int64_t kDeepest = std::int64_t{1} << 20;  // slots of a channel
 
 /// Shell-like: * any run, ? any one character. Linear in practice: only the last star is ever tried again.
@@ -99,7 +101,7 @@ class Reader {
   Entry entry(const Node& node) {
     Entry e;
     if (!wants(node, Node::Kind::map, "an entry of 'mappings'", "a map with the key 'kernel'")) return e;
-    allow(node, {"kernel", "nth", "unit", "epilogue", "split", "tile", "trips", "order", "accumulators", "overlap", "operands"});
+    allow(node, {"kernel", "nth", "unit", "epilogue", "split", "tile", "trips", "order", "accumulators", "slices", "overlap", "operands"});
     if (!node.find("kernel")) report("mapping/shape", "an entry names its 'kernel'", node);
     for (const auto& [key, value] : node.entries) {
       if (key == "kernel") e.kernel = name(value).value_or(MappingFile::Name{});
@@ -110,6 +112,7 @@ class Reader {
       if (key == "tile") e.tile = numbers(value, key);
       if (key == "trips") e.trips = numbers(value, key);
       if (key == "accumulators") e.accumulators = number(value);
+      if (key == "slices") e.slices = number(value);
       if (key == "overlap") e.overlap = truth(value);
       if (key == "order" && wants(value, Node::Kind::sequence, "'order'", "a list of loops")) {
         e.order.emplace();
@@ -362,11 +365,14 @@ class Applier {
     }
     m.overlap = entry_.overlap.value_or(true);
     if (entry_.accumulators) m.accumulator_depth = entry_.accumulators->value;
+    if (entry_.slices) m.slices = entry_.slices->value;
   }
 
   /// What no program can express, in words; empty when all is well.
   std::string check(const Mapping& m) {
     std::int64_t instances = 1, firings = 1;
+    if (m.slices > 1 && (!deals_waves(machine_) || m.slices > kMostSlices))
+      return fmt::format("reductions are dealt in slices, {} at most, where blocks run in waves", kMostSlices);
     for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
       const KernelDim& dim = kernel_.dims[d];
       const bool whole = m.trips[d] == 1 && m.tile[d] == dim.extent;
@@ -559,6 +565,7 @@ std::string print_mapping_file(const Machine& machine, const graph::Graph& g, co
     set("trips", std::move(trips));
     set("order", std::move(order));
     if (m.epilogue_unit.valid()) set("accumulators", whole(m.accumulator_depth));
+    if (m.slices > 1) set("slices", whole(m.slices));
     if (!m.overlap) set("overlap", scalar("false"));
     const auto names = tensor_names(g, kernel);
     for (std::size_t i = 0; i < kernel.operands.size(); ++i) {

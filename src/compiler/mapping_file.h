@@ -42,7 +42,7 @@ class MappingFile {
     std::optional<Name> unit, epilogue;  ///< names of units
     std::vector<Named> split, tile, trips;
     std::optional<std::vector<Name>> order;
-    std::optional<Value> accumulators;
+    std::optional<Value> accumulators, slices;
     std::optional<bool> overlap;
     std::vector<Operand> operands;
   };

@@ -30,7 +30,7 @@ Status plan_buffers(program::Program& program) {
       }
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     program::Buffer& buffer = program.buffers[b];
-    if (buffer.spread) continue;
+    if (buffer.spread || buffer.lifetime == program::Lifetime::kernel) continue;
     const std::int64_t bytes = numerics::element_count(buffer.shape) * numerics::format_bytes(buffer.format);
     buffer.bytes = std::max<std::int64_t>(1, (bytes + alignment - 1) / alignment) * alignment;
     const bool always = buffer.lifetime == program::Lifetime::persistent || lives[b].first < 0;
@@ -39,7 +39,7 @@ Status plan_buffers(program::Program& program) {
   }
   std::vector<std::size_t> order;
   for (std::size_t b = 0; b < program.buffers.size(); ++b)
-    if (!program.buffers[b].spread) order.push_back(b);
+    if (!program.buffers[b].spread && program.buffers[b].lifetime != program::Lifetime::kernel) order.push_back(b);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     const bool pa = program.buffers[a].lifetime == program::Lifetime::persistent,
                pb = program.buffers[b].lifetime == program::Lifetime::persistent;

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "graph/text.h"
+#include "model/llm/llm.h"
 #include "model/onnx/reader.h"
 #include "support/file.h"
 #include "support/sha256.h"
@@ -66,6 +68,14 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
     return LoadedModel{std::move(graph), std::move(digest), true};
   }
   std::string path = name;
+  const std::string config = (fs::path(name) / "config.json").string();
+  if (fs::is_directory(name, error) && !fs::exists(fs::path(name) / "model.onnx", error) && fs::exists(config, error)) {
+    SY_TRY(const llm::Config c, llm::read_config(config));
+    const std::int64_t batch = std::max<std::int64_t>(1, options.batch);
+    const llm::Step step = options.decode ? llm::Step{batch, 1, options.context_length} : llm::Step{batch, options.prompt, options.prompt};
+    SY_TRY(const std::string bytes, read_file(config));
+    return LoadedModel{llm::build(c, step, options.seed), sha256_hex(bytes), false};
+  }
   if (fs::is_directory(name, error)) {
     path = (fs::path(name) / "model.onnx").string();
   } else if (!fs::exists(name, error)) {

@@ -15,6 +15,9 @@ struct LoadOptions {
   std::int64_t batch = 0;  ///< 0: the model's own (1 for the zoo)
   std::uint64_t seed = 0;
   std::map<std::string, std::int64_t> set;  ///< parameters of a built-in model: m, n, k
+  /// Of language models from their configurations: a prefill of `prompt` tokens, or a decode step that sees `context_length` positions.
+  bool decode = false;
+  std::int64_t prompt = 2048, context_length = 2048;
 };
 
 struct LoadedModel {
@@ -23,8 +26,8 @@ struct LoadedModel {
   bool built_in = false;  ///< zoo models default to bf16
 };
 
-/// `name` is a .onnx file, a directory with model.onnx, or a built-in name. Failures: model/not-found (usage), onnx/... (malformed or
-/// unsupported; all unknown operators are listed at once).
+/// `name` is a .onnx file, a directory with model.onnx or, without one, with config.json, or a built-in name. Failures: model/not-found
+/// (usage), onnx/... (malformed or unsupported; all unknown operators are listed at once), those of llm::read_config.
 Result<LoadedModel> load_model(const std::string& name, const LoadOptions& options);
 
 struct ZooEntry {

@@ -181,11 +181,85 @@ void build_rms_norm(Graph& g, Sizes& s) {
   g.outputs = {emit_rms_normalization(g, label("RMSNormalization"), input(g, "x", {rows, cols}), input(g, "scale", {cols}), 1e-5)};
 }
 
+/// Positions of rows or columns: `first`, `first + 1` ...
+TensorId positions(Graph& g, const char* name, Shape shape, std::int64_t first) {
+  auto values = std::make_shared<numerics::Constant>();
+  values->make = [shape, first] {
+    numerics::Tensor t = numerics::make_tensor(Format::int32, shape);
+    for (std::int64_t i = 0; i < t.count(); ++i) t.set(i, static_cast<double>(first + i));
+    return t;
+  };
+  return add_constant(g, name, Format::int32, std::move(shape), std::move(values), false);
+}
+
+struct Attention {
+  std::int64_t batch, heads, kv_heads, dim, rows, past, window;
+  bool causal;
+};
+
+/// softmax(q k^T / sqrt(dim), masked) v over a cache of past + rows positions, of which the last `rows` are written first. Query heads that
+/// share a key head stand beside each other.
+void emit_attention(Graph& g, const Attention& a) {
+  const std::int64_t group = a.heads / a.kv_heads, length = a.past + a.rows;
+  const Shape fresh{2, a.batch, a.kv_heads, a.rows, a.dim};
+  const TensorId rows = input(g, "kv", fresh), cache = input(g, "cache", {2, a.batch, a.kv_heads, length, a.dim});
+  const TensorId q = input(g, "q", {a.batch, a.kv_heads, group, a.rows, a.dim});
+  const auto label = [](const char* name, const char* kind) { return Label{name, kind, std::string(name) + ".out", {name}}; };
+  std::vector<numerics::Affine> same;
+  for (int d = 0; d < 5; ++d) same.push_back(numerics::affine_variable(d));
+  const TensorId present = emit_copy(g, label("append", "Identity"), rows, fresh, same);
+  const auto part = [&](const char* name, int which, bool turned) {
+    const Shape shape = turned ? Shape{a.batch, a.kv_heads, 1, a.dim, length} : Shape{a.batch, a.kv_heads, 1, length, a.dim};
+    return emit_copy(g, label(name, "Slice"), cache, shape,
+                     {numerics::affine_constant(which), numerics::affine_variable(0), numerics::affine_variable(1),
+                      numerics::affine_variable(turned ? 4 : 3), numerics::affine_variable(turned ? 3 : 4)});
+  };
+  TensorId scores = emit_matmul(g, label("scores", "MatMul"), q, part("keys", 0, true));
+  const bool masked = a.causal && (a.rows > 1 || a.window > 0);
+  const Expression scale = expr_constant(1 / std::sqrt(static_cast<double>(a.dim)));
+  Expression scaled = apply(ScalarOp::mul, expr_input(0), scale);
+  std::vector<MapInput> inputs{MapInput::of(scores)};
+  if (masked) {
+    const Expression hidden = expr_constant(-1e30);
+    inputs.push_back(MapInput::of(positions(g, "column", {length}, 0)));
+    inputs.push_back(MapInput::of(positions(g, "row_end", {a.rows, 1}, a.past + 1)));
+    if (a.window > 0) {
+      inputs.push_back(MapInput::of(positions(g, "row_begin", {a.rows, 1}, a.past + 1 - a.window)));
+      scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(1), expr_input(3)), hidden, scaled);
+    }
+    scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(1), expr_input(2)), scaled, hidden);
+  }
+  const Shape shape = g.tensor(scores).shape;
+  scores = emit_map(g, label("mask", "Where"), inputs, scaled, Format::fp32, shape);
+  const TensorId weights = emit_softmax(g, label("softmax", "Softmax"), scores, {false, false, false, false, true}, false);
+  g.outputs = {emit_matmul(g, label("context", "MatMul"), weights, part("values", 1, false)), present};
+}
+
+void build_attention(Graph& g, Sizes& s, bool decode) {
+  Attention a{};
+  a.batch = s.size("batch");
+  a.heads = s.size("heads");
+  a.kv_heads = s.size("kv_heads");
+  a.dim = s.size("dim");
+  a.rows = decode ? 1 : s.size("q");
+  a.past = decode ? s.size("context") - 1 : s.size_or("past", 0);
+  a.window = s.size_or("window", 0);
+  a.causal = s.size_or("causal", 1) != 0;
+  s.require(a.heads % a.kv_heads == 0, fmt::format("{} heads cannot share {} key and value heads evenly", a.heads, a.kv_heads));
+  s.limit({2, a.batch, a.kv_heads, a.past + a.rows, a.dim});
+  s.limit({a.batch, a.heads, a.rows, a.past + a.rows});
+  if (s.good()) emit_attention(g, a);
+}
+void build_prefill(Graph& g, Sizes& s) { build_attention(g, s, false); }
+void build_decode(Graph& g, Sizes& s) { build_attention(g, s, true); }
+
 struct Known {
   const char* name;
   void (*build)(Graph&, Sizes&);
 };
-constexpr std::array<Known, 6> kKnown{{{"gemm", build_gemm},
+constexpr std::array<Known, 8> kKnown{{{"gemm", build_gemm},
+                                       {"attention_prefill", build_prefill},
+                                       {"attention_decode", build_decode},
                                        {"batch_gemm", build_batch_gemm},
                                        {"conv2d", build_convolution},
                                        {"softmax", build_softmax},

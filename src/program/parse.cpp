@@ -236,6 +236,7 @@ class ProgramReader {
       return reader_.error(at, "program/overflow", "the size of this does not fit into 64 bits");
     }
     if (reader_.accept_word("persistent")) buffer.lifetime = Lifetime::persistent;
+    if (reader_.accept_word("kernel")) buffer.lifetime = Lifetime::kernel;
     if (reader_.accept_word("values")) {
       if (buffer.role != BufferRole::constant) return reader_.error(at, "program/syntax", "only constants have values");
       result_.values.emplace_back(program.buffers.size());

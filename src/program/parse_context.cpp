@@ -37,6 +37,15 @@ class ContextReader {
     };
     if (reader_.accept_word("after")) contexts(context_.after);
     if (reader_.accept_word("early") && reader_.expect_word("after")) contexts(context_.early_after);
+    if (reader_.accept_word("slices"))
+      if (const auto slices = reader_.integer("how many slices")) context_.slices = *slices;
+    context_.continues = reader_.accept_word("continues");
+    if (reader_.accept_word("band")) {
+      context_.band.emplace();
+      if (const auto past = reader_.integer("positions before the first row")) context_.band->past = *past;
+      if (reader_.accept_word("window"))
+        if (const auto window = reader_.integer("the columns of a row")) context_.band->window = *window;
+    }
     block([this] { return item(); });
     return std::move(context_);
   }

@@ -474,6 +474,7 @@ void put_buffer(Out& out, const chip::Chip& chip, const Buffer& buffer) {
     if (spread.pad != 1) put(out, " pad {}", spread.pad);
   }
   if (buffer.lifetime == Lifetime::persistent) put(out, " persistent");
+  if (buffer.lifetime == Lifetime::kernel) put(out, " kernel");
   if (buffer.constant) put(out, " values");
   put(out, "\n");
 }
@@ -487,6 +488,12 @@ void put_context(Out& out, const Program& program, const Context& context) {
   if (!context.early_after.empty()) {
     put(out, " early after ");
     put_list(out, context.early_after, [&](ContextId id) { put(out, "{}", quote_name(program.contexts.at(id.index()).name)); });
+  }
+  if (context.slices != 1) put(out, " slices {}", context.slices);
+  if (context.continues) put(out, " continues");
+  if (context.band) {
+    put(out, " band {}", context.band->past);
+    if (context.band->window != 0) put(out, " window {}", context.band->window);
   }
   put(out, " {{\n");
   put_ops(out, "    ", context.ops);

@@ -26,7 +26,9 @@ using ChannelId = Id<struct ChannelTag>;  ///< within one context
 
 // ---------------------------------------------------------------------------------------------------------------- buffers
 
-enum class Lifetime : std::uint8_t { program, persistent };  ///< program: one invocation; persistent: loaded once, kept
+/// program: one invocation; persistent: loaded once, kept; kernel: what the stages of one kernel hand to each other, block by block, so that it
+/// takes no memory.
+enum class Lifetime : std::uint8_t { program, persistent, kernel };
 enum class BufferRole : std::uint8_t { intermediate, input, output, constant };
 
 /// How a buffer lies in a memory that every component of a class has (scratchpads). Instance i of the list, with coordinates c (row-major
@@ -262,6 +264,17 @@ struct Context {
   std::vector<Channel> channels;
   std::vector<ContextId> after;        ///< contexts that must have ended
   std::vector<ContextId> early_after;  ///< contexts that must have ended before its early actors start
+  /// Of a grid: the reduction of each instance is dealt in so many slices, as instances of their own, which add to the same sums in order.
+  std::int64_t slices = 1;
+  /// Of a grid: a further stage of the kernel that the context before it begins or continues.
+  bool continues = false;
+  /// Of what a stage computes, only this is used: of row i of the last two dimensions the columns up to i + past, `window` of them at most
+  /// (0: all). The rest has no effect on the result, and kernels skip blocks of it.
+  struct Band {
+    std::int64_t past = 0, window = 0;
+    bool operator==(const Band&) const = default;
+  };
+  std::optional<Band> band;
   Picoseconds bound;                   ///< no schedule of this context is faster
 };
 

@@ -159,6 +159,7 @@ void check_buffers(const Program& program, const std::vector<std::array<std::int
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     const Buffer& buffer = program.buffers[b];
     const chip::Memory& memory = program.chip->memories[buffer.memory.index()];
+    if (buffer.lifetime == Lifetime::kernel) continue;  // it takes none of it
     const auto usable = chip::usable_range(memory);
     if (buffer.offset < usable.begin || buffer.offset > usable.end || buffer.bytes > usable.end - buffer.offset)
       findings.add("program/capacity", buffer.name,

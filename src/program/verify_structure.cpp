@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "chip/query.h"
 #include "program/findings.h"
+#include "program/grid.h"
 #include "program/instance.h"
 #include "program/reader.h"
 #include "program/spread.h"
@@ -14,6 +16,7 @@ namespace switchyard::program {
 
 namespace {
 
+constexpr std::int64_t kMostSlices = 1024;
 constexpr const char* kUnresolved = "program/unresolved";
 constexpr const char* kSize = "program/size";
 constexpr const char* kShape = "program/shape";
@@ -106,8 +109,30 @@ class StructureLaw {
     }
   }
 
+  /// Stages of one kernel, and what only they may touch.
+  void stage(std::size_t number) {
+    const Context& context = program_.contexts[number];
+    const auto waves = [&](const Context& c) { return runs_in_waves(*program_.chip, c); };
+    if (context.continues && (number == 0 || !waves(context) || !waves(program_.contexts[number - 1])))
+      add("program/after", at(context), "only a grid whose blocks run in waves continues another, the one right before it");
+    if (context.band && (context.band->past < 0 || context.band->past > kMostBytes || context.band->window < 0))
+      add(kSize, at(context), "a band has neither a negative past nor a negative window");
+    std::size_t first = number, last = number;
+    while (first > 0 && program_.contexts[first].continues) --first;
+    while (last + 1 < program_.contexts.size() && program_.contexts[last + 1].continues) ++last;
+    for (const Actor& actor : context.actors)
+      for (const auto* access : {&actor.source, &actor.destination}) {
+        if (!access->has_value() || !(*access)->buffer.valid() || (*access)->buffer.index() >= program_.buffers.size()) continue;
+        if (program_.buffers[(*access)->buffer.index()].lifetime != Lifetime::kernel) continue;
+        auto& owner = owners_.try_emplace((*access)->buffer.index(), first).first->second;
+        if (owner != first || first == last)
+          add("program/memory", at(context, actor), "what the stages of one kernel hand to each other is touched by another");
+      }
+  }
+
   void context(std::size_t number) {
     const Context& context = program_.contexts[number];
+    stage(number);
     for (const ContextId id : context.after)
       if (!id.valid() || id.index() >= number) add("program/after", at(context), "a context may only come after contexts before it");
     for (const ContextId id : context.early_after)
@@ -119,6 +144,9 @@ class StructureLaw {
       sound = this->array(context, array) && sound;
     }
     if (!sound) return;
+    if (context.slices < 1 || context.slices > kMostSlices || (context.slices > 1 && !runs_in_waves(*program_.chip, context)))
+      add(kSize, at(context),
+          fmt::format("a grid whose blocks run in waves may be cut into 1 to {} slices, and nothing else", kMostSlices));
     Names actors(findings_, at(context), "actor");
     std::int64_t instances = 0;
     for (const Actor& actor : context.actors) {
@@ -447,6 +475,7 @@ class StructureLaw {
       add(kUnresolved, pointer, "the channel lies in no memory of the chip");
   }
 
+  std::map<std::size_t, std::size_t> owners_;  ///< of buffers of stages: the first stage
   const Program& program_;
   Findings& findings_;
   bool sound_buffers_ = true;  ///< those that are spread

@@ -88,11 +88,21 @@ bool UsedResources::memory_field(std::string_view memory, std::string_view field
   return stores_in(program_, *id);
 }
 
+/// Kernels timed wave by wave (program/grid.h) rest on other numbers than events do.
+bool UsedResources::in_waves(std::string_view section, std::string_view field) {
+  if (section == "movers" || section == "networks") return false;
+  if (section == "units") return field != "startup" && field != "queue_depth" && field != "layout_block";
+  if (section == "memories") return field == "bytes" || field.starts_with("bandwidth") || field.starts_with("sustained");
+  return true;
+}
+
 bool UsedResources::time_rests_on(std::string_view pointer) const {
   const chip::Chip& chip = *program_.chip;
   const auto [section, name, field, detail] = parts_of(pointer);
+  if (chip.sequencer.waves && !in_waves(section, field)) return false;
   if (section == "units") return unit_field(name, field, detail);
   if (section == "memories") return memory_field(name, field);
+  if (section == "clocks" && chip.sequencer.waves) return name == chip.sequencer.waves->clock || name == chip.sequencer.waves->load_clock;
   if (section == "clocks") {
     return any_actor(program_, [&, clock = name](const Actor& actor) {
       return actor.kind == ActorKind::compute && chip.units[actor.unit.index()].clock == clock;

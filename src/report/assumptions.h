@@ -27,6 +27,7 @@ class UsedResources {
   [[nodiscard]] static simulation::Cause cause_of(const chip::Chip& chip, std::string_view pointer);
 
  private:
+  [[nodiscard]] static bool in_waves(std::string_view section, std::string_view field);
   [[nodiscard]] bool unit_field(std::string_view unit, std::string_view field, std::string_view detail) const;
   [[nodiscard]] bool memory_field(std::string_view memory, std::string_view field) const;
   const program::Program& program_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -77,7 +78,30 @@ std::string read_row(const Columns& columns, const std::vector<std::string>& row
   return {};
 }
 
+struct Overhead {
+  std::string_view source;
+  std::array<std::string_view, 2> ops;  ///< that it holds for; empty: all others of the source
+  double microseconds;
+};
+constexpr std::array kOverheads{Overhead{"neusight", {"gemm", "batch_gemm"}, 21}, Overhead{"neusight", {}, 13.8},
+                                Overhead{"aic", {"attention_prefill", "attention_decode"}, 5.7}};
+
 }  // namespace
+
+double framework_overhead_us(const Measurement& m) {
+  for (const Overhead& o : kOverheads) {
+    const bool any = o.ops[0].empty();
+    if (m.source == o.source && (any || m.operation.name == o.ops[0] || m.operation.name == o.ops[1])) return o.microseconds;
+  }
+  return 0;
+}
+
+bool near_best(const Measurement& m) {
+  if (!m.operation.name.starts_with("attention") || m.repeats >= 2 || m.library.empty()) return true;
+  for (const std::string_view good : {"flash_attention", "flash_attn", "fa3"})
+    if (m.library.find(good) != std::string::npos) return true;
+  return false;
+}
 
 Result<std::vector<Measurement>> read_measurements(const std::string& path) {
   SY_TRY(const std::string text, read_file(path));

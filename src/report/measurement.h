@@ -18,6 +18,13 @@ struct Measurement {
   Location location;
 };
 
+/// Microseconds that the way of measuring adds to every row, by source: what a framework does on the host between two kernels, which
+/// are not the device's. The constants, and what they were fitted on, are in docs/validation.md.
+double framework_overhead_us(const Measurement& measurement);
+
+/// Is the row near the best that the device can do? Of attention, one library alone may be far from it: such rows form groups of their own.
+bool near_best(const Measurement& measurement);
+
 /// Reads a file with a header; `chip,op,shape,format,best_us` must be among its columns, `variant`, `source`, `library` and `n` may be.
 /// Failures: those of read_file, measurement/header (a column is missing, or there are no rows), measurement/row (malformed: too few
 /// fields, no time, a shape that is not key=value;...), all of them at once.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "chip/query.h"
+#include "program/grid.h"
 #include "report/occupancy.h"
 #include "report/text.h"
 #include "support/sha256.h"
@@ -93,7 +94,7 @@ std::int64_t peak_offchip_bytes(const program::Program& program) {
     } else if (buffer.role == program::BufferRole::output) {
       life.last = contexts - 1;  // the host reads it after the last
     }
-    if (!life.used || buffer.spread) continue;  // what is spread lies in scratchpads
+    if (!life.used || buffer.spread || buffer.lifetime == program::Lifetime::kernel) continue;  // what is spread lies in scratchpads
     for (std::size_t c = life.first; c <= life.last && c < contexts; ++c) alive[c] += buffer.bytes;
   }
   return *std::max_element(alive.begin(), alive.end());
@@ -110,7 +111,7 @@ std::int64_t peak_scratchpad_bytes(const program::Program& program) {
 /// When all that a context waits for has ended and the host has launched it.
 Picoseconds due_time(const program::Program& program, const simulation::Timing& timing, std::size_t c) {
   const chip::Sequencer& sequencer = program.chip->sequencer;
-  const Picoseconds launch = from_seconds(sequencer.launch.value);
+  const Picoseconds launch = from_seconds(program::launch_seconds(*program.chip));
   Picoseconds due(0);
   for (const program::ContextId before : program.contexts[c].after) due = std::max(due, timing.contexts[before.index()].end);
   return c == 0 || sequencer.launch_per_context || program.contexts[c].after.empty() ? due + launch : due;

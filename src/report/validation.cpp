@@ -53,7 +53,8 @@ Validation summarise_validation(std::vector<Measurement> measurements, std::vect
       ++skipped[p.skipped];
       continue;
     }
-    groups[{m.chip, m.operation.name, m.format, m.variant}].push_back(i);
+    const std::string variant = near_best(m) ? m.variant : m.variant.empty() ? "one library" : m.variant + ", one library";
+    groups[{m.chip, m.operation.name, m.format, variant}].push_back(i);
     all.push_back(signed_error(m, p));
     if (p.time < p.bound) ++v.below_bound;
   }

@@ -5,9 +5,11 @@
 #include <cmath>
 
 #include "chip/query.h"
+#include "program/grid.h"
 #include "program/instance.h"
 #include "simulation/timing/engine.h"
 #include "simulation/timing/recorder.h"
+#include "simulation/timing/waves.h"
 #include "support/check.h"
 
 namespace switchyard::simulation {
@@ -23,6 +25,7 @@ std::vector<std::uint32_t> groups_of(const program::Program& program) {
   std::vector<std::uint32_t> first{count};
   std::uint32_t linked = count;  // contexts from here on belong to the group of a later one
   for (std::uint32_t c = count; c-- > 0;) {
+    if (program.contexts[c].continues && c > 0) linked = std::min(linked, c - 1);
     if (timing::has_early_actors(program.contexts[c])) linked = std::min(linked, timing::early_from(program.contexts[c]));
     if (c <= linked) {
       first.push_back(c);
@@ -94,13 +97,15 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
   timing::Engine engine(program, chunk, options.exact_shortcuts && options.recorder == nullptr);
   engine.recorder = options.recorder;
   const RecorderEnd end{options.recorder, engine.fabric};
+  timing::WaveTimer waves(program);
+  waves.recorder = options.recorder;
   Timing timing;
   const std::vector<std::uint32_t> groups = groups_of(program);
   const auto dead = last_uses(program, groups);
   timing::Prelude prelude;
   prelude.switching = from_seconds(chip.context.switch_time.value).value;
 
-  const Picoseconds launch = from_seconds(chip.sequencer.launch.value);
+  const Picoseconds launch = from_seconds(program::launch_seconds(chip));
   Picoseconds now;
   if (!program.contexts.empty()) {
     now = timing.launch = launch;
@@ -118,12 +123,14 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
     group.origin = now.value;
     group.dead = dead[g];
     for (std::uint32_t c = groups[g]; c < groups[g + 1]; ++c) {
-      prelude.launch = c > 0 && chip.sequencer.launch_per_context ? launch.value : 0;
+      prelude.launch = c > 0 && chip.sequencer.launch_per_context && !program.contexts[c].continues ? launch.value : 0;
       prelude.barrier = barrier(chip, program.contexts[c]).value;
       prelude.load = load_configuration(chip, program.contexts[c], engine.fabric);
       group.preludes.push_back(prelude);
     }
-    SY_TRY(const timing::GroupRun run, engine.run(group));
+    const program::Context& first = program.contexts[groups[g]];
+    SY_TRY(const timing::GroupRun run,
+           program::runs_in_waves(chip, first) ? waves.run(group, engine.totals, engine.fabric) : engine.run(group));
     if (run.makespan > kLongest - now.value) {
       return fail(FailureKind::unsupported, "simulation/too-long", "the program runs longer than can be counted");
     }

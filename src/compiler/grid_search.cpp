@@ -1,0 +1,197 @@
+#include "compiler/grid_search.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <set>
+
+#include "chip/query.h"
+#include "compiler/emit.h"
+#include "compiler/estimate.h"
+#include "program/grid.h"
+
+namespace switchyard::compiler {
+namespace {
+
+constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
+constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
+
+class GridSearch {
+ public:
+  GridSearch(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const std::vector<std::vector<int>>& layouts,
+             const std::vector<Reach>& reach, std::int64_t reserved, const UnitChoice& units)
+      : machine_(machine),
+        chip_(*machine.chip),
+        g_(g),
+        kernel_(kernel),
+        layouts_(layouts),
+        reach_(reach),
+        unit_(chip_.units[units.unit.index()]),
+        evaluator_(machine, g, kernel, layouts, reach, reserved, units.unit, units.epilogue),
+        divide_(dims_to_divide(kernel)) {
+    for (const KernelOperand& o : kernel.operands) {
+      const graph::Tensor& t = g.tensor(o.tensor);
+      program::Buffer buffer;
+      buffer.memory = machine.off_chip;
+      buffer.format = t.format;
+      buffer.shape = t.shape;
+      buffer.order = layouts[o.tensor.index()];
+      homes_.push_back({program::BufferId(buffers_.size()), false, {}});
+      // Operands that name one tensor read one buffer.
+      for (std::size_t i = 0; i + 1 < homes_.size(); ++i)
+        if (kernel.operands[i].tensor == o.tensor) homes_.back().buffer = homes_[i].buffer;
+      buffers_.push_back(std::move(buffer));
+    }
+  }
+
+  std::vector<Mapping> run() {
+    if (kernel_.contraction && !unit_.tiles.m.empty())
+      contraction();
+    else
+      others();
+    if (best_.tile.empty()) return {};
+    best_.tried = tried_;
+    return {best_};
+  }
+
+ private:
+  /// Loops of the kernel, the fastest in the operand's memory first.
+  [[nodiscard]] std::vector<int> fastest_first(const KernelOperand& operand) const {
+    std::vector<int> dims;
+    const auto& order = layouts_[operand.tensor.index()];
+    for (std::size_t d = order.size(); d-- > 0;) {
+      std::vector<numerics::Affine::Term> terms = operand.index[static_cast<std::size_t>(order[d])].terms;
+      std::sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) { return std::abs(a.coefficient) < std::abs(b.coefficient); });
+      for (const auto& t : terms)
+        if (std::find(dims.begin(), dims.end(), t.variable) == dims.end()) dims.push_back(t.variable);
+    }
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
+      if (std::find(dims.begin(), dims.end(), static_cast<int>(d)) == dims.end()) dims.push_back(static_cast<int>(d));
+    return dims;
+  }
+
+  [[nodiscard]] const KernelOperand& result() const {
+    return *std::find_if(kernel_.operands.begin(), kernel_.operands.end(), [](const KernelOperand& o) { return o.write; });
+  }
+
+  /// Tiles of these dims, in order, of `size` points together at most.
+  void fill(Mapping& m, const std::vector<int>& dims, std::int64_t size) const {
+    for (const int dim : dims) {
+      const auto d = static_cast<std::size_t>(dim);
+      std::int64_t t = std::min(kernel_.dims[d].extent, std::max<std::int64_t>(1, size));
+      while (divide_[d] && kernel_.dims[d].extent % t != 0) --t;
+      m.tile[d] = t;
+      size /= t;
+    }
+  }
+
+  void contraction() {
+    const KernelStatement& s = kernel_.statements.front();
+    const KernelOperand& a = kernel_.operands[static_cast<std::size_t>(s.reads[0].number)];
+    const KernelOperand& b = kernel_.operands[static_cast<std::size_t>(s.reads[1].number)];
+    std::array<std::vector<int>, 3> sides;  // of a, of b, reductions
+    for (const int d : fastest_first(result())) {
+      const bool in_a = depends(a, d), in_b = depends(b, d);
+      if (kernel_.dims[static_cast<std::size_t>(d)].reduction) continue;
+      if (in_a != in_b) sides[in_a ? 0 : 1].push_back(d);
+    }
+    for (const int d : fastest_first(a))
+      if (kernel_.dims[static_cast<std::size_t>(d)].reduction) sides[2].push_back(d);
+    const auto bytes = numerics::format_bytes(g_.tensor(a.tensor).format);
+    const chip::Unit::Tiles& tiles = unit_.tiles;
+    std::set<std::vector<std::int64_t>> seen;
+    for (const std::int64_t tm : tiles.m)
+      for (const std::int64_t tn : tiles.n)
+        for (const bool turned : {false, true}) {
+          if (turned && !tiles.turn) continue;
+          if (tm * tn < tiles.least || tm * tn > tiles.most) continue;
+          Mapping m = blank();
+          fill(m, sides[0], turned ? tn : tm);
+          fill(m, sides[1], turned ? tm : tn);
+          fill(m, sides[2], std::max<std::int64_t>(1, tiles.k / bytes));
+          if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
+        }
+  }
+
+  /// Streams and rows: the reductions whole, or as much of them as fits.
+  void others() {
+    const std::vector<int> order = fastest_first(result());
+    std::vector<int> parallel, reductions;
+    for (const int d : order) {
+      const KernelDim& dim = kernel_.dims[static_cast<std::size_t>(d)];
+      if (dim.parallel) parallel.push_back(d);
+      if (dim.reduction) reductions.push_back(d);
+    }
+    for (const std::int64_t size : {4096, 1024, 256, 64, 16, 4, 1})
+      for (const std::int64_t depth : {4096, 512, 64, 8, 1}) {
+        Mapping m = blank();
+        for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
+          if (!kernel_.dims[d].parallel && !kernel_.dims[d].reduction) m.tile[d] = kernel_.dims[d].extent;
+        fill(m, parallel, size);
+        fill(m, reductions, depth);
+        offer(std::move(m), reductions);
+        if (reductions.empty()) break;
+      }
+  }
+
+  [[nodiscard]] Mapping blank() const {
+    Mapping m;
+    m.split.assign(kernel_.dims.size(), 1);
+    m.trips.assign(kernel_.dims.size(), 1);
+    m.tile.assign(kernel_.dims.size(), 1);
+    return m;
+  }
+
+  /// `reductions`: the fastest first.
+  void offer(Mapping m, const std::vector<int>& reductions) {
+    ++tried_;
+    for (std::size_t i = reductions.size(); i-- > 0;) {
+      const auto d = static_cast<std::size_t>(reductions[i]);
+      m.trips[d] = ceil_div(kernel_.dims[d].extent, m.tile[d]);
+      if (m.trips[d] > 1) m.order.push_back(reductions[i]);
+    }
+    if (!evaluator_.evaluate(m)) return;
+    m.instances = 1;
+    for (const std::int64_t n : instances_along(kernel_, m)) m.instances *= n;
+    const program::Context context = emit_context(machine_, g_, kernel_, m, layouts_, reach_, homes_, buffers_);
+    const program::GridWork work = program::grid_work(chip_, buffers_, context);
+    for (const std::int64_t slices : kSlices) {
+      if (slices > 1 && (!work.matrix.valid() || work.steps < static_cast<double>(slices * kLeastSteps))) break;
+      const program::GridTime time = program::grid_time(chip_, work, slices);
+      if (time.total() >= least_) continue;
+      least_ = time.total();
+      m.slices = slices;
+      m.seconds = m.cost = m.on_chip = time.total();
+      m.held = m.off_chip = 0;
+      m.terms = {time.compute + time.imbalance, time.interconnect, time.control, time.memory, time.launch};
+      best_ = m;
+    }
+  }
+
+  const Machine& machine_;
+  const chip::Chip& chip_;
+  const graph::Graph& g_;
+  const Kernel& kernel_;
+  const std::vector<std::vector<int>>& layouts_;
+  const std::vector<Reach>& reach_;
+  const chip::Unit& unit_;
+  Evaluator evaluator_;
+  std::vector<bool> divide_;
+  std::vector<OperandHome> homes_;
+  std::vector<program::Buffer> buffers_;
+  Mapping best_;
+  double least_ = std::numeric_limits<double>::infinity();
+  std::int64_t tried_ = 0;
+};
+
+}  // namespace
+
+bool deals_waves(const Machine& machine) { return machine.grid && machine.chip->sequencer.waves.has_value(); }
+
+std::vector<Mapping> search_grid(const Machine& machine, const graph::Graph& g, const Kernel& kernel,
+                                 const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach, std::int64_t reserved,
+                                 const UnitChoice& units) {
+  return GridSearch(machine, g, kernel, layouts, reach, reserved, units).run();
+}
+
+}  // namespace switchyard::compiler

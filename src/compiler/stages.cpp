@@ -1,0 +1,220 @@
+#include "compiler/stages.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "compiler/grid_search.h"
+
+namespace switchyard::compiler {
+namespace {
+
+using program::Context;
+
+constexpr double kHidden = -1e20;  ///< what a mask makes less than this has no weight after a softmax in any format
+constexpr std::int64_t kMostPositions = std::int64_t{1} << 22;
+
+/// Where each tensor is written and read, by kernel.
+struct Users {
+  std::vector<std::vector<std::size_t>> writers, readers;
+};
+
+Users users_of(const graph::Graph& g, const std::vector<Kernel>& kernels) {
+  Users users;
+  users.writers.resize(g.tensors.size());
+  users.readers.resize(g.tensors.size());
+  for (std::size_t k = 0; k < kernels.size(); ++k)
+    for (const KernelOperand& o : kernels[k].operands) (o.write ? users.writers : users.readers)[o.tensor.index()].push_back(k);
+  return users;
+}
+
+bool reduces(const Kernel& kernel) {
+  return std::any_of(kernel.statements.begin(), kernel.statements.end(), [](const KernelStatement& s) {
+    return std::any_of(s.kinds.begin(), s.kinds.end(), [](numerics::LoopKind kind) { return kind == numerics::LoopKind::reduction; });
+  });
+}
+
+/// Products with weights are better made one by one: their rows are few, and what a block of rows would need of the weights is all of them.
+bool multiplies_weights(const graph::Graph& g, const Kernel& kernel) {
+  const KernelStatement& s = kernel.statements.front();
+  return std::any_of(s.reads.begin(), s.reads.end(), [&](const KernelAccess& a) {
+    return !a.local && g.tensor(kernel.operands[static_cast<std::size_t>(a.number)].tensor).role == graph::Role::constant;
+  });
+}
+
+/// Everything kernels [first, last) write is read inside (first, last] alone, and read there.
+bool hands_on(const graph::Graph& g, const std::vector<Kernel>& kernels, const Users& users, std::size_t first, std::size_t last) {
+  for (std::size_t k = first; k < last; ++k)
+    for (const KernelOperand& o : kernels[k].operands) {
+      if (!o.write) continue;
+      if (std::find(g.outputs.begin(), g.outputs.end(), o.tensor) != g.outputs.end()) return false;
+      const auto& readers = users.readers[o.tensor.index()];
+      if (readers.empty() || readers.front() <= k || readers.back() > last) return false;
+      for (const std::size_t w : users.writers[o.tensor.index()])
+        if (w < first || w >= last) return false;
+    }
+  // The last product takes what the stage before it has made.
+  const KernelStatement& s = kernels[last].statements.front();
+  return std::any_of(s.reads.begin(), s.reads.end(), [&](const KernelAccess& a) {
+    if (a.local) return false;
+    const auto& writers = users.writers[kernels[last].operands[static_cast<std::size_t>(a.number)].tensor.index()];
+    return !writers.empty() && writers.back() + 1 == last;
+  });
+}
+
+/// The values of a constant that runs along one dim, if it is one.
+struct Positions {
+  int dim = -1;
+  std::vector<double> values;
+};
+std::optional<Positions> positions_of(const graph::Graph& g, const KernelOperand& o) {
+  const graph::Tensor& t = g.tensor(o.tensor);
+  if (t.role != graph::Role::constant || !t.constant || numerics::element_count(t.shape) > kMostPositions) return std::nullopt;
+  Positions p;
+  for (std::size_t d = 0; d < o.index.size(); ++d) {
+    if (t.shape[d] == 1) continue;
+    if (p.dim >= 0) return std::nullopt;
+    p.dim = o.index[d].as_variable();
+    if (p.dim < 0) return std::nullopt;
+  }
+  const numerics::Tensor values = t.constant->make();
+  for (std::int64_t i = 0; i < values.count(); ++i) p.values.push_back(values.at(i));
+  return p;
+}
+
+/// What an epilogue of a product leaves of it, if that is a band along its last two dims.
+std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel) {
+  const auto at = std::find_if(kernel.statements.begin(), kernel.statements.end(), [](const KernelStatement& s) { return s.epilogue; });
+  if (at == kernel.statements.end()) return std::nullopt;
+  const KernelStatement& s = *at;
+  std::vector<Positions> reads;
+  for (const KernelAccess& a : s.reads) {
+    if (a.local) {
+      reads.emplace_back();
+      continue;
+    }
+    auto p = positions_of(g, kernel.operands[static_cast<std::size_t>(a.number)]);
+    if (!p) return std::nullopt;
+    reads.push_back(std::move(*p));
+  }
+  const int column = kernel.locals.front().dims.back();
+  int row = -1;
+  for (const Positions& p : reads) {
+    if (p.dim < 0 || p.dim == column) continue;
+    if (row >= 0 && row != p.dim) return std::nullopt;
+    row = p.dim;
+  }
+  const std::int64_t columns = kernel.dims[static_cast<std::size_t>(column)].extent;
+  const std::int64_t rows = row < 0 ? 1 : kernel.dims[static_cast<std::size_t>(row)].extent;
+  std::vector<double> inputs(reads.size());
+  const auto visible = [&](std::int64_t i, std::int64_t j) {
+    for (std::size_t r = 0; r < reads.size(); ++r) {
+      const Positions& p = reads[r];
+      inputs[r] =
+          p.values.empty() ? 1 : p.values[p.dim < 0 || p.values.size() == 1 ? 0 : static_cast<std::size_t>(p.dim == column ? j : i)];
+    }
+    return numerics::evaluate(s.expression, inputs) > kHidden;
+  };
+  /// [begin, end) of the columns that a row sees; nothing where they have gaps.
+  const auto range = [&](std::int64_t i) -> std::optional<std::array<std::int64_t, 2>> {
+    std::int64_t begin = -1, end = 0, count = 0;
+    for (std::int64_t j = 0; j < columns; ++j) {
+      if (!visible(i, j)) continue;
+      if (begin < 0) begin = j;
+      end = j + 1;
+      ++count;
+    }
+    if (count == 0 || end - begin != count) return std::nullopt;
+    return std::array{begin, end};
+  };
+  const auto first = range(0), middle = range(rows / 2), last = range(rows - 1);
+  if (!first || !middle || !last) return std::nullopt;
+  Context::Band band;
+  band.past = (*first)[1] - 1;
+  if ((*last)[0] > 0) band.window = (*last)[1] - (*last)[0];
+  for (const auto& [i, seen] : {std::pair{std::int64_t{0}, *first}, {rows / 2, *middle}, {rows - 1, *last}}) {
+    const std::int64_t end = std::min(columns, i + band.past + 1);
+    const std::int64_t begin = band.window == 0 ? 0 : std::max<std::int64_t>(0, i + band.past + 1 - band.window);
+    if (seen[0] != begin || seen[1] != end) return std::nullopt;
+  }
+  if (band.past + 1 >= columns && band.window == 0) return std::nullopt;  // it hides nothing
+  return band;
+}
+
+}  // namespace
+
+std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels) {
+  std::vector<Chain> chains;
+  if (!deals_waves(machine) || !machine.keeps) return chains;
+  const Users users = users_of(g, kernels);
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    if (!kernels[k].contraction || multiplies_weights(g, kernels[k])) continue;
+    std::size_t last = k + 1;
+    bool along_rows = false;
+    for (; last < kernels.size() && !kernels[last].contraction; ++last) along_rows = along_rows || reduces(kernels[last]);
+    if (last == kernels.size() || !along_rows || multiplies_weights(g, kernels[last]) || !hands_on(g, kernels, users, k, last)) continue;
+    chains.push_back({k, last, band_of(g, kernels[k])});
+    k = last;
+  }
+  return chains;
+}
+
+Bounds::Hidden hidden_work(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains) {
+  Bounds::Hidden hidden;
+  for (const Chain& chain : chains) {
+    if (!chain.band) continue;
+    const Kernel& product = kernels[chain.first];
+    const KernelOperand& result =
+        *std::find_if(product.operands.begin(), product.operands.end(), [](const KernelOperand& o) { return o.write; });
+    const numerics::Shape& shape = g.tensor(result.tensor).shape;
+    if (shape.size() < 2) continue;
+    const std::int64_t rows = shape[shape.size() - 2], columns = shape.back();
+    double seen = 0;
+    std::int64_t first = columns;  // column that some row sees
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int64_t end = std::min(columns, i + chain.band->past + 1);
+      const std::int64_t begin = chain.band->window == 0 ? 0 : std::max<std::int64_t>(0, i + chain.band->past + 1 - chain.band->window);
+      seen += static_cast<double>(std::max<std::int64_t>(0, end - begin));
+      first = std::min(first, begin);
+    }
+    if (hidden.shares.empty()) hidden.shares.assign(g.ops.size(), 1);
+    const double share = seen / (static_cast<double>(rows) * static_cast<double>(columns));
+    for (std::size_t k = chain.first; k <= chain.last; ++k)
+      for (const graph::OpId op : kernels[k].ops) hidden.shares[op.index()] = share;
+    // Columns that no row sees need not be read: of the second factors of both products.
+    for (const std::size_t k : {chain.first, chain.last}) {
+      const KernelStatement& s = kernels[k].statements.front();
+      const KernelOperand& o = kernels[k].operands[static_cast<std::size_t>(s.reads[1].number)];
+      const graph::Tensor& t = g.tensor(o.tensor);
+      double bytes = numerics::format_bytes(t.format);
+      for (std::size_t d = 0; d < o.index.size(); ++d) {
+        const int v = o.index[d].as_variable();
+        bytes *= static_cast<double>(v < 0 ? 1 : kernels[k].dims[static_cast<std::size_t>(v)].extent);
+      }
+      hidden.unread += bytes * static_cast<double>(first) / static_cast<double>(columns);
+    }
+  }
+  return hidden;
+}
+
+void join_stages(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains, program::Program& program) {
+  for (const Chain& chain : chains) {
+    program.contexts[chain.first].band = chain.band;
+    for (std::size_t k = chain.first; k < chain.last; ++k) {
+      program.contexts[k + 1].continues = true;
+      program.contexts[k].slices = 1;
+      for (const KernelOperand& o : kernels[k].operands) {
+        if (!o.write) continue;
+        const std::string& name = g.tensor(o.tensor).name;
+        for (program::Buffer& buffer : program.buffers) {
+          if (buffer.name != name) continue;
+          buffer.lifetime = program::Lifetime::kernel;
+          buffer.bytes = numerics::element_count(buffer.shape) * numerics::format_bytes(buffer.format);
+        }
+      }
+    }
+    program.contexts[chain.last].slices = 1;
+  }
+}
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,189 @@
+// Laws of grids that run in waves: the compiler's estimate is the engine's time, causes sum, nothing is faster than its bound, and what
+// stages and slices say survives being written down and computes what the model says.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "chip/read.h"
+#include "compiler/compiler.h"
+#include "graph/evaluate.h"
+#include "model/operation.h"
+#include "program/text.h"
+#include "program/verify.h"
+#include "simulation/execute.h"
+#include "simulation/timing.h"
+
+namespace switchyard {
+namespace {
+
+std::shared_ptr<const chip::Chip> load(const std::string& name, const std::vector<chip::Override>& overrides = {}) {
+  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, overrides);
+  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
+  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
+}
+
+graph::Graph build(const std::string& name, std::vector<std::pair<std::string, std::string>> shape) {
+  auto graph = model::build_operation({name, std::move(shape)});
+  EXPECT_TRUE(graph.ok()) << (graph.ok() ? "" : format_failure(graph.failure()));
+  return std::move(graph).value();
+}
+
+struct Timed {
+  compiler::Compiled compiled;
+  simulation::Timing timing;
+};
+Timed time(const graph::Graph& graph, const std::shared_ptr<const chip::Chip>& chip, numerics::Format format) {
+  auto compiled = compiler::compile(graph, chip, {format, 0, 1});
+  EXPECT_TRUE(compiled.ok()) << (compiled.ok() ? "" : format_failure(compiled.failure()));
+  const auto verified = program::verify(compiled.value().program);
+  EXPECT_TRUE(verified.ok()) << (verified.ok() ? "" : format_failure(verified.failure()));
+  auto timing = simulation::time_program(compiled.value().program);
+  EXPECT_TRUE(timing.ok()) << (timing.ok() ? "" : format_failure(timing.failure()));
+  return {std::move(compiled).value(), std::move(timing).value()};
+}
+
+/// The text of a program whose constants have lost their values, which stand in another file.
+std::string without_values(std::string text) {
+  for (std::size_t at; (at = text.find(" values\n")) != std::string::npos;) text.erase(at, 7);
+  return text;
+}
+
+const std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>>& operations() {
+  static const std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>> list{
+      {"gemm", {{"m", "1"}, {"n", "4096"}, {"k", "4096"}}},
+      {"gemm", {{"m", "257"}, {"n", "513"}, {"k", "8192"}}},
+      {"gemm", {{"m", "8192"}, {"n", "8192"}, {"k", "1024"}}},
+      {"batch_gemm", {{"b", "96"}, {"m", "96"}, {"n", "512"}, {"k", "64"}}},
+      {"conv2d", {{"batch", "8"}, {"h", "28"}, {"w", "28"}, {"cin", "128"}, {"cout", "96"}, {"kernel", "3"}, {"pad", "1"}}},
+      {"softmax", {{"rows", "1000"}, {"cols", "3000"}}},
+      {"layer_norm", {{"rows", "4096"}, {"cols", "1024"}}},
+      {"add", {{"rows", "1000"}, {"cols", "1000"}}},
+      {"gelu", {{"rows", "7"}, {"cols", "13"}}},
+      {"attention_prefill", {{"batch", "2"}, {"q", "1000"}, {"heads", "16"}, {"kv_heads", "4"}, {"dim", "128"}, {"window", "0"}}},
+      {"attention_prefill",
+       {{"batch", "1"}, {"q", "2048"}, {"past", "100"}, {"heads", "8"}, {"kv_heads", "8"}, {"dim", "64"}, {"window", "128"}}},
+      {"attention_prefill", {{"batch", "1"}, {"q", "512"}, {"heads", "12"}, {"kv_heads", "12"}, {"dim", "64"}, {"causal", "0"}}},
+      {"attention_decode", {{"batch", "8"}, {"context", "4000"}, {"heads", "32"}, {"kv_heads", "4"}, {"dim", "128"}, {"window", "0"}}},
+      {"attention_decode", {{"batch", "64"}, {"context", "20000"}, {"heads", "8"}, {"kv_heads", "8"}, {"dim", "128"}, {"window", "1024"}}},
+  };
+  return list;
+}
+
+TEST(Waves, LawsHoldOnEveryOperation) {
+  for (const char* name : {"a100-sxm-80g", "h100-sxm", "l4", "v100-pcie-32g", "mi300x"}) {
+    const auto chip = load(name);
+    ASSERT_TRUE(chip);
+    for (const auto& [op, shape] : operations())
+      for (const auto format : {numerics::Format::fp16, numerics::Format::fp32}) {
+        SCOPED_TRACE(fmt::format("{} {} {} on {}", op, shape.front().second, numerics::format_name(format), name));
+        const Timed t = time(build(op, shape), chip, format);
+        const program::Program& p = t.compiled.program;
+        Picoseconds sum(0);
+        for (const Picoseconds cause : t.timing.attribution) sum += cause;
+        EXPECT_EQ(sum, t.timing.latency);
+        EXPECT_GE(t.timing.latency, p.labels.lower_bound);
+        // One kernel: its estimate is its time.
+        if (p.contexts.size() == 1)
+          for (const compiler::Decision& d : t.compiled.decisions)
+            if (d.subject == p.contexts[0].name && !d.alternatives.empty()) {
+              EXPECT_NEAR(d.alternatives[d.chosen].alone * 1e6, microseconds(t.timing.latency), 1e-4);
+            }
+        const auto back = program::parse(program::print(p), "p.syp");
+        ASSERT_TRUE(back.ok()) << format_failure(back.failure());
+        EXPECT_TRUE(program::print(back.value()) == without_values(program::print(p)));
+        const auto again = simulation::time_program(back.value());
+        ASSERT_TRUE(again.ok());
+        EXPECT_EQ(again.value().latency, t.timing.latency);
+      }
+  }
+}
+
+TEST(Waves, ChainsComputeWhatTheModelSays) {
+  const auto chip = load("a100-sxm-80g");
+  ASSERT_TRUE(chip);
+  const std::vector<std::vector<std::pair<std::string, std::string>>> shapes{
+      {{"batch", "2"}, {"q", "40"}, {"heads", "4"}, {"kv_heads", "2"}, {"dim", "16"}},
+      {{"batch", "1"}, {"q", "33"}, {"past", "7"}, {"heads", "2"}, {"kv_heads", "1"}, {"dim", "8"}, {"window", "9"}}};
+  for (const auto& shape : shapes) {
+    const graph::Graph g = build("attention_prefill", shape);
+    const Timed t = time(g, chip, numerics::Format::fp32);
+    const program::Program& p = t.compiled.program;
+    int stages = 0;
+    bool band = false;
+    for (const program::Context& c : p.contexts) stages += c.continues ? 1 : 0, band = band || c.band.has_value();
+    EXPECT_EQ(stages, 2);
+    EXPECT_TRUE(band);
+    std::vector<numerics::Tensor> inputs;
+    for (const graph::TensorId id : g.inputs)
+      inputs.push_back(numerics::seeded_uniform(inputs.size() + 1, numerics::Format::fp32, g.tensor(id).shape, 1));
+    const auto run = simulation::execute(p, inputs, {1, {}});
+    ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+    const auto expected = graph::evaluate(g, inputs);
+    for (std::size_t o = 0; o < expected.size(); ++o)
+      for (std::int64_t i = 0; i < expected[o].count(); ++i)
+        ASSERT_NEAR(run.value().outputs[o].at(i), expected[o].at(i), 1e-5) << o << " " << i;
+  }
+}
+
+TEST(Waves, BandsSaveTime) {
+  const auto chip = load("a100-sxm-80g");
+  ASSERT_TRUE(chip);
+  const auto latency = [&](const char* causal, const char* window) {
+    return microseconds(time(build("attention_prefill", {{"batch", "4"},
+                                                         {"q", "4096"},
+                                                         {"heads", "32"},
+                                                         {"kv_heads", "32"},
+                                                         {"dim", "128"},
+                                                         {"causal", causal},
+                                                         {"window", window}}),
+                             chip, numerics::Format::bf16)
+                            .timing.latency);
+  };
+  const double whole = latency("0", "0"), causal = latency("1", "0"), window = latency("1", "512");
+  EXPECT_LT(causal, 0.65 * whole);
+  EXPECT_GT(causal, 0.45 * whole);
+  EXPECT_LT(window, 0.5 * causal);
+}
+
+TEST(Waves, MoreOfAnythingIsNeverSlower) {
+  const graph::Graph gemm = build("gemm", {{"m", "3000"}, {"n", "2000"}, {"k", "1000"}});
+  const auto latency = [&](const std::vector<chip::Override>& overrides) {
+    return time(gemm, load("h100-sxm", overrides), numerics::Format::bf16).timing.latency;
+  };
+  const Picoseconds usual = latency({});
+  for (const auto& [pointer, value] : std::vector<std::pair<std::string, std::string>>{{"/memories/hbm/bandwidth", "6.7 TB/s"},
+                                                                                       {"/memories/l2/bandwidth", "11 TB/s"},
+                                                                                       {"/sequencer/waves/start", "1000 cycles"},
+                                                                                       {"/sequencer/waves/store", "40 B/cycle"},
+                                                                                       {"/units/tensor/sustained", "0.99"},
+                                                                                       {"/components/sm/array", "[264]"}})
+    EXPECT_LE(latency({{pointer, value}}), usual) << pointer;
+}
+
+TEST(Waves, OnlyGridsInWavesHaveSlicesAndStages) {
+  const auto chip = load("a100-sxm-80g");
+  ASSERT_TRUE(chip);
+  Timed t = time(build("gemm", {{"m", "64"}, {"n", "64"}, {"k", "16384"}}), chip, numerics::Format::bf16);
+  program::Program p = t.compiled.program;
+  EXPECT_GT(p.contexts[0].slices, 1) << "a long reduction is cut";
+  const auto code = [](const program::Program& program) {
+    const auto verified = program::verify(program);
+    return verified.ok() ? std::string("ok") : verified.failure().diagnostics[0].code;
+  };
+  EXPECT_EQ(code(p), "ok");
+  p.contexts[0].slices = 0;
+  EXPECT_EQ(code(p), "program/size");
+  p.contexts[0].slices = 1;
+  p.contexts[0].continues = true;
+  EXPECT_EQ(code(p), "program/after");
+  p.contexts[0].continues = false;
+  p.contexts[0].band = program::Context::Band{-1, 0};
+  EXPECT_EQ(code(p), "program/size");
+  p.contexts[0].band.reset();
+  p.buffers.back().lifetime = program::Lifetime::kernel;
+  EXPECT_EQ(code(p), "program/memory");
+}
+
+}  // namespace
+}  // namespace switchyard
