@@ -136,6 +136,7 @@ struct Attempt {
   std::vector<bool> stays;             ///< tensors that live in scratchpads
   std::vector<std::int64_t> reserved;  ///< per kernel: bytes of each scratchpad it must leave to others; -1: it cannot leave any
   std::vector<bool> one_reader;        ///< per kernel: more members that read would not fit
+  std::vector<bool> alone;             ///< per kernel: as a stage it would not fit
 };
 
 using Known = std::map<std::string, std::vector<Mapping>>;
@@ -352,6 +353,7 @@ struct Builder {
           if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
           d.attempt.reserved.assign(d.kernels.size(), 0);
           d.attempt.one_reader.assign(d.kernels.size(), false);
+          d.attempt.alone.assign(d.kernels.size(), false);
         }
         fresh = false;
       }
@@ -384,15 +386,29 @@ struct Builder {
       if (!overflow) return d;
       const std::string& name = d.program.contexts[overflow->context].name;
       overflow->context = d.sections[overflow->context].first;
+      if (dissolve(d, overflow->context)) continue;
       SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
     }
+  }
+
+  /// The pipeline that a kernel belongs to is given up; false: there is none.
+  static bool dissolve(Draft& d, std::size_t kernel) {
+    for (const Pipeline& p : d.pipelines) {
+      const std::size_t end = p.first + p.stages.size();
+      if (kernel < p.first || kernel >= end) continue;
+      std::fill(d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(p.first), d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(end),
+                true);
+      return true;
+    }
+    return false;
   }
 
   /// Kernels become stages where that is estimated to be faster than one after the other.
   void pipeline(Draft& d, const Strategy& strategy) const {
     std::vector<double> apart;
     for (std::size_t k = 0; k < d.kernels.size(); ++k) apart.push_back(run_of(d, k));
-    d.pipelines = find_pipelines(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, options.pipelines);
+    d.pipelines =
+        find_pipelines(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, d.attempt.alone, options.pipelines);
     if (d.pipelines.empty()) return;
     for (const Pipeline& p : d.pipelines)
       for (std::size_t s = 0; s < p.stages.size(); ++s) d.candidates[p.first + s] = {p.stages[s]};
@@ -614,6 +630,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     ++calls;
     return time;
   };
+  constexpr double kMuchSooner = 0.9;
   constexpr double kHopeless = 1.25;  // times the fastest: other strategies change less
   std::vector<std::pair<double, std::size_t>> order;
   for (std::size_t m = 0; m < machines.size(); ++m) {
@@ -643,6 +660,16 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
       if (const auto found = time_of(m, strategy); !found && m == 0) return found.failure();
       if (w == 0 && fetches_early(machine)) weights.push_back(kChainedWeights[least < apart ? 1 : 2]);
     }
+    // What was best apart may hold more than others, which tells where contexts are dear.
+    if (least < kMuchSooner * apart)
+      for (std::size_t s = 0; s < strategies.size() && (machines.size() == 1 || spent <= affordable); ++s) {
+        Strategy other = strategies[s];
+        other.chained = best.strategy.chained;
+        if (other.held_weight == best.strategy.held_weight && other.readers == best.strategy.readers && other.deep == best.strategy.deep &&
+            other.search == best.strategy.search)
+          continue;
+        if (const auto found = time_of(m, other); !found && m == 0) return found.failure();
+      }
     Strategy pipelined = best.strategy;
     if (!pipelined.chained) pipelined.chained = kChainedWeights[0];
     pipelined.pipelined = true;
@@ -675,7 +702,6 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   machine.shares = !options.disabled.share;
   machine.early = !options.disabled.overlap;
   machine.pins = !options.disabled.pin;
-  machine.places = !options.disabled.place;
   program::Labels& labels = out.program.labels;
   labels.model = model.name;
   labels.ops = static_cast<std::int64_t>(model.ops.size());

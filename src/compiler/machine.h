@@ -22,7 +22,6 @@ struct Machine {
   bool keeps = true;   ///< values stay in scratchpads from context to context, where the chip can
   bool shares = true;  ///< operands needed alike are read once
   bool early = true;   ///< movers start before their context, where the chip can
-  bool places = true;  ///< stages that follow each other lie beside each other
   bool pins = true;    ///< panels stay over loops that do not use them, and are whole before their context
 };
 /// Failure compile/unsupported-chip when the chip has no component with a matrix or vector unit, a scratchpad and movers to off-chip

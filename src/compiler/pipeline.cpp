@@ -51,23 +51,11 @@ const KernelOperand* only_write(const Kernel& kernel) {
   return found;
 }
 
-/// The components in an order in which neighbours are neighbours on an array: rows, every other one from its end.
-std::vector<std::uint32_t> snake(const Machine& machine) {
-  std::vector<std::uint32_t> order = machine.components;
-  const auto& shape = machine.chip->components[machine.component.index()].shape;
-  if (shape.empty()) return order;
-  const auto columns = static_cast<std::uint32_t>(shape.back());
-  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const auto key = [&](std::uint32_t c) { return std::pair(c / columns, c / columns % 2 == 0 ? c % columns : columns - c % columns); };
-    return key(a) < key(b);
-  });
-  return order;
-}
-
 class Finder {
  public:
   Finder(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<std::vector<int>>& layouts,
-         const std::vector<bool>& stays, const std::vector<Mapping>& mappings, const std::vector<double>& apart, double share)
+         const std::vector<bool>& stays, const std::vector<Mapping>& mappings, const std::vector<double>& apart,
+         const std::vector<bool>& alone, double share)
       : machine_(machine),
         g_(g),
         kernels_(kernels),
@@ -75,8 +63,9 @@ class Finder {
         stays_(stays),
         mappings_(mappings),
         apart_(apart),
+        alone_(alone),
         share_(share),
-        order_(machine.places ? snake(machine) : machine.components) {}
+        order_(machine.components) {}
 
   std::vector<Pipeline> run() {
     std::vector<Pipeline> found;
@@ -86,7 +75,7 @@ class Finder {
         dims_.assign(1, dim);
         std::int64_t common = extent(first, dim);
         for (std::size_t end = first + 2; end <= std::min(kernels_.size(), first + kMostStages); ++end) {
-          const int next = stream_of(first, end - 1);
+          const int next = alone_[end - 1] ? -1 : stream_of(first, end - 1);
           if (next < 0) break;
           dims_.push_back(next);
           common = std::gcd(common, extent(end - 1, next));
@@ -122,7 +111,7 @@ class Finder {
   [[nodiscard]] std::vector<int> streams_of(std::size_t k) const {
     std::vector<int> dims;
     const KernelOperand* out = only_write(kernels_[k]);
-    if (out == nullptr || !stays_[out->tensor.index()]) return dims;
+    if (alone_[k] || out == nullptr || !stays_[out->tensor.index()]) return dims;
     for (std::size_t x = 0; x < out->index.size(); ++x)
       if (const int d = dim_along(kernels_[k], *out, x);
           d >= 0 && extent(k, d) >= kLeastSteps && dimension_along(*out, d) == static_cast<int>(x))
@@ -260,6 +249,7 @@ class Finder {
   const std::vector<bool>& stays_;
   const std::vector<Mapping>& mappings_;
   const std::vector<double>& apart_;
+  const std::vector<bool>& alone_;
   double share_;
   std::vector<std::uint32_t> order_;
   std::vector<int> dims_;  ///< of the run at hand: what streams
@@ -278,9 +268,10 @@ std::string print_pipeline(const Pipeline& p, const std::vector<Kernel>& kernels
 
 std::vector<Pipeline> find_pipelines(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
                                      const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
-                                     const std::vector<Mapping>& mappings, const std::vector<double>& apart, double share) {
+                                     const std::vector<Mapping>& mappings, const std::vector<double>& apart, const std::vector<bool>& alone,
+                                     double share) {
   if (!keeps_values(machine)) return {};
-  return Finder(machine, g, kernels, layouts, stays, mappings, apart, share).run();
+  return Finder(machine, g, kernels, layouts, stays, mappings, apart, alone, share).run();
 }
 
 }  // namespace switchyard::compiler

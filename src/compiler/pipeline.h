@@ -22,10 +22,12 @@ std::string print_pipeline(const Pipeline& pipeline, const std::vector<Kernel>& 
 /// Runs that are estimated to take as pipelines at most `share` of what they take one kernel after the other, as `apart` (seconds, by
 /// kernel) and `mappings` have them. What streams is one parallel dim: each kernel's results move with it along one dimension of the
 /// tensor, and whatever it reads of the run's tensors moves with it alone, but for windows. Each kernel gets components in proportion to
-/// its work, splits its other dims over them, and hands its results on step by step. Components go to stages along rows, every other one
-/// from its end, so that stages that follow each other lie beside each other; where the machine does not place, in plain order.
+/// its work, splits its other dims over them, and hands its results on step by step. Components go to
+/// stages in plain order.
+/// Kernels that are `alone` are no stages.
 std::vector<Pipeline> find_pipelines(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
                                      const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
-                                     const std::vector<Mapping>& mappings, const std::vector<double>& apart, double share);
+                                     const std::vector<Mapping>& mappings, const std::vector<double>& apart, const std::vector<bool>& alone,
+                                     double share);
 
 }  // namespace switchyard::compiler
