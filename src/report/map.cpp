@@ -131,13 +131,18 @@ class Drawing {
       for (const int percent : {0, 25, 50, 75, 100})
         svg_.text(x + percent * 1.6, y + 27, fmt::format("{} %", percent), {10, "#555", false, "middle"});
       x += 196;
+      if (any(chip_.networks, [](const chip::Network& n) { return n.topology == chip::Topology::crossbar && !n.between_chips; }))
+        svg_.text(kMargin, y + 27, "crossbar: in on the left, out on the right", {10, "#555"});
     }
     svg_.box(x, y, 26, 14, {kPalette[0]});
     svg_.box(x + 26, y, 26, 14, {kPalette[0], 0.35});
     text(60, "component at work (paler: less than others)", 290);
     if (any(program_.contexts, [&](const program::Context& c) { return any(c.arrays, [](const program::Array& a) { return a.dynamic; }); }))
       text(0, "its number, and how many instances it gets", 290);
-    if (any(panels_, [&](const MapPanel& p) { return any(p.held, [](std::int64_t bytes) { return bytes > 0; }); })) {
+    if (any(panels_, [&](const MapPanel& p) {
+          const auto& arrays = program_.contexts[p.context].arrays;
+          return !arrays.empty() && !arrays[0].dynamic && any(p.held, [](std::int64_t bytes) { return bytes > 0; });
+        })) {
       svg_.box(x, y + 3, 30, 6, {"#e9ecef"});
       svg_.box(x, y + 3, 18, 6, {"#343a40"});
       text(38, "scratchpad held", 120);
