@@ -57,14 +57,16 @@ class KnownTensors {
         graph_(compiled.graph),
         read_(read),
         precision_(numerics::format_named(compiled.program.labels.precision).value_or(Format::fp32)) {
-    // A tensor may lie in several buffers. What the context writes to a part of one says too little to start from.
-    for (const auto* list : {&map.reads, &map.writes}) {
-      for (const bool spread : {false, true}) {
-        for (const auto& [tensor, buffer] : *list) {
-          const program::Buffer& declared = compiled.program.buffers[buffer.index()];
-          if (declared.spread.has_value() != spread) continue;
-          if (spread && list == &map.writes && !Held(declared).all()) continue;
-          buffers_.emplace(tensor, buffer);
+    // A tensor may lie in several buffers: those that hold all of it first, and what was read before what was written. What the context
+    // writes to a part of one says too little to start from; parts that are read may be halves of a whole.
+    for (const bool whole : {true, false}) {
+      for (const auto* list : {&map.reads, &map.writes}) {
+        if (!whole && list == &map.writes) continue;
+        for (const bool spread : {false, true}) {
+          for (const auto& [tensor, buffer] : *list) {
+            const program::Buffer& declared = compiled.program.buffers[buffer.index()];
+            if (declared.spread.has_value() == spread && Held(declared).all() == whole) buffers_[tensor].push_back(buffer);
+          }
         }
       }
     }
@@ -73,7 +75,10 @@ class KnownTensors {
   /// Null for tensors that exist only inside the context.
   const numerics::Tensor* find(TensorId id) {
     const graph::Tensor& tensor = graph_.tensor(id);
-    if (const auto buffer = buffers_.find(id); buffer != buffers_.end()) return &in_buffer(id, buffer->second);
+    if (const auto found = buffers_.find(id); found != buffers_.end()) {
+      const std::vector<program::BufferId>& list = found->second;
+      return list.size() == 1 || Held(buffer(list.front())).all() ? &in_buffer(id, list.front()) : &merged(id, list);
+    }
     if (tensor.constant == nullptr) return nullptr;
     const std::lock_guard lock(mutex_);
     auto cached = constants_.find(id);
@@ -93,6 +98,27 @@ class KnownTensors {
     }
     return cached->second;
   }
+  /// Of a tensor whose parts lie in several buffers.
+  const numerics::Tensor& merged(TensorId id, const std::vector<program::BufferId>& parts) {
+    for (const program::BufferId part : parts) in_buffer(id, part);
+    const std::lock_guard lock(mutex_);
+    auto cached = merged_.find(id);
+    if (cached != merged_.end()) return cached->second;
+    numerics::Tensor whole = values_.at({id, parts.front()});
+    std::vector<Held> held;
+    for (const program::BufferId part : parts) held.emplace_back(buffer(part));
+    const auto bytes = static_cast<std::size_t>(numerics::format_bytes(whole.format));
+    for (std::int64_t e = 0; e < whole.count(); ++e) {
+      std::size_t p = 0;
+      while (p < parts.size() && !held[p].at(e)) ++p;
+      if (p == 0 || p == parts.size()) continue;
+      const numerics::Tensor& from = values_.at({id, parts[p]});
+      if (from.format == whole.format && from.count() == whole.count())
+        std::copy_n(from.bytes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(e) * bytes), bytes,
+                    whole.bytes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(e) * bytes));
+    }
+    return merged_.emplace(id, std::move(whole)).first->second;
+  }
   [[nodiscard]] bool exists(TensorId id) const { return buffers_.count(id) > 0 || graph_.tensor(id).constant != nullptr; }
   [[nodiscard]] const program::Buffer& buffer(program::BufferId id) const { return compiled_.program.buffers[id.index()]; }
 
@@ -107,9 +133,9 @@ class KnownTensors {
   const graph::Graph& graph_;
   const simulation::BufferReader& read_;
   Format precision_;
-  std::map<TensorId, program::BufferId> buffers_;
+  std::map<TensorId, std::vector<program::BufferId>> buffers_;
   std::map<std::pair<TensorId, program::BufferId>, numerics::Tensor> values_;  // maps: addresses stay valid
-  std::map<TensorId, numerics::Tensor> constants_;
+  std::map<TensorId, numerics::Tensor> constants_, merged_;
   std::mutex mutex_;
 };
 
