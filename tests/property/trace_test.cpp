@@ -10,6 +10,7 @@
 
 #include "chip/read.h"
 #include "compiler/compiler.h"
+#include "program/grid.h"
 #include "program/text.h"
 #include "program/verify.h"
 #include "property/random_graph.h"
@@ -62,9 +63,14 @@ std::size_t check_recording(const program::Program& program) {
       macs += s.amount;
     }
   }
+  EXPECT_EQ(macs, timing.macs);
+  // Kernels that are timed wave by wave are told as wholes: nothing of what happens in them is known.
+  if (std::any_of(program.contexts.begin(), program.contexts.end(),
+                  [&](const program::Context& c) { return program::runs_in_waves(*program.chip, c); })) {
+    return recording.slices.size();
+  }
   EXPECT_EQ(transfers, timing.transfers);
   EXPECT_EQ(firings, timing.firings);
-  EXPECT_EQ(macs, timing.macs);
   std::map<std::string, std::int64_t> free_at;
   std::vector<Recording::Use> uses = recording.uses;
   std::stable_sort(uses.begin(), uses.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
@@ -116,7 +122,7 @@ TEST(Recording, TellsItOfCompiledModels) {
       if (!compiled) continue;  // not every chip computes in every format that a model mixes
       slices += check_recording(compiled.value().program);
     }
-    EXPECT_GT(slices, 100u) << "too few of them could be compiled";
+    EXPECT_GT(slices, 20u) << "too few of them could be compiled";
   }
 }
 
@@ -228,7 +234,8 @@ TEST(Trace, CanBeFollowed) {
     const std::string trace = report::print_trace(program, timing.value(), recording);
     const auto [slices, flows] = check_trace(trace);
     EXPECT_EQ(flows, recording.flows.size());
-    EXPECT_EQ(slices, recording.slices.size() + recording.uses.size() + program.contexts.size());
+    EXPECT_LE(slices, recording.slices.size() + recording.uses.size() + program.contexts.size());
+    EXPECT_GT(slices, recording.slices.size() + recording.uses.size()) << "contexts, those that take time";
     EXPECT_EQ(trace, report::print_trace(program, timing.value(), recorded(program, kPlenty))) << "the same bytes every time";
   }
 }
