@@ -752,6 +752,19 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     d.chosen = splits.choice[k];
     d.tried = splits.mappings[k].tried;
   }
+  for (std::size_t c = 0; c < sections.size(); ++c) {  // what a context of several kernels has to say of its mapping
+    std::size_t longest = sections[c].first;
+    if (draft.end_of(c) - longest == 1) continue;
+    for (std::size_t k = longest; k < draft.end_of(c); ++k)
+      if (splits.mappings[k].on_chip > splits.mappings[longest].on_chip) longest = k;
+    const auto of = std::find_if(out.decisions.rbegin(), out.decisions.rend(),
+                                 [&](const Decision& d) { return d.subject == kernels[longest].name && !d.alternatives.empty(); });
+    if (of == out.decisions.rend()) continue;
+    Decision told = *of;
+    told.subject = program.contexts[c].name;
+    told.text = fmt::format("of its longest kernel, {}: {}", kernels[longest].name, told.text);
+    out.decisions.push_back(std::move(told));
+  }
   const Bounds bounds(*chip, g);
   std::vector<bool> read_before(g.tensors.size(), false);
   for (std::size_t c = 0; c < sections.size(); ++c) {
