@@ -23,6 +23,7 @@
 #include "compiler/grid_search.h"
 #include "compiler/kernel.h"
 #include "compiler/layout.h"
+#include "compiler/lesser.h"
 #include "compiler/mapping.h"
 #include "compiler/mapping_file.h"
 #include "compiler/partition.h"
@@ -270,6 +271,7 @@ struct Strategy {
   int search = 1;                   ///< how thoroughly mappings of one kernel are searched
   bool pipelined = false;           ///< kernels that stream into each other have components of their own
   std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
+  bool operator==(const Strategy&) const = default;
 };
 constexpr std::array<Strategy, 8> kStrategies{{{kHeldWeights[0], 4, false},
                                                {kHeldWeights[2], 1, true},
@@ -294,6 +296,7 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
 }
 /// Partitions that are compared: how much of what a kernel holds while others of its context run counts as a cost.
 constexpr std::array<double, 3> kChainedWeights{0.02, 0.0, 0.1};
+constexpr std::size_t kChainedTrials = 3;                     ///< programs of one kernel to a context, the fastest, of which that is tried
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};  ///< whole programs in which other mappings are tried
 
 std::string describe(const Machine& machine, const Strategy& s) {
@@ -328,7 +331,8 @@ struct Builder {
   graph::Graph& g;
   const CompileOptions& options;
   std::vector<Decision>& decisions;
-  std::shared_ptr<const chip::Chip> chip;
+  std::shared_ptr<const chip::Chip> whole;  ///< on which programs run
+  std::shared_ptr<const chip::Chip> chip;   ///< for which they are made: the same, or one with less
   Known known;
   Attempt begin_with{};  ///< what is known not to work, of the same kernels; empty: nothing
 
@@ -420,6 +424,7 @@ struct Builder {
   std::string look_of(const Draft& d, std::size_t k) const { return form_of(d.kernels[k], g, d.layouts, {}, 0); }
 
   Result<double> time_of(Draft& d) const {
+    d.program.chip = whole;
     SY_TRY([[maybe_unused]] Done planned, plan_buffers(d.program));
     return options.time(d.program);
   }
@@ -570,9 +575,14 @@ std::vector<Machine> corners_of(const Machine& machine) {
   return corners;
 }
 
+/// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
+constexpr std::int64_t kSearchedForLesser = 320'000;
+
 struct Chosen {
   Machine machine;
   Strategy strategy;
+  std::shared_ptr<const chip::Chip> lesser{};  ///< the machine's chip, where it is not the whole one
+  std::size_t number = 0;                      ///< of the machine, among those compared
   std::map<std::string, Mapping> wanted{};
   Known known{};    ///< mappings found on that machine
   Attempt start{};  ///< where the program's last round began
@@ -589,11 +599,21 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   const bool timed = options.time && !options.mappings;
   const std::vector<Strategy> strategies = strategies_of(machine, timed, effort);
   const bool corners = effort > 0 && timed && !machine.grid;
-  const std::vector<Machine> machines = corners ? corners_of(machine) : std::vector<Machine>{machine};
+  std::vector<Machine> machines = corners ? corners_of(machine) : std::vector<Machine>{machine};
   Chosen best{machine, strategies[0]};
   if (!timed || strategies.size() * machines.size() == 1) return best;
   best.compared = true;
+  const bool several = machines.size() > 1;
+  std::vector<std::string> names(machines.size());
   std::vector<Known> known(machines.size());
+  std::vector<std::shared_ptr<const chip::Chip>> chips;  ///< of lesser machines
+  struct Trial {
+    double time;
+    std::size_t machine;
+    Strategy strategy;
+  };
+  std::vector<Trial> trials_of;
+  std::int64_t searched = 0;  ///< candidates of kernels, for the first program
   std::size_t calls = 0, spent = 0, each = 0;
   double least = 0;
   std::vector<Decision> told;
@@ -607,7 +627,8 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     graph::Graph trial;
     if (m > 0) trial = out.graph;
     std::vector<Decision> ignored;
-    Builder builder{machines[m], m > 0 ? trial : out.graph, options, m > 0 ? ignored : out.decisions, chip, std::move(known[m])};
+    const auto& made_for = m < chips.size() && chips[m] ? chips[m] : chip;
+    Builder builder{machines[m], m > 0 ? trial : out.graph, options, m > 0 ? ignored : out.decisions, chip, made_for, std::move(known[m])};
     if (strategy.chained) builder.begin_with = reached[m].attempt;
     SY_TRY(Draft draft, builder.build(strategy, false));
     known[m] = std::move(builder.known);
@@ -616,18 +637,22 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = machines[m].components.size();
     spent += count * draft.program.contexts.size();
-    told.push_back({"strategy", fmt::format("{} components, {}: {} contexts: {:.1f} us", count, describe(machine, strategy),
+    if (calls == 0)
+      for (const auto& [form, candidates] : known[m]) searched += candidates.front().tried;
+    told.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {:.1f} us", count, names[m], describe(machine, strategy),
                                             draft.program.contexts.size(), time * 1e6)});
     if (time < reached[m].time) reached[m] = {time, draft.attempt};
     if (calls == 0 || time < least) {
       least = time;
       best.start = draft.attempt;
       best.machine = machines[m];
+      best.number = m;
       best.strategy = strategy;
       best.timed = calls;
       each = count * draft.program.contexts.size();
     }
     ++calls;
+    trials_of.push_back({time, m, strategy});
     return time;
   };
   constexpr double kMuchSooner = 0.9;
@@ -640,25 +665,47 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
   }
   std::stable_sort(order.begin(), order.end());
+  if (getenv("SHOW")) fprintf(stderr, "searched %lld\n", (long long)searched);
   const double first = least;
   for (const auto& [time, m] : order)
     for (std::size_t s = 1; s < strategies.size(); ++s) {
-      if (time > first * kHopeless || (machines.size() > 1 && spent > affordable)) continue;
+      if (time > first * kHopeless || (several && spent > affordable)) continue;
       const auto found = time_of(m, strategies[s]);
       if (!found && m == 0) return found.failure();
     }
+  constexpr double kClose = 1.1;  // times the fastest: another strategy may make it faster than that
+  const Machine whole = best.machine;
+  std::int64_t searches = 0;
+  for (const LesserMachine& l : corners ? lesser_machines(whole) : std::vector<LesserMachine>{}) {
+    if (++searches * searched > kSearchedForLesser || spent > affordable / 2) break;
+    machines.push_back(l.machine);
+    names.push_back(", as for " + l.what);
+    known.emplace_back();
+    reached.emplace_back();
+    chips.resize(machines.size());
+    chips.back() = l.chip;
+    const double before = least;
+    const std::size_t m = machines.size() - 1;
+    if (const auto time = time_of(m, best.strategy); time && time.value() < before * kClose)
+      for (const Strategy& strategy : strategies)
+        if (!(strategy == best.strategy)) static_cast<void>(time_of(m, strategy));
+  }
   if (!options.disabled.fuse && !options.disabled.overlap && !best.machine.grid) {
-    const std::size_t m = static_cast<std::size_t>(
-        std::find_if(machines.begin(), machines.end(), [&](const Machine& other) { return other.extent == best.machine.extent; }) -
-        machines.begin());
-    // Where a little caution pays, none may pay more, and where it does not, more.
+    // What is best apart need not be best together.
+    std::stable_sort(trials_of.begin(), trials_of.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
     const double apart = least;
-    std::vector<double> weights{kChainedWeights[0]};
-    for (std::size_t w = 0; w < weights.size(); ++w) {
+    const std::vector<Trial> likeliest(trials_of.begin(),
+                                       trials_of.begin() + static_cast<std::ptrdiff_t>(std::min(kChainedTrials, trials_of.size())));
+    for (std::size_t i = 0; i < likeliest.size(); ++i) {
+      if (i > 0 && (spent > affordable || likeliest[i].time > apart * kClose)) break;
+      Strategy strategy = likeliest[i].strategy;
+      strategy.chained = kChainedWeights[0];
+      if (const auto found = time_of(likeliest[i].machine, strategy); !found && likeliest[i].machine == 0) return found.failure();
+    }
+    if (fetches_early(machine)) {  // where a little caution pays, none may pay more, and where it does not, more
       Strategy strategy = best.strategy;
-      strategy.chained = weights[w];
-      if (const auto found = time_of(m, strategy); !found && m == 0) return found.failure();
-      if (w == 0 && fetches_early(machine)) weights.push_back(kChainedWeights[least < apart ? 1 : 2]);
+      strategy.chained = kChainedWeights[least < apart ? 1 : 2];
+      if (const auto found = time_of(best.number, strategy); !found && best.number == 0) return found.failure();
     }
     // What was best apart may hold more than others, which tells where contexts are dear.
     if (least < kMuchSooner * apart)
@@ -674,17 +721,17 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     if (!pipelined.chained) pipelined.chained = kChainedWeights[0];
     pipelined.pipelined = true;
     // Stages share what one kernel after the other could not use: the whole array, where a corner of it was better.
-    for (std::size_t at = 0; at <= m; at += std::max<std::size_t>(1, m))
-      if (const auto found = time_of(at, pipelined); !found && at == 0) return found.failure();
+    for (const std::size_t m : std::set<std::size_t>{0, best.number})
+      if (const auto found = time_of(m, pipelined); !found && m == 0) return found.failure();
   }
   out.decisions.insert(out.decisions.end(), told.begin(), told.end());
-  for (std::size_t m = 0; m < machines.size(); ++m)
-    if (machines[m].extent == best.machine.extent) best.known = std::move(known[m]);
+  best.known = std::move(known[best.number]);
+  if (best.number < chips.size()) best.lesser = chips[best.number];
   int trials = kTrialsOfEffort[static_cast<std::size_t>(effort)];
-  if (machines.size() > 1)
+  if (several)
     trials = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable - std::min(affordable, spent)) / each));
   if (trials == 0) return best;
-  Builder builder{best.machine, out.graph, options, out.decisions, chip, std::move(best.known)};
+  Builder builder{best.machine, out.graph, options, out.decisions, chip, best.lesser ? best.lesser : chip, std::move(best.known)};
   SY_TRY(best.wanted, builder.refine(best.strategy, least, trials));
   best.known = std::move(builder.known);
   if (!best.wanted.empty()) best.timed.reset();
@@ -727,7 +774,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   machine = chosen.machine;
   out.timed = chosen.timed;
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
-  Builder builder{machine, out.graph, options, out.decisions, chip, std::move(chosen.known)};
+  Builder builder{machine, out.graph, options, out.decisions, chip, chosen.lesser ? chosen.lesser : chip, std::move(chosen.known)};
   if (chosen.wanted.empty()) builder.begin_with = std::move(chosen.start);
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
   const auto& [kernels, layouts, attempt, candidates, pipelines, splits, homes, chains, unused, sections] = draft;

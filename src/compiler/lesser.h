@@ -1,0 +1,26 @@
+// Lesser machines: chips with half of one resource, for which programs are made and compared on the whole chip.
+//
+// What is best on a chip is searched by estimates, and a larger scratchpad or a faster memory shifts them: the program found may be slower
+// than the one found for less. A program for less runs on more, so it is one more candidate, and having more costs nothing.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chip/chip.h"
+#include "compiler/machine.h"
+
+namespace switchyard::compiler {
+
+struct LesserMachine {
+  std::string what;  ///< the resource, for who asks
+  std::shared_ptr<const chip::Chip> chip;
+  Machine machine;  ///< on that chip; everything else as it was
+};
+
+/// With half the usable bytes of each scratchpad, half and a quarter of the bandwidth of the off-chip memory, and half that of the links;
+/// those first that are nearest.
+std::vector<LesserMachine> lesser_machines(const Machine& machine);
+
+}  // namespace switchyard::compiler
