@@ -673,7 +673,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
       const auto found = time_of(m, strategies[s]);
       if (!found && m == 0) return found.failure();
     }
-  constexpr double kClose = 1.1;  // times the fastest: another strategy may make it faster than that
+  constexpr double kNear = 1.001, kClose = 1.05;  // times the fastest: another strategy may make it faster than that
   const Machine whole = best.machine;
   std::int64_t searches = 0;
   for (const LesserMachine& l : corners ? lesser_machines(whole) : std::vector<LesserMachine>{}) {
@@ -686,16 +686,17 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     chips.back() = l.chip;
     const double before = least;
     const std::size_t m = machines.size() - 1;
-    if (const auto time = time_of(m, best.strategy); time && time.value() < before * kClose)
+    if (const auto time = time_of(m, best.strategy); time && time.value() < before * kNear)
       for (const Strategy& strategy : strategies)
         if (!(strategy == best.strategy)) static_cast<void>(time_of(m, strategy));
   }
   if (!options.disabled.fuse && !options.disabled.overlap && !best.machine.grid) {
-    // What is best apart need not be best together.
+    // What is best apart need not be best together. Programs of one time are one program.
     std::stable_sort(trials_of.begin(), trials_of.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
     const double apart = least;
-    const std::vector<Trial> likeliest(trials_of.begin(),
-                                       trials_of.begin() + static_cast<std::ptrdiff_t>(std::min(kChainedTrials, trials_of.size())));
+    std::vector<Trial> likeliest;
+    for (const Trial& t : trials_of)
+      if (likeliest.size() < kChainedTrials && (likeliest.empty() || t.time > likeliest.back().time)) likeliest.push_back(t);
     for (std::size_t i = 0; i < likeliest.size(); ++i) {
       if (i > 0 && (spent > affordable || likeliest[i].time > apart * kClose)) break;
       Strategy strategy = likeliest[i].strategy;
