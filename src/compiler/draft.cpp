@@ -1,0 +1,414 @@
+#include "compiler/draft.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "chip/query.h"
+#include "compiler/chain.h"
+#include "compiler/decompose.h"
+#include "compiler/dump.h"
+#include "compiler/emit.h"
+#include "compiler/formats.h"
+#include "compiler/layout.h"
+#include "compiler/mapping_file.h"
+#include "compiler/plan.h"
+#include "graph/text.h"
+#include "program/text.h"
+#include "support/check.h"
+#include "support/parallel.h"
+
+namespace switchyard::compiler {
+namespace {
+
+Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, const chip::Chip& chip) {
+  Failure failure{FailureKind::unsupported, {}, {}};
+  std::set<numerics::Format> reported;
+  for (const Kernel& k : kernels)
+    for (const KernelOperand& o : k.operands) {
+      const auto f = g.tensor(o.tensor).format;
+      const auto& native = chip.formats.native;
+      if (std::find(native.begin(), native.end(), f) != native.end() || !reported.insert(f).second) continue;
+      std::string names;
+      for (auto n : native) names += fmt::format("{}{}", names.empty() ? "" : ", ", numerics::format_name(n));
+      Diagnostic d{
+          "compile/unsupported-format",
+          fmt::format("{} does not store {} (tensor '{}' of '{}')", chip.name, numerics::format_name(f), g.tensor(o.tensor).name, k.name),
+          {},
+          {},
+          fmt::format("its formats are {}: choose one with --precision", names),
+          {}};
+      failure.diagnostics.push_back(std::move(d));
+    }
+  if (failure.diagnostics.empty()) return Done{};
+  return failure;
+}
+
+/// Everything a mapping depends on: kernels with equal forms get equal mappings.
+std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
+                    const std::vector<Reach>& reach, std::int64_t reserved) {
+  std::string form = fmt::format("{}:", reserved);
+  for (const Reach r : reach) form += static_cast<char>('a' + static_cast<int>(r));
+  const auto number = [&](std::int64_t v) { form += fmt::format("{},", v); };
+  const auto index_of = [&](const std::vector<numerics::Affine>& index) {
+    for (const auto& f : index) {
+      number(f.constant);
+      for (const auto& t : f.terms) number(t.variable), number(t.coefficient);
+      form += ';';
+    }
+  };
+  for (const KernelDim& d : kernel.dims) number(d.extent), number(d.parallel), number(d.reduction);
+  for (const KernelOperand& o : kernel.operands) {
+    form += '|';
+    number(static_cast<int>(g.tensor(o.tensor).format)), number(o.write), number(o.epilogue);
+    for (std::int64_t e : g.tensor(o.tensor).shape) number(e);
+    for (int d : layouts[o.tensor.index()]) number(d);
+    index_of(o.index);
+  }
+  for (const KernelLocal& l : kernel.locals) {
+    form += '/';
+    for (int d : l.dims) number(d);
+  }
+  for (const KernelStatement& s : kernel.statements) {
+    form += '#' + numerics::print_expression(s.expression);
+    for (int d : s.dims) number(d);
+    number(static_cast<int>(s.combiner)), number(s.epilogue);
+    for (const KernelAccess& r : s.reads) number(r.local), number(r.number);
+  }
+  return form;
+}
+
+/// Candidates of each kernel; kernels of one form are mapped once. Composite operators for which there are none are listed in `too_large`;
+/// a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and all is tried again by the caller
+/// (`again`). Where others have none, all reasons are given.
+Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
+                                                      const std::vector<std::vector<int>>& layouts, const CompileOptions& options,
+                                                      int search, Attempt& attempt, Known& known, std::vector<graph::OpId>& too_large,
+                                                      bool& again) {
+  constexpr std::size_t kCandidates = 12;
+  std::vector<std::vector<Mapping>> mappings;
+  const auto search_of = [&](std::size_t k, const std::vector<Reach>& reach) {
+    return choose_mappings(machine, g, kernels[k], layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search, kCandidates);
+  };
+  Failure failure{FailureKind::unsupported, {}, {}};
+  const auto numbers = numbers_among_namesakes(kernels);
+  const auto entry_of = [&](std::size_t k) { return options.mappings ? options.mappings->find(kernels[k].name, numbers[k]) : nullptr; };
+  const auto form_at = [&](std::size_t k, const std::vector<Reach>& reach) {
+    return fmt::format("{};", search) + form_of(kernels[k], g, layouts, reach, attempt.reserved[k]);
+  };
+
+  // Forms that are new are searched on all threads; what they come to is used in order below.
+  struct New {
+    std::size_t kernel;
+    std::vector<Reach> reach;
+    Result<std::vector<Mapping>> found = std::vector<Mapping>{};
+  };
+  std::vector<New> searched;
+  std::map<std::string, std::size_t> number_of;
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    if (entry_of(k)) continue;
+    auto reach = reach_of(machine, g, kernels[k], attempt.stays, k == 0);
+    std::string form = form_at(k, reach);
+    if (!known.contains(form) && number_of.emplace(std::move(form), searched.size()).second) searched.push_back({k, std::move(reach)});
+  }
+  parallel_for(options.threads, searched.size(),
+               [&](std::size_t i) { searched[i].found = search_of(searched[i].kernel, searched[i].reach); });
+
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    const Kernel& kernel = kernels[k];
+    const MappingFile::Entry* entry = entry_of(k);
+    const auto reach = reach_of(machine, g, kernel, attempt.stays, k == 0);
+    const std::string form = form_at(k, reach);
+    if (const auto same = known.find(form); same != known.end() && !entry) {
+      mappings.push_back(same->second);
+      continue;
+    }
+    const auto find = [&]() -> Result<std::vector<Mapping>> {
+      if (!entry) {
+        const auto at = number_of.find(form);  // none where a kernel before this one has given up what stays
+        return at != number_of.end() ? searched[at->second].found : search_of(k, reach);
+      }
+      SY_TRY(Mapping given, apply_entry(*options.mappings, *entry, machine, g, kernel, layouts, reach));
+      return std::vector<Mapping>{std::move(given)};
+    };
+    auto found = find();
+    if (found) {
+      if (!entry) known.emplace(form, found.value());
+      mappings.push_back(std::move(found).value());
+      continue;
+    }
+    std::int64_t largest = 0;
+    std::size_t give_up = 0;
+    for (std::size_t i = 0; i < reach.size(); ++i) {
+      const graph::Tensor& t = g.tensor(kernel.operands[i].tensor);
+      const std::int64_t bytes = numerics::element_count(t.shape) * numerics::format_bytes(t.format);
+      if (reach[i] == Reach::placed && attempt.stays[kernel.operands[i].tensor.index()] && bytes > largest)
+        largest = bytes, give_up = kernel.operands[i].tensor.index();
+    }
+    const bool mistake = found.failure().kind == FailureKind::malformed;
+    if (!mistake && (largest > 0 || (attempt.reserved[k] > 0 && !entry))) {
+      again = true;
+      if (largest > 0) attempt.stays[give_up] = false;
+      if (attempt.reserved[k] > 0) attempt.reserved[k] = -1;
+      mappings.emplace_back();
+      continue;
+    }
+    const Failure& f = found.failure();
+    if (mistake) failure.kind = FailureKind::malformed;
+    if (!entry && !f.infeasible.empty() && is_composite(g.ops[kernel.ops.front().index()])) {
+      too_large.push_back(kernel.ops.front());
+      continue;
+    }
+    failure.diagnostics.insert(failure.diagnostics.end(), f.diagnostics.begin(), f.diagnostics.end());
+    failure.infeasible.insert(failure.infeasible.end(), f.infeasible.begin(), f.infeasible.end());
+  }
+  if (!failure.diagnostics.empty()) return failure;
+  return mappings;
+}
+
+/// The storage of a context does not fit: it must leave more to what lives through it, or the largest of that goes off chip.
+/// False: there is nothing left to change.
+bool make_room(const Overflow& overflow, const graph::Graph& g, const std::vector<Kernel>& kernels, Attempt& attempt) {
+  if (!attempt.one_reader[overflow.context]) return attempt.one_reader[overflow.context] = true;
+  if (attempt.reserved[overflow.context] >= 0 && attempt.reserved[overflow.context] < overflow.through) {
+    attempt.reserved[overflow.context] = overflow.through;
+    return true;
+  }
+  const auto touches = [&](std::size_t k, std::size_t t) {
+    return std::any_of(kernels[k].operands.begin(), kernels[k].operands.end(),
+                       [&](const KernelOperand& o) { return o.tensor.index() == t; });
+  };
+  std::size_t give_up = g.tensors.size();
+  std::pair<bool, std::int64_t> most{false, 0};
+  for (std::size_t t = 0; t < attempt.stays.size(); ++t) {
+    if (!attempt.stays[t]) continue;
+    bool before = false, after = false;
+    for (std::size_t k = 0; k < kernels.size(); ++k) {
+      if (!touches(k, t)) continue;
+      before = before || k <= overflow.context;
+      after = after || k >= overflow.context;
+    }
+    if (!before || !after) continue;
+    const std::int64_t bytes = numerics::element_count(g.tensors[t].shape) * numerics::format_bytes(g.tensors[t].format);
+    const std::pair<bool, std::int64_t> key{!touches(overflow.context, t), bytes};
+    if (give_up == g.tensors.size() || key > most) most = key, give_up = t;
+  }
+  if (give_up == g.tensors.size()) return false;
+  attempt.stays[give_up] = false;
+  return true;
+}
+
+}  // namespace
+
+Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std::map<std::string, Mapping>& wanted) {
+  Draft d;
+  d.program.chip = chip;
+  const auto tell = [&](std::string_view pass, const std::function<std::string()>& text) {
+    if (observed && options.observe) options.observe(pass, text);
+  };
+  for (bool fresh = true;;) {
+    if (fresh) {
+      d.kernels = make_kernels(g, !options.disabled.fuse);
+      tell("kernels", [&] { return print_kernels(g, d.kernels); });
+      SY_TRY([[maybe_unused]] Done formats, check_formats(g, d.kernels, *chip));
+      d.layouts = choose_layouts(g, d.kernels);
+      tell("layouts", [&] { return print_layouts(g, d.layouts); });
+      if (begin_with.reserved.size() == d.kernels.size()) {
+        d.attempt = begin_with;
+      } else {
+        d.attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
+        if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
+        d.attempt.reserved.assign(d.kernels.size(), 0);
+        d.attempt.one_reader.assign(d.kernels.size(), false);
+        d.attempt.alone.assign(d.kernels.size(), false);
+      }
+      fresh = false;
+    }
+    std::vector<graph::OpId> too_large;
+    bool again = false;
+    SY_TRY(d.candidates, map_kernels(machine, g, d.kernels, d.layouts, options, strategy.search, d.attempt, known, too_large, again));
+    tell("mappings", [&] { return print_mappings(d.kernels, d.candidates); });
+    for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
+      decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
+                                                    g.ops[too_large[i].index()].name)});
+      decompose(g, too_large[i]);
+      fresh = true;
+    }
+    if (!too_large.empty()) tell("decompose", [&] { return graph::print(g); });
+    if (fresh || again) continue;
+    d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted));
+    d.pipelines.clear();
+    if (strategy.pipelined) pipeline(d, strategy);
+    for (std::size_t k = 0; k < d.kernels.size(); ++k) d.splits.mappings[k].readers = d.attempt.one_reader[k] ? 1 : strategy.readers;
+    for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
+      if (d.attempt.stays[t] && std::isinf(d.splits.moves[t])) {
+        d.attempt.stays[t] = false;
+        again = true;
+      }
+    tell("splits", [&] { return print_splits(d.kernels, d.splits); });
+    if (again) continue;
+    emit(d, tell);
+    auto overflow = plan_contexts(d, strategy);
+    tell("storage", [&] { return print_storage(d.program); });
+    if (!overflow) return d;
+    const std::string& name = d.program.contexts[overflow->context].name;
+    overflow->context = d.sections[overflow->context].first;
+    if (dissolve(d, overflow->context)) continue;
+    SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
+  }
+}
+
+bool Builder::dissolve(Draft& d, std::size_t kernel) {
+  for (const Pipeline& p : d.pipelines) {
+    const std::size_t end = p.first + p.stages.size();
+    if (kernel < p.first || kernel >= end) continue;
+    std::fill(d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(p.first), d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(end),
+              true);
+    return true;
+  }
+  return false;
+}
+
+void Builder::pipeline(Draft& d, const Strategy& strategy) const {
+  std::vector<double> apart;
+  for (std::size_t k = 0; k < d.kernels.size(); ++k) apart.push_back(run_of(d, k));
+  d.pipelines =
+      find_pipelines(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, d.attempt.alone, options.pipelines);
+  if (d.pipelines.empty()) return;
+  for (const Pipeline& p : d.pipelines)
+    for (std::size_t s = 0; s < p.stages.size(); ++s) d.candidates[p.first + s] = {p.stages[s]};
+  d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight,
+                           std::vector<std::optional<std::size_t>>(d.kernels.size()));
+}
+
+std::string Builder::look_of(const Draft& d, std::size_t k) const { return form_of(d.kernels[k], g, d.layouts, {}, 0); }
+
+Result<double> Builder::time_of(Draft& d) const {
+  d.program.chip = whole;
+  SY_TRY([[maybe_unused]] Done planned, plan_buffers(d.program));
+  return options.time(d.program);
+}
+
+Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy, double& least, int trials) {
+  std::map<std::string, Mapping> wanted;
+  SY_TRY(const Draft start, build(strategy, false));
+  std::map<std::string, std::pair<double, std::size_t>> looks;  // time, and the first kernel
+  for (std::size_t k = 0; k < start.kernels.size(); ++k) {
+    auto& [time, first] = looks.try_emplace(look_of(start, k), 0.0, k).first->second;
+    time += start.splits.mappings[k].cost + start.splits.waits[k];
+  }
+  std::vector<std::pair<std::string, std::pair<double, std::size_t>>> order(looks.begin(), looks.end());
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second.first > b.second.first; });
+  constexpr std::size_t kAlternatives = 6;
+  for (const auto& [look, spent] : order) {
+    const std::size_t k = spent.second;
+    const auto& candidates = start.candidates[k];
+    std::vector<std::size_t> likeliest;
+    for (std::size_t c = 0; c < candidates.size(); ++c)
+      if (c != start.splits.choice[k]) likeliest.push_back(c);
+    std::stable_sort(likeliest.begin(), likeliest.end(), [&](std::size_t a, std::size_t b) {
+      return candidates[a].cost + start.splits.costs[k][a] < candidates[b].cost + start.splits.costs[k][b];
+    });
+    for (std::size_t i = 0; i < std::min(kAlternatives, likeliest.size()) && trials > 0; ++i, --trials) {
+      std::map<std::string, Mapping> changed = wanted;
+      changed[look] = candidates[likeliest[i]];
+      SY_TRY(Draft draft, build(strategy, false, changed));
+      SY_TRY(const double time, time_of(draft));
+      if (time < least * (1 - 1e-4)) least = time, wanted = std::move(changed);
+    }
+  }
+  return wanted;
+}
+
+std::vector<std::optional<std::size_t>> Builder::fixed_of(const Draft& d, const std::map<std::string, Mapping>& wanted) const {
+  std::vector<std::optional<std::size_t>> fixed(d.kernels.size());
+  if (wanted.empty()) return fixed;
+  for (std::size_t k = 0; k < d.kernels.size(); ++k) {
+    const auto at = wanted.find(look_of(d, k));
+    if (at == wanted.end()) continue;
+    for (std::size_t c = 0; c < d.candidates[k].size() && !fixed[k]; ++c)
+      if (d.candidates[k][c].tile == at->second.tile && d.candidates[k][c].trips == at->second.trips) fixed[k] = c;
+  }
+  return fixed;
+}
+
+template <class Tell>
+void Builder::emit(Draft& d, const Tell& tell) const {
+  d.program.buffers.clear();
+  d.program.contexts.clear();
+  d.homes = make_homes(machine, g, d.kernels, d.layouts, d.splits.mappings, d.attempt.stays, d.program);
+  tell("residence", [&] { return print_homes(g, d.kernels, d.homes, d.program); });
+  for (std::size_t k = 0; k < d.kernels.size(); ++k) {
+    d.program.contexts.push_back(emit_context(machine, g, d.kernels[k], d.splits.mappings[k], d.layouts,
+                                              reach_of(machine, g, d.kernels[k], d.attempt.stays, k == 0), d.homes[k], d.program.buffers));
+  }
+  d.chains = find_chains(machine, g, d.kernels);
+  join_stages(g, d.kernels, d.chains, d.program);
+  tell("emit", [&] { return program::print(d.program); });
+}
+
+std::optional<Overflow> Builder::plan_contexts(Draft& d, const Strategy& strategy) const {
+  const std::vector<program::Context> kernels = d.program.contexts;
+  d.sections.clear();
+  if (strategy.chained) {
+    std::vector<KernelCost> costs;
+    for (std::size_t k = 0; k < kernels.size(); ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
+    d.sections = partition(machine, d.program, costs, *strategy.chained);
+  } else {
+    for (std::size_t k = 0; k < kernels.size(); ++k) d.sections.push_back({k, kCutByCost});
+  }
+  for (;;) {
+    join(d, kernels);
+    const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
+    if (!overflow) return overflow;
+    const std::size_t first = d.sections[overflow->context].first, count = d.end_of(overflow->context) - first;
+    if (count == 1) return overflow;
+    const Section half{first + count / 2, kCutByRoom};
+    d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(overflow->context) + 1, half);
+  }
+}
+
+void Builder::join(Draft& d, const std::vector<program::Context>& kernels) {
+  d.program.contexts.clear();
+  for (std::size_t c = 0; c < d.sections.size();) {
+    const std::size_t first = d.sections[c].first, count = d.end_of(c) - first;
+    Chained chained{kernels[first], {}, 0};
+    if (count > 1) chained = chain(d.program, std::span(kernels).subspan(first, count));
+    if (!chained.context) {
+      d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(c) + 1, {first + chained.phase, kCutByJoin});
+      continue;
+    }
+    if (c > 0) chained.context->after.push_back(program::ContextId(c - 1));
+    d.program.contexts.push_back(*std::move(chained.context));
+    ++c;
+  }
+}
+
+double Builder::run_of(const Draft& d, std::size_t k) const {
+  for (const Pipeline& p : d.pipelines)
+    if (k >= p.first && k < p.first + p.stages.size()) return k == p.first ? p.seconds : 0;
+  return d.splits.mappings[k].on_chip + d.splits.waits[k] - barrier_seconds(machine);
+}
+
+bool Builder::is_stage(const Draft& d, std::size_t k) {
+  return std::any_of(d.pipelines.begin(), d.pipelines.end(),
+                     [&](const Pipeline& p) { return k > p.first && k < p.first + p.stages.size(); });
+}
+
+std::vector<ContextTimes> Builder::times_of(const Draft& d) const {
+  std::vector<ContextTimes> times;
+  for (std::size_t c = 0; c < d.sections.size(); ++c) {
+    ContextTimes& t = times.emplace_back(ContextTimes{barrier_seconds(machine), 0});
+    for (std::size_t k = d.sections[c].first; k < d.end_of(c); ++k) {
+      t.run += run_of(d, k);
+      t.fetch += d.splits.mappings[k].off_chip;
+    }
+  }
+  return times;
+}
+
+}  // namespace switchyard::compiler

@@ -1,0 +1,113 @@
+// Draft: a program on its way, made by the passes from kernels to storage under one strategy.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/compiler.h"
+#include "compiler/kernel.h"
+#include "compiler/machine.h"
+#include "compiler/mapping.h"
+#include "compiler/partition.h"
+#include "compiler/pipeline.h"
+#include "compiler/residence.h"
+#include "compiler/stages.h"
+#include "compiler/storage.h"
+
+namespace switchyard::compiler {
+
+/// What whole programs are compared in: how much of what a kernel holds counts as its cost, and how many members of a group read what is
+/// multicast (more read faster, and take more places in scratchpads and commands).
+struct Strategy {
+  double held_weight = kHeldWeights[0];
+  std::int64_t readers = 4;
+  bool deep = false;                ///< channels as deep as they can be, rather than begun early
+  int search = 1;                   ///< how thoroughly mappings of one kernel are searched
+  bool pipelined = false;           ///< kernels that stream into each other have components of their own
+  std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
+  bool operator==(const Strategy&) const = default;
+};
+
+/// What the compiler may still change its mind about, when a mapping or the storage of all contexts does not work out.
+struct Attempt {
+  std::vector<bool> stays;             ///< tensors that live in scratchpads
+  std::vector<std::int64_t> reserved;  ///< per kernel: bytes of each scratchpad it must leave to others; -1: it cannot leave any
+  std::vector<bool> one_reader;        ///< per kernel: more members that read would not fit
+  std::vector<bool> alone;             ///< per kernel: as a stage it would not fit
+};
+
+/// Candidates of kernels, by everything a mapping depends on.
+using Known = std::map<std::string, std::vector<Mapping>>;
+
+/// A program on its way: what the passes after the formats have made.
+struct Draft {
+  std::vector<Kernel> kernels;
+  std::vector<std::vector<int>> layouts;
+  Attempt attempt;
+  std::vector<std::vector<Mapping>> candidates;
+  std::vector<Pipeline> pipelines;
+  Splits splits;
+  Homes homes;
+  std::vector<Chain> chains;
+  program::Program program;
+  std::vector<Section> sections;  ///< by context
+  [[nodiscard]] std::size_t end_of(std::size_t context) const {
+    return context + 1 < sections.size() ? sections[context + 1].first : kernels.size();
+  }
+};
+
+/// The passes from the graph to contexts with storage, tried again with what they find out.
+struct Builder {
+  const Machine& machine;
+  graph::Graph& g;
+  const CompileOptions& options;
+  std::vector<Decision>& decisions;
+  std::shared_ptr<const chip::Chip> whole;  ///< on which programs run
+  std::shared_ptr<const chip::Chip> chip;   ///< for which they are made: the same, or one with less
+  Known known;
+  Attempt begin_with{};  ///< what is known not to work, of the same kernels; empty: nothing
+
+  /// `wanted`: mappings, by what kernels look like, that are not to be changed.
+  Result<Draft> build(const Strategy& strategy, bool observed, const std::map<std::string, Mapping>& wanted = {});
+
+  /// The pipeline that a kernel belongs to is given up; false: there is none.
+  static bool dissolve(Draft& d, std::size_t kernel);
+
+  /// Kernels become stages where that is estimated to be faster than one after the other.
+  void pipeline(Draft& d, const Strategy& strategy) const;
+
+  /// What a kernel looks like, wherever it stands.
+  std::string look_of(const Draft& d, std::size_t k) const;
+
+  Result<double> time_of(Draft& d) const;
+
+  /// Kernels of one look together take another of their candidates where the whole program gets faster: those first on which most time is
+  /// spent, the likeliest candidates first. `least` is the time of what `wanted` gives.
+  Result<std::map<std::string, Mapping>> refine(const Strategy& strategy, double& least, int trials);
+
+ private:
+  std::vector<std::optional<std::size_t>> fixed_of(const Draft& d, const std::map<std::string, Mapping>& wanted) const;
+
+  template <class Tell>
+  void emit(Draft& d, const Tell& tell) const;
+
+  /// Which kernels are one context, and where all that lies in scratchpads lies. What does not fit: of a context of one kernel.
+  std::optional<Overflow> plan_contexts(Draft& d, const Strategy& strategy) const;
+
+  /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context.
+  static void join(Draft& d, const std::vector<program::Context>& kernels);
+
+  /// Seconds of a kernel until what it writes is where it is needed, in a context that has begun.
+  double run_of(const Draft& d, std::size_t k) const;
+
+  /// Of a pipeline that has begun with an earlier kernel.
+  static bool is_stage(const Draft& d, std::size_t k);
+
+  std::vector<ContextTimes> times_of(const Draft& d) const;
+};
+
+}  // namespace switchyard::compiler
