@@ -190,15 +190,16 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
       if (const auto found = time_of(best.number, strategy); !found && best.number == 0) return found.failure();
     }
     // What was best apart may hold more than others, which tells where contexts are dear.
-    if (least < kMuchSooner * apart)
-      for (std::size_t s = 0; s < strategies.size() && (machines.size() == 1 || spent <= affordable); ++s) {
-        Strategy other = strategies[s];
-        other.chained = best.strategy.chained;
-        if (other.held_weight == best.strategy.held_weight && other.readers == best.strategy.readers && other.deep == best.strategy.deep &&
-            other.search == best.strategy.search)
-          continue;
+    if (least < kMuchSooner * apart) {
+      const Strategy sooner = best.strategy;
+      const std::size_t m = best.number;
+      for (Strategy other : strategies) {
+        if (several && spent > affordable) break;
+        other.chained = sooner.chained;
+        if (other == sooner) continue;
         if (const auto found = time_of(m, other); !found && m == 0) return found.failure();
       }
+    }
     Strategy pipelined = best.strategy;
     if (!pipelined.chained) pipelined.chained = kChainedWeights[0];
     pipelined.pipelined = true;
