@@ -110,11 +110,13 @@ std::array<double, 2> UnitWork::least_cost(const Piece& piece) const {
   return cost;
 }
 
-/// Of a statement: all of it runs on one unit, and a step of it takes a lane at least once.
+/// Of a statement: all of it runs on one unit, and a step of it takes a lane at least once. Of what follows a contraction the matrix unit
+/// does what it can.
 std::array<double, 2> UnitWork::whole_cost(const Piece& piece) const {
   if (piece.epilogue) {
     const auto left = operations(*piece.expression, piece.free);
-    if (left[0] + left[1] == 0 && (piece.combiner == numerics::Combiner::none || !piece.reduces())) return {};
+    if (piece.combiner == numerics::Combiner::none || !piece.reduces())
+      return left[0] + left[1] == 0 ? std::array<double, 2>{} : std::array<double, 2>{std::max(1.0, left[0]), left[1]};
   }
   if (piece.combiner == numerics::Combiner::none && piece.expression->is_input()) return {};  // movers can do it
   std::array<double, 2> cost = operations(*piece.expression, {});

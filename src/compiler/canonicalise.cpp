@@ -207,7 +207,8 @@ class AffineFolder {
     const Uses uses(g_);
     int folded = 0;
     for (std::size_t o = 0; o < g_.ops.size(); ++o) folded += fold(uses, o) ? 1 : 0;
-    if (folded > 0) decisions_.push_back({"canonicalise", fmt::format("{} affine maps (batch normalisation) folded into weights", folded)});
+    if (folded > 0)
+      decisions_.push_back({"canonicalise", fmt::format("{} affine maps (batch normalisation, scales) folded into weights", folded)});
   }
 
  private:
@@ -311,6 +312,7 @@ class AffineFolder {
     const TensorId old_weight = conv.operands[static_cast<std::size_t>(weight_access.slot)];
     graph::Tensor weight = g_.tensor(old_weight);
     weight.name = map.name + ":weight";  // of the map: two operators may share one weight
+    if (weight.name == g_.tensor(old_weight).name) weight.name += ":scaled";
     const numerics::ConstantPtr original = weight.constant;
     auto made = std::make_shared<numerics::Constant>();
     made->make = [sampler, original, loop_of_weight_dim, loops] {
@@ -642,6 +644,7 @@ graph::Graph canonicalise(const graph::Graph& model, std::vector<Decision>& deci
       again = inline_maps(g) || again;
     }
   } while (move_scales(g, decisions));  // a map that only scaled is a copy now
+  AffineFolder(g, decisions).run();     // what copies had hidden, and factors that have moved
   remove_dead(g);
   decisions.push_back({"canonicalise", fmt::format("{} operators become {}", before, g.ops.size())});
   return g;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
 #include "compiler/mapping_file.h"
+#include "compiler/merge.h"
 #include "compiler/partition.h"
 #include "compiler/pipeline.h"
 #include "compiler/plan.h"
@@ -48,6 +50,15 @@ std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& c
                     "drain {:.1f}), best of {}",
                     m.storage, m.seconds * 1e6, m.terms[0] * 1e6, m.terms[1] * 1e6, m.terms[2] * 1e6, m.terms[3] * 1e6, m.terms[4] * 1e6,
                     m.tried);
+}
+
+/// Bytes of a result for which several products are made at once: it should stay in scratchpads beside what is fetched for later, where
+/// results stay at all.
+double worth_merging(const Machine& machine) {
+  constexpr double kShare = 0.05;
+  if (!keeps_values(machine)) return std::numeric_limits<double>::infinity();
+  const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
+  return kShare * static_cast<double>(range.end - range.begin) * static_cast<double>(machine.components.size());
 }
 
 void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Mapping>& mappings, const chip::Chip& chip,
@@ -92,6 +103,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     if (options.observe) options.observe(pass, text);
   };
   out.graph = canonicalise(model, out.decisions);
+  if (!options.disabled.fuse)
+    merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
   tell("canonicalise", [&] { return graph::print(out.graph); });
   choose_formats(out.graph, *chip, options.precision, out.decisions);
   tell("formats", [&] { return graph::print(out.graph); });

@@ -5,6 +5,7 @@
 
 #include "chip/query.h"
 #include "compiler/emitter.h"
+#include "compiler/epilogue.h"
 #include "support/check.h"
 
 namespace switchyard::compiler {
@@ -268,6 +269,14 @@ void Emitter::emit_compute() {
   }
   const bool apart = mapping_.epilogue_unit.valid();
   port_of_.assign(kernel_.operands.size(), {-1, -1});
+  std::vector<bool> afterwards(kernel_.operands.size(), false);  // read or written on the epilogue's own unit
+  if (apart)
+    for (const KernelStatement& s : kernel_.statements) {
+      if (!s.epilogue) continue;
+      afterwards[static_cast<std::size_t>(s.write.number)] = true;
+      for (const KernelAccess& r : cut_epilogue(chip_.units[mapping_.unit.index()], s).rest.reads)
+        if (!r.local) afterwards[static_cast<std::size_t>(r.number)] = kernel_.operands[static_cast<std::size_t>(r.number)].epilogue;
+    }
 
   Actor main;
   main.name = kernel_.contraction ? "multiply" : "compute";
@@ -284,10 +293,8 @@ void Emitter::emit_compute() {
     epilogue.dims = dims_of(outer);
   }
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    const KernelOperand& o = kernel_.operands[i];
-    const bool in_epilogue = apart && o.epilogue;
-    add_port(in_epilogue ? epilogue : main, i, in_epilogue ? outer : loops);
-    port_of_[i].first = in_epilogue ? 1 : 0;
+    add_port(afterwards[i] ? epilogue : main, i, afterwards[i] ? outer : loops);
+    port_of_[i].first = afterwards[i] ? 1 : 0;
   }
   int accumulator_out = -1, accumulator_in = -1;
   if (apart) {
@@ -321,17 +328,14 @@ void Emitter::emit_compute() {
       main.statements.push_back(statement(s, static_cast<int>(main.ports.size()), -1, s.epilogue ? last : program::Guard{}));
       continue;
     }
-    KernelStatement hand_over;  // the sums leave the matrix unit as they are
-    hand_over.dims = s.dims;
-    hand_over.kinds = s.kinds;
-    program::Statement copy = statement(hand_over, static_cast<int>(main.ports.size()), -1, last, true);
-    std::vector<Affine> index;
-    for (int d : kernel_.locals[0].dims) index.push_back(numerics::affine_variable(d));
-    copy.reads.push_back({static_cast<int>(main.ports.size()), index, {}});
-    copy.expression = numerics::expr_input(0);
-    copy.write = {accumulator_out, index, {}};
-    main.statements.push_back(std::move(copy));
-    epilogue.statements.push_back(statement(s, static_cast<int>(epilogue.ports.size()), accumulator_in, {}));
+    EpilogueParts parts = cut_epilogue(chip_.units[mapping_.unit.index()], s);
+    for (int d : kernel_.locals[0].dims) parts.first.write.index.push_back(numerics::affine_variable(d));
+    parts.rest.write = s.write;
+    parts.rest.combiner = s.combiner;
+    program::Statement hand_over = statement(parts.first, static_cast<int>(main.ports.size()), -1, last);
+    hand_over.write = {accumulator_out, parts.first.write.index, {}};
+    main.statements.push_back(std::move(hand_over));
+    epilogue.statements.push_back(statement(parts.rest, static_cast<int>(epilogue.ports.size()), accumulator_in, {}));
   }
   const ActorId main_id = add(std::move(main));
   ActorId epilogue_id;
@@ -436,12 +440,11 @@ Token Emitter::local_token(const KernelLocal& l) const {
   return t;
 }
 
-program::Statement Emitter::statement(const KernelStatement& s, int ports, int accumulator_port, program::Guard guard, bool bare) const {
+program::Statement Emitter::statement(const KernelStatement& s, int ports, int accumulator_port, program::Guard guard) const {
   program::Statement out;
   out.guard = std::move(guard);
   out.dims = s.dims;
   out.kinds = s.kinds;
-  if (bare) return out;
   const auto access = [&](const KernelAccess& a) -> numerics::Access {
     if (a.local) return {accumulator_port >= 0 ? accumulator_port : ports + a.number, a.index, {}};
     return {port_of_[static_cast<std::size_t>(a.number)].second, local_index(kernel_.operands[static_cast<std::size_t>(a.number)]), {}};

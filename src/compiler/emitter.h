@@ -145,8 +145,7 @@ class Emitter {
   [[nodiscard]] Token local_token(const KernelLocal& l) const;
 
   /// Slots are ports, then states; local number 0 is the token `accumulator_port` in the epilogue's own actor.
-  [[nodiscard]] program::Statement statement(const KernelStatement& s, int ports, int accumulator_port, program::Guard guard,
-                                             bool bare = false) const;
+  [[nodiscard]] program::Statement statement(const KernelStatement& s, int ports, int accumulator_port, program::Guard guard) const;
 
   const Machine& machine_;
   const chip::Chip& chip_;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "chip/query.h"
+#include "compiler/epilogue.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -53,9 +54,6 @@ bool writes_one_box(const KernelOperand& operand, const std::vector<KernelDim>& 
   }
   return writes_densely(operand, dims, whole);
 }
-
-/// To the power of 1.5, the p of the estimate's norm.
-double to_power(double t) { return t * std::sqrt(t); }
 
 std::int64_t local_bytes(const KernelLocal& l, const Mapping& m) {
   std::int64_t bytes = 4;
@@ -112,10 +110,12 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   issue_ = chip.sequencer.kind == chip::SequencerKind::component_queues ? chip.sequencer.issue.value : 0;
   clock_ = unit_.clock_hz.value;
   startup_cycles_ = unit_.startup_cycles.value;
-  main_rate_ = rate_of(unit_, kernel.contraction ? OpClass::contract : OpClass::map);
+  main_rate_ = rate_of(unit_, OpClass::contract, g.tensor(kernel.operands.front().tensor).format);
+  for (const KernelStatement& s : kernel.statements) cycles_per_point_.push_back(s.epilogue ? 0 : cycles_of(unit_, s));
   if (epilogue.valid()) {
     const chip::Unit& e = chip.units[epilogue.index()];
-    epilogue_seconds_per_point_ = 1.0 / (rate_of(e, OpClass::map) * e.clock_hz.value);
+    for (const KernelStatement& s : kernel.statements)
+      if (s.epilogue) epilogue_seconds_per_point_ += cycles_of(e, cut_epilogue(unit_, s).rest) / e.clock_hz.value;
     epilogue_startup_ = e.startup_cycles.value / e.clock_hz.value;
   }
   for (const KernelOperand& o : kernel.operands) {
@@ -432,14 +432,27 @@ std::int64_t Evaluator::reading_members(std::size_t i, const Mapping& m) const {
   return 1;
 }
 
-double Evaluator::rate_of(const chip::Unit& unit, OpClass op) const {
-  const auto* rate = chip::find_rate(unit, op, g_.tensor(kernel_.operands.front().tensor).format);
+double Evaluator::rate_of(const chip::Unit& unit, OpClass op, numerics::Format format) const {
+  const auto* rate = chip::find_rate(unit, op, format);
   return rate ? rate->per_cycle.value : 1;
+}
+
+/// Of a statement that is no contraction, for one point; at the rate of the first that it reads. What is kept between statements is as the
+/// unit's arithmetic is.
+double Evaluator::cycles_of(const chip::Unit& unit, const KernelStatement& s) const {
+  numerics::Format format = numerics::Format::fp32;
+  if (!s.reads.empty() && !s.reads.front().local)
+    format = g_.tensor(kernel_.operands[static_cast<std::size_t>(s.reads.front().number)].tensor).format;
+  const double rate = rate_of(unit, OpClass::map, format);
+  const int combining = s.combiner != numerics::Combiner::none ? 1 : 0;
+  return std::max(1, s.expression.count(numerics::ScalarOpCost::simple) + combining) / rate +
+         s.expression.count(numerics::ScalarOpCost::special) / (unit.special_per_cycle ? unit.special_per_cycle->value : rate);
 }
 
 double Evaluator::firing_seconds(const Mapping& m) const {
   double cycles = startup_cycles_;
-  for (const KernelStatement& s : kernel_.statements) {
+  for (std::size_t n = 0; n < kernel_.statements.size(); ++n) {
+    const KernelStatement& s = kernel_.statements[n];
     if (s.epilogue) continue;
     double points = 1;
     if (kernel_.contraction) {
@@ -458,10 +471,7 @@ double Evaluator::firing_seconds(const Mapping& m) const {
     }
     for (int d : s.dims)
       points *= static_cast<double>(std::min(m.tile[static_cast<std::size_t>(d)], kernel_.dims[static_cast<std::size_t>(d)].extent));
-    const double simple =
-        std::max(1, s.expression.count(numerics::ScalarOpCost::simple) + (s.combiner != numerics::Combiner::none ? 1 : 0));
-    const double special = s.expression.count(numerics::ScalarOpCost::special);
-    cycles += points * simple / main_rate_ + points * special / (unit_.special_per_cycle ? unit_.special_per_cycle->value : main_rate_);
+    cycles += points * cycles_per_point_[n];
   }
   return cycles / clock_;
 }
@@ -473,8 +483,10 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   const double firing = firing_seconds(m);
   const double compute = firing * static_cast<double>(firings);
   double load_bytes = 0, store_bytes = 0, loads = 0, stores = 0, first = 0, footprint = 0, total = 0, last_store = 0;
-  double casts = 0, cast_bytes = 0, relay = 0, casts_alone = 0, loads_alone = 0;
-  double epilogue_points = 0, epilogue_tokens = 0, early = 0, early_loads = 0;
+  double casts = 0, cast_bytes = 0, relay = 0;
+  double epilogue_points = 0, epilogue_tokens = 0;
+  double early = 0, early_loads = 0, early_bytes = 0, early_casts = 0, early_cast_bytes = 0;  // of what may be fetched early
+  double panels = 0, beyond = 0;  // bytes of it in one scratchpad, all in all and beyond the channels' depth
   bool waits_for_load = false;
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
     const KernelOperand& o = kernel_.operands[i];
@@ -490,15 +502,19 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
     const double readers = shared ? instances / sharers : instances;
     total += tokens * wire_bytes_[i] * readers;
     // Of a ring each member reads one slice, and passes on all but the last it gets; of a multicast each member that reads sends its part.
-    // (For the time when all has been fetched early, `tokens` count, as one member's commands: they are in the way of other kernels'.)
     const double read = ring ? tokens / sharers : shared ? tokens / static_cast<double>(reading_members(i, m)) : tokens;
-    const double alone = ring ? read : tokens;
-    if (!exposed) early += tokens * wire_bytes_[i] * readers, early_loads += alone;
+    if (!exposed) {
+      panels += tokens * static_cast<double>(token_bytes_[i]);
+      beyond += std::max(0.0, tokens - static_cast<double>(m.depth[i])) * static_cast<double>(token_bytes_[i]);
+      early += tokens * wire_bytes_[i] * readers;
+      early_loads += read;
+      early_bytes += read * wire_bytes_[i];
+    }
     if (shared) {
       const double sent = ring ? tokens - read : read;
       casts += sent;
-      casts_alone += ring ? sent : tokens;
       cast_bytes += sent * static_cast<double>(token_bytes_[i]);
+      if (!exposed) early_casts += sent, early_cast_bytes += sent * static_cast<double>(token_bytes_[i]);
       if (exposed) relay = std::max(relay, cast_.startup + static_cast<double>(token_bytes_[i]) / cast_.rate);
     }
     if (o.write) {
@@ -507,30 +523,23 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
       last_store += wire_bytes_[i];
     } else {
       loads += read;
-      loads_alone += alone;
       load_bytes += read * wire_bytes_[i];
       waits_for_load = waits_for_load || exposed;
       if (exposed && !o.epilogue) first += wire_bytes_[i];
     }
     footprint += std::min(footprint_[i], tokens * wire_bytes_[i] * instances);
   }
-  double epilogue = 0;
-  if (m.epilogue_unit.valid())
-    for (const KernelStatement& s : kernel_.statements)
-      if (s.epilogue)
-        epilogue += epilogue_points *
-                        (std::max(1, s.expression.count(numerics::ScalarOpCost::simple)) +
-                         4.0 * s.expression.count(numerics::ScalarOpCost::special)) *
-                        epilogue_seconds_per_point_ +
-                    epilogue_tokens * epilogue_startup_;
-  // Loads overlap their start-ups in the engine's places; bytes pass one after the other.
-  const double mover = std::max(loads * load_.startup / load_.places, load_bytes / load_.rate);
-  const double storer = std::max(stores * store_.startup / store_.places, store_bytes / store_.rate);
+  const double epilogue = epilogue_points * epilogue_seconds_per_point_ + epilogue_tokens * epilogue_startup_;
   const double active = std::min(instances, components);
   // Through a cache each byte of the footprint comes from memory once: instances that run together share what they read.
   const double dram = cache_rate_ > 0 ? std::max(footprint / off_rate_, total / cache_rate_) : total / off_rate_;
-  const double issue = issue_ * (static_cast<double>(firings) + loads + stores + casts + (m.epilogue_unit.valid() ? epilogue_tokens : 0));
-  const double caster = std::max(casts * cast_.startup / cast_.places, cast_bytes / cast_.rate);
+  // Start-ups overlap in the engine's places; bytes pass one after the other.
+  const auto moving = [](const MoverRates& mover, double count, double bytes) {
+    return std::max(count * mover.startup / mover.places, bytes / mover.rate);
+  };
+  const double fired = static_cast<double>(firings) + stores + (m.epilogue_unit.valid() ? epilogue_tokens : 0);
+  const double issue = issue_ * (fired + loads + casts), caster = moving(cast_, casts, cast_bytes);
+  const double mover = moving(load_, loads, load_bytes), storer = moving(store_, stores, store_bytes);
   // What nothing hides: the first start-up, one firing, the last store. The first and last tokens' bytes hide neither from the unit.
   const double ends = (waits_for_load ? load_latency_ : 0) + relay + firing + (stores > 0 ? store_.startup : 0);
   const double edge =
@@ -538,22 +547,29 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   // What is nearly as long as the longest does not hide behind it wholly: a p-norm instead of a maximum. 1.5 chose the mappings that the
   // timing engine liked best among 1.2, 1.5, 2, 3, 4 and 8, over ResNet-50, ShuffleNet, MobileNet and an encoder block on TX81 and H100.
   const double busy = edge + std::max(compute, epilogue) * rounds;
-  double powers = to_power(dram) + to_power(busy);
-  for (const double t : {mover, storer, issue, caster}) powers += to_power(t * rounds);
-  m.seconds = std::cbrt(powers * powers) + ends;
-  powers = to_power(std::max(0.0, (total - early) / off_rate_)) + to_power(busy);
-  const double issue_alone = issue + issue_ * (casts_alone - casts + loads_alone - loads - early_loads);
-  const double caster_alone = casts > 0 ? caster * casts_alone / casts : 0;
-  for (const double t : {storer, std::max(0.0, issue_alone), caster_alone}) powers += to_power(t * rounds);
-  m.on_chip = std::cbrt(powers * powers) + ends;
-  m.off_chip = early / off_rate_;
+  const auto together = [](std::initializer_list<double> times) {
+    double powers = 0;
+    for (const double t : times) powers += t * std::sqrt(t);
+    return std::cbrt(powers * powers);
+  };
+  m.seconds = together({dram, busy, mover * rounds, storer * rounds, issue * rounds, caster * rounds}) + ends;
+  // What is fetched early has been moved and handed on while others computed.
+  const double issue_due = issue_ * (fired + loads - early_loads + casts - early_casts);
+  m.on_chip = together({std::max(0.0, (total - early) / off_rate_), busy, storer * rounds, issue_due * rounds,
+                        moving(cast_, casts - early_casts, cast_bytes - early_cast_bytes) * rounds}) +
+              ends;
+  m.off_chip = std::max({early / off_rate_, moving(load_, early_loads, early_bytes), moving(cast_, early_casts, early_cast_bytes)});
   m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge};
   m.cost = m.seconds;
   if (!fetches_early(machine_)) return;
-  // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter.
-  constexpr double kHidden = 0.3;
+  // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter. But only what
+  // finds room can be: of what is more than a part of the scratchpad, the rest comes while the kernel runs.
+  constexpr double kHidden = 0.3, kAhead = 0.25;
+  const double capacity = static_cast<double>(capacity_);
+  const auto share = [&](double room) { return panels > 0 ? std::min(1.0, room / panels) : 1.0; };
   m.cost = std::max(m.on_chip, m.off_chip) + kHidden * std::min(m.on_chip, m.off_chip);
-  m.held = static_cast<double>(m.storage) * components / off_rate_;
+  m.cost += (1 - share(kAhead * capacity)) * std::max(0.0, m.seconds - m.cost);
+  m.held = (static_cast<double>(m.storage) + share(capacity) * beyond) * components / off_rate_;
 }
 
 }  // namespace switchyard::compiler

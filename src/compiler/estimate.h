@@ -49,7 +49,8 @@ class Evaluator {
   void estimate(Mapping& m, std::int64_t firings) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
   [[nodiscard]] std::int64_t reading_members(std::size_t operand, const Mapping& m) const;
-  [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op) const;
+  [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op, numerics::Format format) const;
+  [[nodiscard]] double cycles_of(const chip::Unit& unit, const KernelStatement& s) const;
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return (bytes + alignment_ - 1) / alignment_ * alignment_; }
   [[nodiscard]] bool placed(std::size_t operand) const { return reach_[operand] == Reach::placed; }
   [[nodiscard]] std::int64_t part_bytes(std::size_t operand, const Mapping& m) const;
@@ -70,6 +71,7 @@ class Evaluator {
   double off_rate_ = 1, cache_rate_ = 0, load_latency_ = 0;
   double issue_ = 0, clock_ = 1, startup_cycles_ = 0, main_rate_ = 1;
   double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
+  std::vector<double> cycles_per_point_;  ///< per statement that is no contraction and runs on the unit
   // Of the mapping at hand.
   mutable std::vector<std::int64_t> token_bytes_, tokens_, sharers_;
   mutable std::vector<double> wire_bytes_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "chip/query.h"
+#include "compiler/epilogue.h"
 #include "compiler/estimate.h"
 #include "compiler/grid_search.h"
 #include "compiler/search.h"
@@ -15,15 +16,6 @@ namespace {
 using chip::OpClass;
 using numerics::Affine;
 using numerics::Format;
-
-/// Does the unit apply this epilogue on the way out? Vector units compute it themselves; matrix units only what they declare.
-bool runs_epilogue(const chip::Unit& unit, const numerics::Expression& e) {
-  if (unit.kind != chip::UnitKind::matrix) return true;
-  return std::all_of(e.nodes.begin(), e.nodes.end(), [&](const auto& n) {
-    return n.op == numerics::ScalarOp::input || n.op == numerics::ScalarOp::constant ||
-           std::find(unit.epilogue.begin(), unit.epilogue.end(), numerics::scalar_op_info(n.op).name) != unit.epilogue.end();
-  });
-}
 
 Failure no_unit(const chip::Chip& chip, const Kernel& kernel, Format format, const char* what) {
   return fail(FailureKind::unsupported, "compile/unsupported-format",

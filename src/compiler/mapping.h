@@ -45,7 +45,7 @@ struct Mapping {
   double on_chip = 0;                       ///< the same when all that may be fetched early has been
   double off_chip = 0;                      ///< time on off-chip memory of what may be fetched early
   double cost = 0;                          ///< seconds that the kernel adds to the program
-  double held = 0;                          ///< seconds that it takes to fetch as much as it holds: what others cannot fetch into
+  double held = 0;                          ///< seconds to fetch as much as it holds when all has been fetched that may be early
   std::array<double, 5> terms{};            ///< of the estimate: compute, movers, issue, memory, fill and drain
   std::int64_t tried = 0;                   ///< candidates it was chosen from
   std::vector<std::uint32_t> components{};  ///< of its instances, in order; empty: the machine's first ones
@@ -54,7 +54,7 @@ struct Mapping {
 
 /// How much of what a mapping holds counts as a cost: where scratchpads are short, kernels that hold less let others be fetched earlier.
 /// Which is best depends on all kernels together, so the search keeps the best for each, and whole programs are compared.
-inline constexpr std::array<double, 3> kHeldWeights{0.02, 0.0, 0.1};
+inline constexpr std::array<double, 4> kHeldWeights{0.05, 0.1, 0.4, 0.0};
 inline double cost_of(const Mapping& m, double held_weight) { return m.cost + held_weight * m.held; }
 
 /// Token extents of an operand for given tile sizes: the box that one firing needs, clipped to the tensor where the tile spans it.

@@ -223,8 +223,15 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   };
   std::vector<std::size_t> choice(kernels.size(), 0);
   for (std::size_t k = 0; k < kernels.size(); ++k) choice[k] = fixed[k].value_or(0);
+  // Room is of use to the others as far as they have something to fetch while the kernel runs.
+  double fetched = 0;
+  for (std::size_t k = 0; k < kernels.size(); ++k) fetched += candidates[k].front().off_chip;
+  const auto own_cost = [&](std::size_t k, const Mapping& m) {
+    const double others = std::max(0.0, fetched - candidates[k].front().off_chip);
+    return cost_of(m, held_weight * std::min(1.0, others / std::max(m.cost, 1e-12)));
+  };
   const auto total_cost = [&](std::size_t k, std::size_t c, bool readers_too) {
-    double cost = cost_of(candidates[k][c], held_weight);
+    double cost = own_cost(k, candidates[k][c]);
     for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
       const KernelOperand& o = kernels[k].operands[i];
       if (!stays[o.tensor.index()]) continue;
@@ -260,7 +267,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     out.mappings.push_back(candidates[k][choice[k]]);
     auto& costs = out.costs.emplace_back();
-    for (std::size_t c = 0; c < candidates[k].size(); ++c) costs.push_back(total_cost(k, c, true) - cost_of(candidates[k][c], held_weight));
+    for (std::size_t c = 0; c < candidates[k].size(); ++c) costs.push_back(total_cost(k, c, true) - own_cost(k, candidates[k][c]));
   }
   out.choice = choice;
   for (std::size_t t = 0; t < stays.size(); ++t)

@@ -192,9 +192,11 @@ class Search {
       for (std::int64_t t : {16384, 4096, 1024, 256, 128, 64, 32, 16, 4, 1})
         if (t < extent && (t <= 256 || !kernel_.contraction || extent > 65536) && (t >= 32 || thorough_)) cut(t);
     } else {
+      // Short tokens need less room while they are handed on. Where there are more loops, tiles of the others make them short.
       int fitted = 0;
+      const int more = reductions_.size() == 1 && parallel_.size() <= 2 ? 3 : 0;
       for (std::int64_t t : halvings(extent, thorough_ ? 40 : 12))
-        if (cut(t) && ++fitted > effort_) break;
+        if (cut(t) && ++fitted > effort_ + more) break;
     }
     current_.tile[d] = extent;
     current_.trips[d] = 1;

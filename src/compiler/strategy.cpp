@@ -15,14 +15,14 @@ namespace switchyard::compiler {
 namespace {
 
 constexpr std::array<Strategy, 8> kStrategies{{{kHeldWeights[0], 4, false},
-                                               {kHeldWeights[2], 1, true},
-                                               {kHeldWeights[0], 1, false},
-                                               {kHeldWeights[1], 1, true},
-                                               {kHeldWeights[1], 4, false},
+                                               {kHeldWeights[1], 1, false},
                                                {kHeldWeights[2], 4, false},
+                                               {kHeldWeights[0], 1, false},
+                                               {kHeldWeights[0], 2, false},
+                                               {kHeldWeights[1], 4, false},
                                                {kHeldWeights[0], 4, true},
-                                               {kHeldWeights[2], 4, true}}};
-constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 3, 5, 8};
+                                               {kHeldWeights[1], 1, true}}};
+constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 2, 5, 8};
 
 /// More effort compares more, never other things: it finds nothing slower. On machines that fetch nothing early what there is to compare is
 /// how thoroughly each kernel is searched.
