@@ -33,9 +33,9 @@ class Builder {
       : g_(graph), c_(config), s_(step), layers_(graph, seed), first_(step.context - step.tokens) {
     if (c_.rotary) {
       const std::int64_t half = c_.head_size / 2;
-      const auto angle = [=, this](std::int64_t flat) {
-        return static_cast<double>(first_ + flat / half) *
-               std::pow(c_.rotary_base, -static_cast<double>(flat % half) / static_cast<double>(half));
+      // By value: tables are made after this builder is gone.
+      const auto angle = [half, first = first_, base = c_.rotary_base](std::int64_t flat) {
+        return static_cast<double>(first + flat / half) * std::pow(base, -static_cast<double>(flat % half) / static_cast<double>(half));
       };
       cos_ = layers_.table("rotary.cos", {s_.tokens, half}, [=](std::int64_t flat) { return std::cos(angle(flat)); });
       sin_ = layers_.table("rotary.sin", {s_.tokens, half}, [=](std::int64_t flat) { return std::sin(angle(flat)); });
