@@ -38,6 +38,12 @@ constexpr std::int64_t kAutoBytes = 4'000'000'000;
 constexpr std::array<const char*, 12> kLaterFormats{"tf32", "fp8",   "fp8_e4m3", "fp8_e5m2", "fp8_block", "fp6",
                                                     "fp4",  "nvfp4", "mxfp4",    "mxfp8",    "int4",      "uint4"};
 
+bool is_later_format(std::string_view name) {
+  const auto format = numerics::format_named(name);
+  return (format && numerics::format_info(*format).floating && numerics::format_bytes(*format) == 1) ||
+         std::find(kLaterFormats.begin(), kLaterFormats.end(), name) != kLaterFormats.end();
+}
+
 /// What the command line has to be given for the operators of a program when there is no graph: how many, and who makes each output.
 struct Makers {
   std::int64_t depth = 0;
@@ -202,26 +208,6 @@ Status execute_and_check(Workplace& work, const program::Program& program, const
   return Done{};
 }
 
-/// The format most of the graph's floating elements have.
-Format own_format(const graph::Graph& graph) {
-  for (const graph::TensorId input : graph.inputs) {
-    if (numerics::format_info(graph.tensor(input).format).floating) return graph.tensor(input).format;
-  }
-  std::map<Format, std::int64_t> elements;
-  for (const graph::Tensor& tensor : graph.tensors) {
-    if (numerics::format_info(tensor.format).floating) elements[tensor.format] += numerics::element_count(tensor.shape);
-  }
-  Format most = Format::fp32;
-  std::int64_t count = 0;
-  for (const auto& [format, n] : elements) {
-    if (n > count) {
-      most = format;
-      count = n;
-    }
-  }
-  return most;
-}
-
 }  // namespace
 
 std::vector<std::string> overrides_of(const Options& options) {
@@ -283,14 +269,14 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
 }
 
 Result<Format> choose_precision(const Options& options, const model::LoadedModel& model) {
-  if (options.precision.empty()) return model.built_in ? Format::bf16 : own_format(model.graph);
-  if (const auto format = numerics::format_named(options.precision)) {
+  if (options.precision.empty()) return model.built_in ? Format::bf16 : graph::prevailing_format(model.graph);
+  if (const auto format = numerics::format_named(options.precision); format && !is_later_format(options.precision)) {
     if (numerics::format_info(*format).floating) return *format;
     return fail(FailureKind::unsupported, "compile/unsupported-format",
                 fmt::format("a whole model in {} needs quantisation, which this version does not do", options.precision),
                 "choose a floating format: fp32, fp16 or bf16");
   }
-  if (std::find(kLaterFormats.begin(), kLaterFormats.end(), options.precision) != kLaterFormats.end()) {
+  if (is_later_format(options.precision)) {
     return fail(FailureKind::unsupported, "compile/unsupported-format",
                 fmt::format("this version does not compute in {}", options.precision), "choose fp32, fp16 or bf16");
   }

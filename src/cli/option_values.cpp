@@ -238,6 +238,7 @@ Result<Options> read_values(const Raw& raw, Options options) {
   options.mapping = raw.mapping;
   options.report = raw.report;
   options.rows = raw.rows;
+  options.operators = raw.operators;
   options.dump_mapping = raw.dump_mapping;
   options.cold = raw.cold;
   options.quiet = raw.quiet;

@@ -16,7 +16,7 @@ namespace switchyard::cli {
 namespace {
 
 /// Promised by the contract for later.
-constexpr std::array<const char*, 6> kLaterVerbs{"conform", "study", "sweep", "serve", "train", "view"};
+constexpr std::array<const char*, 5> kLaterVerbs{"study", "sweep", "serve", "train", "view"};
 constexpr std::array<const char*, 8> kLaterOptions{"--shape",   "--max-memory",         "--timeout", "--weights", "--report",
                                                    "--fail-if", "--timing-from-values", "--explain"};
 
@@ -48,7 +48,7 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--prompt", raw.prompt, "N", "tokens of a prefill (default 2048)");
     value("--context-length", raw.context_length, "N", "positions that a decode step sees (default 2048)");
   }
-  if (compiles)
+  if (compiles && verb != Verb::conform)
     value("--precision", raw.precision, does.takes_lists ? "FORMAT,..." : "FORMAT",
           "fp32, fp16, bf16, ... (default: an imported model's own; bf16 for built-in models)");
   if (does.runs || verb == Verb::explain) flag("--cold", raw.cold, "start with all on-chip memories empty");
@@ -57,9 +57,9 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
 
   group = "compiling";
   if (compiles) value("--effort", raw.effort, "0-3", "how hard to search for a good mapping (default 1)");
-  if (compiles)
+  if (compiles && verb != Verb::conform)
     list("--disable", raw.disabled, "fuse|share|overlap|place|pin", "do without, to see what it is worth; may be repeated, or a list");
-  if (does.has_chip) {
+  if (does.has_chip && verb != Verb::conform) {
     value("--mapping", raw.mapping, "FILE", "map contexts as this file says; the others as usual (docs/formats/mapping.md)");
     value("--dump-mapping", raw.dump_mapping, "FILE", "write all mappings in that format");
     flag("--time-passes", raw.time_passes, "how long each pass of the compiler took, on standard error");
@@ -67,6 +67,11 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   }
 
   group = "values";
+  if (verb == Verb::conform) {
+    value("--rtol", raw.rtol, "X",
+          "relative tolerance (default: 1e-3, as ONNX's own runner; by format where the chip computes in a narrower one)");
+    value("--atol", raw.atol, "X", "absolute tolerance (default: 1e-7, likewise)");
+  }
   if (does.runs) {
     value("--inputs", raw.inputs, "DIR", "input_0.pb or input_0.npy, ... for the graph's inputs in order (default: seeded values)");
     value("--expect", raw.expect, "DIR", "compare outputs with output_0.pb or output_0.npy, ...");
@@ -91,6 +96,7 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--map", raw.map, "FILE.svg", "draw the chip, context by context: who sits where, what the links carry");
     value("--trace", raw.trace, "FILE.pftrace", "all that happens, event by event, for ui.perfetto.dev");
   }
+  if (verb == Verb::conform) value("--operators", raw.operators, "FILE.md", "write a table of the operators, with the cases that pass, here");
   if (predicts) {
     value("--rows", raw.rows, "FILE.csv", "write every row with its prediction here");
     value("--report", raw.report, "FILE.svg", "draw predicted over measured times, and the errors, of each group");

@@ -14,7 +14,7 @@
 
 namespace switchyard::cli {
 
-enum class Verb { run, compile, simulate, compare, explain, diff, validate, chips, models, help, version };
+enum class Verb { run, compile, simulate, compare, explain, diff, conform, validate, chips, models, help, version };
 enum class Values { automatic, on, off };
 enum class Check { sampled, full, none };
 enum class OutputFormat { table, json, jsonl, csv, md };
@@ -49,6 +49,7 @@ struct Options {
   std::vector<std::string> dump_tensors;    ///< names
   std::vector<std::string> dump_after;      ///< names of passes
   bool time_passes = false;
+  std::string operators;     ///< conform: a file for the table of operators; empty when not given
   std::string report, rows;  ///< validate: files for pictures, and for all rows; empty when not given
   std::int64_t every = 1;    ///< validate: take every N-th row
   OutputFormat format = OutputFormat::table;

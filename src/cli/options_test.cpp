@@ -228,7 +228,7 @@ TEST(Options, SaysWhatHasNotArrived) {
 }
 
 TEST(Options, HelpStartsWithExamplesAndNamesEveryOption) {
-  for (const Verb verb : {Verb::help, Verb::run, Verb::compile, Verb::simulate, Verb::compare, Verb::explain, Verb::diff, Verb::validate,
+  for (const Verb verb : {Verb::help, Verb::run, Verb::compile, Verb::simulate, Verb::compare, Verb::explain, Verb::diff, Verb::conform, Verb::validate,
                           Verb::chips, Verb::models}) {
     EXPECT_EQ(help_text(verb).rfind("examples:\n  switchyard ", 0), 0u);
   }

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kRunFormats = "table|json|jsonl|csv|md";
 constexpr const char* kListFormats = "table|json|csv|md";
 
-constexpr std::array<VerbInfo, 10> kVerbs{{
+constexpr std::array<VerbInfo, 11> kVerbs{{
     {.verb = Verb::run,
      .name = "run",
      .usage = "run MODEL --chip CHIP [options]",
@@ -124,6 +124,24 @@ constexpr std::array<VerbInfo, 10> kVerbs{{
      .checks_operators = false,
      .takes_lists = false,
      .perform = diff_verb},
+    {.verb = Verb::conform,
+     .name = "conform",
+     .usage = "conform DIR --chip CHIP [options]",
+     .summary = "ONNX test cases on a chip: which pass, where, and why others do not",
+     .examples = "  switchyard conform onnx-tests/node --chip tx81\n"
+                 "  switchyard conform onnx-tests/node/test_conv_with_strides_padding --chip h100-sxm\n"
+                 "  switchyard conform onnx-tests --chip tx81 --format json -o conform.json\n",
+     .least = 1,
+     .most = 1,
+     .argument = "a folder of test cases",
+     .formats = "table|json",
+     .loads_model = false,
+     .runs = false,
+     .has_chip = true,
+     .has_chips = false,
+     .checks_operators = false,
+     .takes_lists = false,
+     .perform = conform_verb},
     {.verb = Verb::validate,
      .name = "validate",
      .usage = "validate FILE.csv... [options]",

@@ -13,6 +13,7 @@ int compile_verb(const Options& options);
 int simulate_verb(const Options& options);
 int compare_verb(const Options& options);
 int explain_verb(const Options& options);
+int conform_verb(const Options& options);
 int validate_verb(const Options& options);
 int diff_verb(const Options& options);
 int chips_verb(const Options& options);

@@ -39,6 +39,7 @@ namespace {
 
 using graph::TensorId;
 using program::BufferRole;
+
 std::string describe(const Kernel& kernel, const Mapping& m, const chip::Chip& chip) {
   std::string text = describe_tiling(kernel, m);
   text += fmt::format("; unit {}", chip.units[m.unit.index()].name);
@@ -77,7 +78,7 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
       said.insert(fmt::format("no matrix unit of {} multiplies {}: contractions run on its {} unit '{}'", chip.name,
                               numerics::format_name(format), unit.kind == chip::UnitKind::vector ? "vector" : "transform", unit.name));
   }
-  labels.notes.assign(said.begin(), said.end());
+  labels.notes.insert(labels.notes.end(), said.begin(), said.end());
 }
 
 }  // namespace
@@ -106,7 +107,10 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (!options.disabled.fuse)
     merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
   tell("canonicalise", [&] { return graph::print(out.graph); });
-  choose_formats(out.graph, *chip, options.precision, out.decisions);
+  if (options.keep_formats)
+    keep_formats(out.graph, *chip, out.program.labels, out.decisions);
+  else
+    choose_formats(out.graph, *chip, options.precision, out.decisions);
   tell("formats", [&] { return graph::print(out.graph); });
   const graph::Graph& g = out.graph;
   if (options.mappings) {

@@ -38,6 +38,7 @@ class MappingFile;  // compiler/mapping_file.h
 
 struct CompileOptions {
   numerics::Format precision = numerics::Format::bf16;  ///< every floating tensor is stored and multiplied in this
+  bool keep_formats = false;  ///< not in `precision`, but each in its own where the chip has it, or in the next wider one that it has
   std::uint64_t seed = 0;
   int effort = 1;
   int threads = 1;  ///< 0: as many as the host offers; the program is the same

@@ -31,10 +31,9 @@ Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, 
   for (const Kernel& k : kernels)
     for (const KernelOperand& o : k.operands) {
       const auto f = g.tensor(o.tensor).format;
-      const auto& native = chip.formats.native;
-      if (std::find(native.begin(), native.end(), f) != native.end() || !reported.insert(f).second) continue;
+      if (stores(chip, f) || !reported.insert(f).second) continue;
       std::string names;
-      for (auto n : native) names += fmt::format("{}{}", names.empty() ? "" : ", ", numerics::format_name(n));
+      for (auto n : chip.formats.native) names += fmt::format("{}{}", names.empty() ? "" : ", ", numerics::format_name(n));
       Diagnostic d{
           "compile/unsupported-format",
           fmt::format("{} does not store {} (tensor '{}' of '{}')", chip.name, numerics::format_name(f), g.tensor(o.tensor).name, k.name),

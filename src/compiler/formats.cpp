@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
 
+#include "chip/query.h"
 #include "numerics/tensor.h"
 
 namespace switchyard::compiler {
@@ -21,8 +24,7 @@ void store_in(graph::Tensor& tensor, numerics::Format format) {
 }  // namespace
 
 void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions) {
-  const auto& native = chip.formats.native;
-  const bool stores_truth = std::find(native.begin(), native.end(), numerics::Format::boolean) != native.end();
+  const bool stores_truth = stores(chip, numerics::Format::boolean);
   int truths = 0;
   for (graph::Tensor& t : graph.tensors) {
     if (numerics::format_info(t.format).floating) {
@@ -35,6 +37,48 @@ void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Forma
   if (truths > 0)
     decisions.push_back({"formats", fmt::format("{} tensors of truth values are stored as 0 and 1 in {}: {} does not store bool", truths,
                                                 numerics::format_name(precision), chip.name)});
+}
+
+bool stores(const chip::Chip& chip, numerics::Format format) {
+  const auto& native = chip.formats.native;
+  return std::find(native.begin(), native.end(), format) != native.end() || !chip::units_for(chip, chip::OpClass::map, format).empty();
+}
+
+numerics::Format stored_format(const chip::Chip& chip, numerics::Format format) {
+  if (stores(chip, format)) return format;
+  const numerics::FormatInfo& wanted = numerics::format_info(format);
+  // Of those that hold all its numbers the narrowest, integers for integers; else the widest of its kind.
+  std::optional<numerics::Format> best;
+  const auto better = [&](numerics::Format a, numerics::Format b) {
+    const numerics::FormatInfo &x = numerics::format_info(a), &y = numerics::format_info(b);
+    const bool holds = numerics::represents(a, format), held = numerics::represents(b, format);
+    if (holds != held) return holds;
+    if ((x.floating == wanted.floating) != (y.floating == wanted.floating)) return x.floating == wanted.floating;
+    if (x.bytes != y.bytes) return holds == (x.bytes < y.bytes);
+    return numerics::unit_roundoff(a) < numerics::unit_roundoff(b);
+  };
+  for (const numerics::FormatInfo& info : numerics::all_formats()) {
+    if (stores(chip, info.format) && (!best || better(info.format, *best))) best = info.format;
+  }
+  return best.value_or(format);
+}
+
+void keep_formats(graph::Graph& graph, const chip::Chip& chip, program::Labels& labels, std::vector<Decision>& decisions) {
+  std::map<numerics::Format, std::pair<numerics::Format, int>> changed;
+  for (graph::Tensor& t : graph.tensors) {
+    const numerics::Format own = t.format, kept = stored_format(chip, own);
+    if (kept == own) continue;
+    changed.try_emplace(own, kept, 0).first->second.second += 1;
+    store_in(t, kept);
+  }
+  for (const auto& [own, to] : changed) {
+    const bool exact = numerics::represents(to.first, own);
+    const std::string text = fmt::format("{} tensors of {} are kept in {}, which holds {} of its numbers: {} does not store {}", to.second,
+                                         numerics::format_name(own), numerics::format_name(to.first), exact ? "all" : "not all", chip.name,
+                                         numerics::format_name(own));
+    decisions.push_back({"formats", text});
+    if (!exact) labels.notes.push_back(text);
+  }
 }
 
 }  // namespace switchyard::compiler

@@ -13,4 +13,13 @@ namespace switchyard::compiler {
 /// and its units then compute on one format. Other formats stay as they are.
 void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions);
 
+/// Whether tensors of the format may lie in the chip's memories: a format of its own, or one in which some unit computes.
+bool stores(const chip::Chip& chip, numerics::Format format);
+/// The format in which the chip keeps tensors that the model declares in `format`: the same, or the narrowest that represents all its
+/// numbers, or, where there is none, the one that loses least (then the first has the greater unit roundoff).
+numerics::Format stored_format(const chip::Chip& chip, numerics::Format format);
+
+/// Every tensor takes stored_format() of its own format. What is narrower than the model declares is noted.
+void keep_formats(graph::Graph& graph, const chip::Chip& chip, program::Labels& labels, std::vector<Decision>& decisions);
+
 }  // namespace switchyard::compiler

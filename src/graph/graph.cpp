@@ -1,5 +1,6 @@
 #include "graph/graph.h"
 
+#include <map>
 #include <set>
 
 #include "support/check.h"
@@ -26,6 +27,25 @@ std::int64_t parameter_count(const Graph& graph) {
     SY_CHECK(!__builtin_add_overflow(sum, numerics::element_count(tensor.shape), &sum), "more than 2^63 parameters");
   }
   return sum;
+}
+
+numerics::Format prevailing_format(const Graph& graph) {
+  for (const TensorId input : graph.inputs) {
+    if (numerics::format_info(graph.tensor(input).format).floating) return graph.tensor(input).format;
+  }
+  std::map<numerics::Format, std::int64_t> elements;
+  for (const Tensor& tensor : graph.tensors) {
+    if (numerics::format_info(tensor.format).floating) elements[tensor.format] += numerics::element_count(tensor.shape);
+  }
+  numerics::Format most = numerics::Format::fp32;
+  std::int64_t count = 0;
+  for (const auto& [format, n] : elements) {
+    if (n > count) {
+      most = format;
+      count = n;
+    }
+  }
+  return most;
 }
 
 }  // namespace switchyard::graph

@@ -54,7 +54,30 @@ double magnitude_of(ScalarOp op, double v, const Value& a, const Value& b, const
     case ScalarOp::neg:
     case ScalarOp::abs:
     case ScalarOp::floor:
-    case ScalarOp::ceil: return a.magnitude;
+    case ScalarOp::ceil:
+    case ScalarOp::round:
+    case ScalarOp::sin:
+    case ScalarOp::cos:
+    case ScalarOp::atan:
+    case ScalarOp::asinh: return a.magnitude;
+    case ScalarOp::tan: return (1 + v * v) * a.magnitude + r;
+    case ScalarOp::asin:
+    case ScalarOp::acos: return a.magnitude / std::sqrt(std::max(1 - x * x, kTiny)) + r;
+    case ScalarOp::sinh:
+    case ScalarOp::cosh: return std::cosh(x) * a.magnitude + r;
+    case ScalarOp::acosh: return a.magnitude / std::sqrt(std::max(x * x - 1, kTiny)) + r;
+    case ScalarOp::atanh: return a.magnitude / std::max(1 - x * x, kTiny) + r;
+    case ScalarOp::remainder: return a.magnitude + b.magnitude * (1 + x / std::max(y, kTiny));
+    case ScalarOp::bit_and:
+    case ScalarOp::bit_or:
+    case ScalarOp::bit_xor:
+    case ScalarOp::shift_left:
+    case ScalarOp::shift_right: return r;
+    // A rounding into a narrower format: a value near the middle of two numbers may go either way.
+    case ScalarOp::cast: {
+      const double u = numerics::unit_roundoff(numerics::cast_rule(b.value).to);
+      return a.magnitude + (u > 0 ? 2 * u * r / 0x1p-24 : 0);
+    }
     case ScalarOp::exp: return r * (1 + a.magnitude);
     case ScalarOp::log: return a.magnitude / std::max(x, kTiny) + r;
     case ScalarOp::sqrt: return a.magnitude / (2 * std::sqrt(std::max(x, kTiny))) + r;

@@ -163,7 +163,7 @@ class Verifier {
     bool good = !e.nodes.empty();
     for (std::size_t i = 0; i < e.nodes.size() && good; ++i) {
       const Expression::Node& node = e.nodes[i];
-      if (static_cast<std::size_t>(node.op) > static_cast<std::size_t>(ScalarOp::select)) {
+      if (static_cast<std::size_t>(node.op) > static_cast<std::size_t>(numerics::kLastScalarOp)) {
         good = false;
       } else if (node.op == ScalarOp::input) {
         good = node.a >= 0 && static_cast<std::size_t>(node.a) < nest.reads.size();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "numerics/tensor.h"
 #include "support/result.h"
 
 namespace switchyard::model {
@@ -18,6 +19,9 @@ struct LoadOptions {
   /// Of language models from their configurations: a prefill of `prompt` tokens, or a decode step that sees `context_length` positions.
   bool decode = false;
   std::int64_t prompt = 2048, context_length = 2048;
+  /// Values of a model file's inputs, in order; may be fewer. What decides shapes (axes, sizes, starts) may come from an input: the graph
+  /// is then made for these values. They also give open dimensions their sizes.
+  std::vector<numerics::Tensor> inputs;
 };
 
 struct LoadedModel {

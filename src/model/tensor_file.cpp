@@ -28,9 +28,10 @@ struct NumpyType {
 
 /// NumPy's names, little-endian ("<") or of one byte ("|").
 constexpr std::array kNumpyTypes{
-    NumpyType{"<f4", numerics::Format::fp32},  NumpyType{"<f8", numerics::Format::fp64},    NumpyType{"<f2", numerics::Format::fp16},
-    NumpyType{"<i4", numerics::Format::int32}, NumpyType{"<i8", numerics::Format::int64},   NumpyType{"|i1", numerics::Format::int8},
-    NumpyType{"|u1", numerics::Format::uint8}, NumpyType{"|b1", numerics::Format::boolean},
+    NumpyType{"<f4", numerics::Format::fp32},   NumpyType{"<f8", numerics::Format::fp64},    NumpyType{"<f2", numerics::Format::fp16},
+    NumpyType{"<i4", numerics::Format::int32},  NumpyType{"<i8", numerics::Format::int64},   NumpyType{"|i1", numerics::Format::int8},
+    NumpyType{"|u1", numerics::Format::uint8},  NumpyType{"|b1", numerics::Format::boolean}, NumpyType{"<i2", numerics::Format::int16},
+    NumpyType{"<u2", numerics::Format::uint16}, NumpyType{"<u4", numerics::Format::uint32},  NumpyType{"<u8", numerics::Format::uint64},
 };
 
 /// The header of a .npy file: a Python dictionary with exactly three keys. Format: numpy.lib.format.
@@ -200,7 +201,7 @@ Status write_tensor(const numerics::Tensor& tensor, const std::string& name, con
   data.name = name;
   data.type = onnx::data_type_of(tensor.format);
   data.dims = tensor.shape;
-  data.bytes = std::make_shared<std::string>(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+  data.bytes = std::make_shared<std::string>(onnx::pack(tensor));
   return write_file(path, onnx::encode_tensor(data));
 }
 

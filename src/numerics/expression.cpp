@@ -16,7 +16,7 @@ namespace switchyard::numerics {
 namespace {
 
 // In the order of the enumeration; scalar_op_info() relies on it.
-constexpr std::array<ScalarOpInfo, 24> kOps = {{
+constexpr std::array<ScalarOpInfo, 43> kOps = {{
     {ScalarOp::input, "input", 0, ScalarOpCost::free},        {ScalarOp::constant, "constant", 0, ScalarOpCost::free},
     {ScalarOp::neg, "neg", 1, ScalarOpCost::simple},          {ScalarOp::abs, "abs", 1, ScalarOpCost::simple},
     {ScalarOp::exp, "exp", 1, ScalarOpCost::special},         {ScalarOp::log, "log", 1, ScalarOpCost::special},
@@ -29,6 +29,16 @@ constexpr std::array<ScalarOpInfo, 24> kOps = {{
     {ScalarOp::max, "max", 2, ScalarOpCost::simple},          {ScalarOp::min, "min", 2, ScalarOpCost::simple},
     {ScalarOp::pow, "pow", 2, ScalarOpCost::special},         {ScalarOp::less, "less", 2, ScalarOpCost::simple},
     {ScalarOp::equal, "equal", 2, ScalarOpCost::simple},      {ScalarOp::select, "select", 3, ScalarOpCost::simple},
+    {ScalarOp::sin, "sin", 1, ScalarOpCost::special},         {ScalarOp::cos, "cos", 1, ScalarOpCost::special},
+    {ScalarOp::tan, "tan", 1, ScalarOpCost::special},         {ScalarOp::asin, "asin", 1, ScalarOpCost::special},
+    {ScalarOp::acos, "acos", 1, ScalarOpCost::special},       {ScalarOp::atan, "atan", 1, ScalarOpCost::special},
+    {ScalarOp::sinh, "sinh", 1, ScalarOpCost::special},       {ScalarOp::cosh, "cosh", 1, ScalarOpCost::special},
+    {ScalarOp::asinh, "asinh", 1, ScalarOpCost::special},     {ScalarOp::acosh, "acosh", 1, ScalarOpCost::special},
+    {ScalarOp::atanh, "atanh", 1, ScalarOpCost::special},     {ScalarOp::round, "round", 1, ScalarOpCost::simple},
+    {ScalarOp::remainder, "rem", 2, ScalarOpCost::special},   {ScalarOp::bit_and, "bit_and", 2, ScalarOpCost::simple},
+    {ScalarOp::bit_or, "bit_or", 2, ScalarOpCost::simple},    {ScalarOp::bit_xor, "bit_xor", 2, ScalarOpCost::simple},
+    {ScalarOp::shift_left, "shl", 2, ScalarOpCost::simple},   {ScalarOp::shift_right, "shr", 2, ScalarOpCost::simple},
+    {ScalarOp::cast, "cast", 2, ScalarOpCost::simple},
 }};
 
 static_assert([] {
@@ -244,6 +254,50 @@ Expression substitute(const Expression& e, std::span<const Expression> with) {
   return result;
 }
 
+namespace {
+
+// In ONNX's numbering of data types.
+constexpr std::array<std::pair<int, Format>, 24> kCastTargets{
+    {{1, Format::fp32},      {2, Format::uint8},         {3, Format::int8},    {4, Format::uint16},    {5, Format::int16},
+     {6, Format::int32},     {7, Format::int64},         {9, Format::boolean}, {10, Format::fp16},     {11, Format::fp64},
+     {12, Format::uint32},   {13, Format::uint64},       {16, Format::bf16},   {17, Format::fp8_e4m3}, {18, Format::fp8_e4m3fnuz},
+     {19, Format::fp8_e5m2}, {20, Format::fp8_e5m2fnuz}, {21, Format::uint4},  {22, Format::int4},     {23, Format::fp4_e2m1},
+     {24, Format::e8m0},     {25, Format::uint2},        {26, Format::int2},   {27, Format::fp6_e2m3}}};
+
+std::int64_t bits_of(double value) {
+  if (!(std::fabs(value) < 0x1p63))
+    return value >= 0x1p63 && value < 0x1p64 ? static_cast<std::int64_t>(static_cast<std::uint64_t>(value)) : 0;
+  return static_cast<std::int64_t>(value);
+}
+double shifted(double a, double b, bool left) {
+  const auto bits = static_cast<std::uint64_t>(bits_of(a));
+  if (!(b >= 0 && b < 64)) return 0;
+  return static_cast<double>(left ? bits << static_cast<int>(b) : bits >> static_cast<int>(b));
+}
+
+}  // namespace
+
+double cast_code(const CastRule& rule) {
+  for (const auto& [number, format] : kCastTargets) {
+    if (format == rule.to)
+      return number + (rule.overflow == Overflow::nonfinite ? 100 : 0) + (rule.mode == RoundingMode::down ? 200 : 0) +
+             (rule.mode == RoundingMode::up ? 400 : 0);
+  }
+  SY_CHECK(false, "a format nothing is cast to");
+}
+
+CastRule cast_rule(double code) {
+  if (!(code >= 0 && code < 1000)) return {};
+  const int all = static_cast<int>(code);
+  CastRule rule;
+  rule.mode = all / 200 == 1 ? RoundingMode::down : all / 200 == 2 ? RoundingMode::up : RoundingMode::nearest;
+  rule.overflow = all / 100 % 2 == 1 ? Overflow::nonfinite : Overflow::saturate;
+  for (const auto& [number, format] : kCastTargets) {
+    if (number == all % 100) rule.to = format;
+  }
+  return rule;
+}
+
 double apply_scalar(ScalarOp op, double a, double b, double c) {
   switch (op) {
     case ScalarOp::input:
@@ -271,6 +325,28 @@ double apply_scalar(ScalarOp op, double a, double b, double c) {
     case ScalarOp::less: return a < b ? 1.0 : 0.0;
     case ScalarOp::equal: return a == b ? 1.0 : 0.0;
     case ScalarOp::select: return a != 0 ? b : c;
+    case ScalarOp::sin: return std::sin(a);
+    case ScalarOp::cos: return std::cos(a);
+    case ScalarOp::tan: return std::tan(a);
+    case ScalarOp::asin: return std::asin(a);
+    case ScalarOp::acos: return std::acos(a);
+    case ScalarOp::atan: return std::atan(a);
+    case ScalarOp::sinh: return std::sinh(a);
+    case ScalarOp::cosh: return std::cosh(a);
+    case ScalarOp::asinh: return std::asinh(a);
+    case ScalarOp::acosh: return std::acosh(a);
+    case ScalarOp::atanh: return std::atanh(a);
+    case ScalarOp::round: return std::nearbyint(a);
+    case ScalarOp::remainder: return std::fmod(a, b);
+    case ScalarOp::bit_and: return static_cast<double>(bits_of(a) & bits_of(b));
+    case ScalarOp::bit_or: return static_cast<double>(bits_of(a) | bits_of(b));
+    case ScalarOp::bit_xor: return static_cast<double>(bits_of(a) ^ bits_of(b));
+    case ScalarOp::shift_left: return shifted(a, b, true);
+    case ScalarOp::shift_right: return shifted(a, b, false);
+    case ScalarOp::cast: {
+      const CastRule rule = cast_rule(b);
+      return cast_value(rule.to, a, rule.overflow, rule.mode);
+    }
   }
   SY_CHECK(false, "unknown scalar operation");
 }

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "numerics/format.h"
+
 namespace switchyard::numerics {
 
 enum class ScalarOp : std::uint8_t {
@@ -36,7 +38,27 @@ enum class ScalarOp : std::uint8_t {
   less,
   equal,
   select,  // a != 0 ? b : c
+  sin,
+  cos,
+  tan,
+  asin,
+  acos,
+  atan,
+  sinh,
+  cosh,
+  asinh,
+  acosh,
+  atanh,
+  round,      // to the nearest integer, ties to even
+  remainder,  // of a / b cut to an integer: the sign of a, as C's fmod and %
+  bit_and,    // of integers in two's complement
+  bit_or,
+  bit_xor,
+  shift_left,
+  shift_right,
+  cast,  // a in the number format with ONNX's data type number b (+ 100: not saturating; + 200: rounding down, + 400: up; see cast_code)
 };
+inline constexpr ScalarOp kLastScalarOp = ScalarOp::cast;
 
 /// What an operation costs a vector unit: `simple` is one lane-operation, `special` goes to the special-function rate.
 enum class ScalarOpCost : std::uint8_t { free, simple, special };
@@ -80,6 +102,15 @@ Expression apply(ScalarOp op, const Expression& a, const Expression& b);
 Expression apply(ScalarOp op, const Expression& a, const Expression& b, const Expression& c);
 /// Each input i of `e` replaced by with[i]; common nodes are shared.
 Expression substitute(const Expression& e, std::span<const Expression> with);
+
+/// The second operand of ScalarOp::cast, and back.
+struct CastRule {
+  Format to = Format::fp32;
+  Overflow overflow = Overflow::saturate;
+  RoundingMode mode = RoundingMode::nearest;
+};
+double cast_code(const CastRule& rule);
+CastRule cast_rule(double code);  ///< of a number that is no code: fp32
 
 /// Value in double. This is the one definition of each operation: engines must agree with it to rounding.
 /// max and min give NaN when either side is NaN (max(0, -0) may be either zero); less and equal give 0 or 1.

@@ -82,6 +82,13 @@ inline Integer saturate(double value) {
 }
 
 template <>
+inline std::uint64_t saturate<std::uint64_t>(double value) {
+  if (value != value || value <= 0) return 0;
+  if (value >= 0x1p64) return std::numeric_limits<std::uint64_t>::max();
+  return static_cast<std::uint64_t>(value < 0x1p51 ? round_even(value) : std::nearbyint(value));
+}
+
+template <>
 inline std::int64_t saturate<std::int64_t>(double value) {
   if (value != value) return 0;
   if (value >= 0x1p63) return std::numeric_limits<std::int64_t>::max();
@@ -133,6 +140,107 @@ struct BooleanCodec {
   static std::uint8_t encode(float v) { return v != 0 ? 1 : 0; }
   static double load(std::uint8_t v) { return v != 0 ? 1.0 : 0.0; }
   static std::uint8_t store(double v) { return v != 0 ? 1 : 0; }
+};
+
+/// Integers of a few bits, sign-extended into a byte when they are loaded.
+template <int kBits, bool kSigned>
+struct BitsCodec {
+  using Stored = std::uint8_t;
+  static constexpr int kLeast = kSigned ? -(1 << (kBits - 1)) : 0, kGreatest = kSigned ? (1 << (kBits - 1)) - 1 : (1 << kBits) - 1;
+  static double load(std::uint8_t v) {
+    const int code = v & ((1 << kBits) - 1);
+    return kSigned && code > kGreatest ? code - (1 << kBits) : code;
+  }
+  static std::uint8_t store(double v) {
+    const double clipped = v != v ? 0.0 : std::min<double>(std::max<double>(v, kLeast), kGreatest);
+    return static_cast<std::uint8_t>(static_cast<int>(round_even(clipped)) & ((1 << kBits) - 1));
+  }
+  static float decode(std::uint8_t v) { return static_cast<float>(load(v)); }
+  static std::uint8_t encode(float v) { return store(v); }
+};
+
+/// What distinguishes floating formats of at most a byte.
+struct Narrow {
+  int exponent, mantissa, bias;
+  enum Special : std::uint8_t { infinities, one_nan, negative_zero_is_nan, finite } special;
+
+  [[nodiscard]] constexpr int sign_bit() const { return exponent + mantissa; }
+  [[nodiscard]] constexpr int greatest_code() const {  // of a finite positive number
+    const int all = (1 << sign_bit()) - 1;
+    return special == infinities ? all - (1 << mantissa) : special == one_nan ? all - 1 : all;
+  }
+};
+constexpr Narrow kE4M3{4, 3, 7, Narrow::one_nan}, kE4M3Fnuz{4, 3, 8, Narrow::negative_zero_is_nan}, kE5M2{5, 2, 15, Narrow::infinities},
+    kE5M2Fnuz{5, 2, 16, Narrow::negative_zero_is_nan}, kE2M3{2, 3, 1, Narrow::finite}, kE3M2{3, 2, 3, Narrow::finite},
+    kE2M1{2, 1, 1, Narrow::finite};
+
+double decode_narrow(const Narrow& f, int code) {
+  const int sign = 1 << f.sign_bit();
+  const int magnitude = code & (sign - 1);
+  if (f.special == Narrow::negative_zero_is_nan && code == sign) return std::numeric_limits<double>::quiet_NaN();
+  const double s = (code & sign) != 0 ? -1.0 : 1.0;
+  if (magnitude > f.greatest_code()) {
+    const bool infinite = f.special == Narrow::infinities && (magnitude & ((1 << f.mantissa) - 1)) == 0;
+    return infinite ? s * std::numeric_limits<double>::infinity() : std::copysign(std::numeric_limits<double>::quiet_NaN(), s);
+  }
+  const int e = magnitude >> f.mantissa, m = magnitude & ((1 << f.mantissa) - 1);
+  return s * (e == 0 ? std::ldexp(m, 1 - f.bias - f.mantissa) : std::ldexp(m + (1 << f.mantissa), e - f.bias - f.mantissa));
+}
+
+/// To nearest, ties to even: codes of positive numbers ascend with them, so that a tie's even code is the even number's.
+int encode_narrow(const Narrow& f, double value, Overflow overflow) {
+  const int sign = std::signbit(value) ? 1 << f.sign_bit() : 0;
+  const int fnuz_nan = 1 << f.sign_bit();
+  const int nan = f.special == Narrow::negative_zero_is_nan ? fnuz_nan
+                  : f.special == Narrow::infinities         ? sign | ((1 << f.sign_bit()) - 1)
+                                                    : sign | (f.special == Narrow::finite ? f.greatest_code() : f.greatest_code() + 1);
+  if (value != value) return nan;
+  const double magnitude = std::fabs(value);
+  int code = f.greatest_code() + 1;
+  if (std::isfinite(magnitude)) {
+    int exponent = 0;
+    std::frexp(magnitude, &exponent);                                            // magnitude = m * 2^exponent, 1/2 <= m < 1
+    const int e = std::max(exponent - 1, 1 - f.bias);                            // of the leading bit, or of subnormals
+    const double steps = std::nearbyint(std::ldexp(magnitude, f.mantissa - e));  // in units of the last place
+    // A carry runs into the next exponent by itself.
+    if (steps < 0x1p20 && e + f.bias < 1 << 10) code = ((e + f.bias - 1) << f.mantissa) + static_cast<int>(steps);
+  }
+  if (code > f.greatest_code()) {
+    const bool to_greatest = overflow == Overflow::saturate || f.special == Narrow::finite;
+    if (!to_greatest) return f.special == Narrow::infinities ? sign | (((1 << f.exponent) - 1) << f.mantissa) : nan;
+    code = f.greatest_code();
+  }
+  return f.special == Narrow::negative_zero_is_nan && code == 0 ? 0 : sign | code;
+}
+
+template <const Narrow& kFormat>
+struct NarrowCodec {
+  using Stored = std::uint8_t;
+  static double load(std::uint8_t v) { return decode_narrow(kFormat, v & ((2 << kFormat.sign_bit()) - 1)); }
+  static std::uint8_t store(double v) { return static_cast<std::uint8_t>(encode_narrow(kFormat, v, Overflow::saturate)); }
+  static float decode(std::uint8_t v) { return static_cast<float>(load(v)); }
+  static std::uint8_t encode(float v) { return store(v); }
+};
+
+/// OCP E8M0: the exponent alone. Zero and what lies below 2^-127 become that, negative numbers NaN.
+int encode_e8m0(double value, Overflow overflow, RoundingMode mode) {
+  constexpr int kNan = 255;
+  if (value != value || value < 0) return kNan;
+  if (std::isinf(value)) return overflow == Overflow::saturate ? kNan - 1 : kNan;
+  if (value < 0x1p-127) return 0;
+  int exponent = 0;
+  const double m = 2 * std::frexp(value, &exponent);  // 1 <= m < 2
+  int code = exponent - 1 + 127;
+  if (mode == RoundingMode::up ? m > 1 : mode != RoundingMode::down && m >= 1.5) ++code;
+  if (code < kNan) return code;
+  return overflow == Overflow::saturate ? kNan - 1 : kNan;
+}
+struct ScaleCodec {
+  using Stored = std::uint8_t;
+  static double load(std::uint8_t v) { return v == 255 ? std::numeric_limits<double>::quiet_NaN() : std::ldexp(1.0, v - 127); }
+  static std::uint8_t store(double v) { return static_cast<std::uint8_t>(encode_e8m0(v, Overflow::saturate, RoundingMode::nearest)); }
+  static float decode(std::uint8_t v) { return static_cast<float>(load(v)); }
+  static std::uint8_t encode(float v) { return store(v); }
 };
 
 template <class C>
@@ -216,6 +324,22 @@ constexpr std::array kFormats = {
     entry<IntegerCodec<std::int64_t>>(Format::int64, "int64", false, true, 0, 0, 0x1p63),
     entry<IntegerCodec<std::uint8_t>>(Format::uint8, "uint8", false, false, 0, 0, 255.0),
     entry<BooleanCodec>(Format::boolean, "bool", false, false, 0, 0, 1.0),
+    entry<IntegerCodec<std::int16_t>>(Format::int16, "int16", false, true, 0, 0, 32767.0),
+    entry<IntegerCodec<std::uint16_t>>(Format::uint16, "uint16", false, false, 0, 0, 65535.0),
+    entry<IntegerCodec<std::uint32_t>>(Format::uint32, "uint32", false, false, 0, 0, 4294967295.0),
+    entry<IntegerCodec<std::uint64_t>>(Format::uint64, "uint64", false, false, 0, 0, 0x1p64),
+    entry<BitsCodec<4, true>>(Format::int4, "int4", false, true, 0, 0, 7.0),
+    entry<BitsCodec<4, false>>(Format::uint4, "uint4", false, false, 0, 0, 15.0),
+    entry<BitsCodec<2, true>>(Format::int2, "int2", false, true, 0, 0, 1.0),
+    entry<BitsCodec<2, false>>(Format::uint2, "uint2", false, false, 0, 0, 3.0),
+    entry<NarrowCodec<kE4M3>>(Format::fp8_e4m3, "fp8_e4m3", true, true, 4, 3, 448.0),
+    entry<NarrowCodec<kE4M3Fnuz>>(Format::fp8_e4m3fnuz, "fp8_e4m3fnuz", true, true, 4, 3, 240.0),
+    entry<NarrowCodec<kE5M2>>(Format::fp8_e5m2, "fp8_e5m2", true, true, 5, 2, 57344.0),
+    entry<NarrowCodec<kE5M2Fnuz>>(Format::fp8_e5m2fnuz, "fp8_e5m2fnuz", true, true, 5, 2, 57344.0),
+    entry<NarrowCodec<kE2M3>>(Format::fp6_e2m3, "fp6_e2m3", true, true, 2, 3, 7.5),
+    entry<NarrowCodec<kE3M2>>(Format::fp6_e3m2, "fp6_e3m2", true, true, 3, 2, 28.0),
+    entry<NarrowCodec<kE2M1>>(Format::fp4_e2m1, "fp4_e2m1", true, true, 2, 1, 6.0),
+    entry<ScaleCodec>(Format::e8m0, "e8m0", true, false, 8, 0, 0x1p127),
 };
 
 constexpr auto kInfos = [] {
@@ -250,6 +374,21 @@ std::optional<Format> format_named(std::string_view name) {
   return std::nullopt;
 }
 
+bool represents(Format wide, Format narrow) {
+  if (wide == narrow) return true;
+  const FormatInfo& w = format_info(wide);
+  const FormatInfo& n = format_info(narrow);
+  if (n.floating && !w.floating) return false;
+  if (wide == Format::e8m0) return false;  // no zero
+  if (n.floating)
+    return w.exponent_bits >= n.exponent_bits && w.mantissa_bits >= n.mantissa_bits && format_bytes(wide) >= n.bytes &&
+           (format_bytes(wide) > 1 || narrow == Format::fp4_e2m1);
+  // int64 ends at 2^63 - 1, which only int64 holds.
+  if (w.floating) return n.max_finite <= std::ldexp(1.0, w.mantissa_bits + 1) && n.max_finite < 0x1p63;
+  if (n.is_signed && !w.is_signed) return false;
+  return w.max_finite >= n.max_finite && wide != Format::boolean;
+}
+
 double unit_roundoff(Format format) {
   const FormatInfo& info = format_info(format);
   return info.floating ? std::ldexp(1.0, -(info.mantissa_bits + 1)) : 0.0;
@@ -262,6 +401,18 @@ float bf16_to_float(std::uint16_t code) { return decode_bf16(code); }
 
 double load_element(Format format, const std::byte* address) { return entry_of(format).load(address); }
 void store_element(Format format, std::byte* address, double value) { entry_of(format).store(address, value); }
+
+double cast_value(Format to, double value, Overflow overflow, RoundingMode mode) {
+  const auto narrow = [&](const Narrow& f) { return decode_narrow(f, encode_narrow(f, value, overflow)); };
+  switch (to) {
+    case Format::fp8_e4m3: return narrow(kE4M3);
+    case Format::fp8_e4m3fnuz: return narrow(kE4M3Fnuz);
+    case Format::fp8_e5m2: return narrow(kE5M2);
+    case Format::fp8_e5m2fnuz: return narrow(kE5M2Fnuz);
+    case Format::e8m0: return ScaleCodec::load(static_cast<std::uint8_t>(encode_e8m0(value, overflow, mode)));
+    default: return rounded(to, value);
+  }
+}
 
 double rounded(Format format, double value) {
   std::array<std::byte, sizeof(double)> bytes;

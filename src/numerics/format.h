@@ -11,7 +11,34 @@
 namespace switchyard::numerics {
 
 /// The formats known now. The table behind format_info() is where a new one is added.
-enum class Format : std::uint8_t { fp32, fp16, bf16, fp64, int8, int32, int64, uint8, boolean };
+enum class Format : std::uint8_t {
+  fp32,
+  fp16,
+  bf16,
+  fp64,
+  int8,
+  int32,
+  int64,
+  uint8,
+  boolean,
+  int16,
+  uint16,
+  uint32,
+  uint64,
+  // Of less than a byte: an element takes one here and in memories, the code in its low bits.
+  int4,
+  uint4,
+  int2,
+  uint2,
+  fp8_e4m3,      ///< OCP E4M3: no infinity, one NaN (ONNX: FLOAT8E4M3FN)
+  fp8_e4m3fnuz,  ///< bias 8, no infinity, the code of -0 is NaN
+  fp8_e5m2,      ///< OCP E5M2: IEEE-like, with infinities
+  fp8_e5m2fnuz,  ///< bias 16
+  fp6_e2m3,      ///< OCP MX: finite numbers only
+  fp6_e3m2,
+  fp4_e2m1,
+  e8m0,  ///< powers of two from 2^-127 to 2^127 and NaN: the scale of MX blocks
+};
 
 struct FormatInfo {
   Format format;
@@ -30,6 +57,9 @@ std::optional<Format> format_named(std::string_view name);
 inline std::string_view format_name(Format f) { return format_info(f).name; }
 inline int format_bytes(Format f) { return format_info(f).bytes; }
 
+/// Every number of `narrow` is one of `wide` (infinities and NaN too, where both are floating).
+bool represents(Format wide, Format narrow);
+
 /// Rounding unit: half the gap between 1 and the next larger number (2^-(mantissa_bits+1)); 0 for integers.
 double unit_roundoff(Format format);
 
@@ -40,6 +70,15 @@ std::uint16_t fp16_from_float(float value);
 float fp16_to_float(std::uint16_t code);
 std::uint16_t bf16_from_float(float value);
 float bf16_to_float(std::uint16_t code);
+
+/// What becomes of a number beyond the greatest of a format without room for it: infinity (or NaN where there is none), or the greatest.
+enum class Overflow : std::uint8_t { nonfinite, saturate };
+/// To nearest (ties to even), toward zero, toward plus infinity, or to nearest with ties away from zero.
+enum class RoundingMode : std::uint8_t { nearest, down, up, nearest_away };
+
+/// The nearest number of the format under ONNX's rules for Cast: `overflow` matters for the 8-bit floating formats and e8m0, the mode for
+/// e8m0. Integers wrap as NumPy's do when the value comes from an integer, and saturate when it does not.
+double cast_value(Format to, double value, Overflow overflow, RoundingMode mode = RoundingMode::nearest);
 
 /// One element at `address` (any alignment), as double: exact for every format but int64 beyond 2^53.
 double load_element(Format format, const std::byte* address);

@@ -21,19 +21,27 @@ using numerics::Format;
 constexpr std::uint64_t kHeaderLimit = std::uint64_t{64} << 20;
 constexpr std::size_t kHeaderAlignment = 64;
 
-constexpr std::array<std::pair<Format, const char*>, 9> kTypes{{{Format::fp32, "F32"},
-                                                                {Format::fp16, "F16"},
-                                                                {Format::bf16, "BF16"},
-                                                                {Format::fp64, "F64"},
-                                                                {Format::int8, "I8"},
-                                                                {Format::int32, "I32"},
-                                                                {Format::int64, "I64"},
-                                                                {Format::uint8, "U8"},
-                                                                {Format::boolean, "BOOL"}}};
+constexpr std::array<std::pair<Format, const char*>, 16> kTypes{{{Format::fp32, "F32"},
+                                                                 {Format::fp16, "F16"},
+                                                                 {Format::bf16, "BF16"},
+                                                                 {Format::fp64, "F64"},
+                                                                 {Format::int8, "I8"},
+                                                                 {Format::int32, "I32"},
+                                                                 {Format::int64, "I64"},
+                                                                 {Format::uint8, "U8"},
+                                                                 {Format::boolean, "BOOL"},
+                                                                 {Format::int16, "I16"},
+                                                                 {Format::uint16, "U16"},
+                                                                 {Format::uint32, "U32"},
+                                                                 {Format::uint64, "U64"},
+                                                                 {Format::fp8_e4m3, "F8_E4M3"},
+                                                                 {Format::fp8_e5m2, "F8_E5M2"},
+                                                                 {Format::e8m0, "F8_E8M0"}}};
 
 std::string type_name(Format format) {
   for (const auto& [known, name] : kTypes)
     if (known == format) return name;
+  if (numerics::format_bytes(format) == 1) return "U8";  // codes
   check_failed("type of a format", __FILE__, __LINE__, "a format without a safetensors name");
 }
 

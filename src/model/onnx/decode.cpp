@@ -62,8 +62,13 @@ std::shared_ptr<const std::string> typed_values(const proto::TensorProto& t) {
     case kBfloat16:
     case kInt16:
     case kUint16: return std::make_shared<std::string>(pack<std::uint16_t>(t.int32_data()));
-    default: return nullptr;
+    case kUint32: return std::make_shared<std::string>(pack<std::uint32_t>(t.uint64_data()));
+    case kUint64: return std::make_shared<std::string>(pack<std::uint64_t>(t.uint64_data()));
+    default: break;
   }
+  // The narrow ones: a byte an element, or a byte of packed elements, in each number.
+  if (t.data_type() < kFloat8E4M3Fn || t.data_type() > kInt2) return nullptr;
+  return std::make_shared<std::string>(pack<std::uint8_t>(t.int32_data()));
 }
 
 TensorData tensor_data(proto::TensorProto& t) {

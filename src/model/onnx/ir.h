@@ -27,6 +27,8 @@ enum DataType : std::int32_t {
   kUint32 = 12,
   kUint64 = 13,
   kBfloat16 = 16,
+  kFloat8E4M3Fn = 17,
+  kInt2 = 26,
 };
 
 /// AttributeProto.AttributeType of the standard.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace switchyard::model::onnx {
@@ -25,7 +26,7 @@ std::vector<std::int64_t> NodeBuilder::integers(std::size_t i, std::string_view 
     malformed("onnx/type", fmt::format("{} ({}) must be INT64, not {}", what, v.name, data_type_name(data_type_of(v.format))));
     return {};
   }
-  const numerics::Tensor* tensor = known(i);
+  const numerics::Tensor* tensor = known_or_given(*inputs_[i]);
   if (tensor == nullptr) {
     unsupported("onnx/dynamic-shape", fmt::format("{} ({}) is not known before the model runs", what, v.name),
                 "shapes must follow from the shapes of the inputs");
@@ -49,6 +50,13 @@ std::vector<std::int64_t> NodeBuilder::integers(std::size_t i, std::string_view 
 std::optional<double> NodeBuilder::scalar(std::size_t i) const {
   if (!has(i) || !input(i).constant || checked_count(shape(i)) != std::optional<std::int64_t>(1)) return {};
   return known(i)->at(0);
+}
+
+std::optional<double> NodeBuilder::given_scalar(std::size_t i) const {
+  if (!has(i) || checked_count(shape(i)) != std::optional<std::int64_t>(1)) return {};
+  const numerics::Tensor* tensor = known_or_given(*inputs_[i]);
+  if (tensor == nullptr) return {};
+  return tensor->at(0);
 }
 
 const Attribute* NodeBuilder::attribute(std::string_view name) const {
@@ -143,7 +151,17 @@ Label NodeBuilder::helper(std::string kind, std::string_view suffix, std::size_t
 }
 
 void NodeBuilder::set_result(std::size_t output, TensorId id) {
-  if (output < outputs_.size()) outputs_[output].scratch = id;
+  if (output >= outputs_.size()) return;
+  const bool taken = std::any_of(outputs_.begin(), outputs_.end(), [&](const Output& o) { return o.scratch == id; });
+  if (taken || source(id) != nullptr || scratch_.tensor(id).role == graph::Role::constant) {
+    // Every output is a tensor of its own, and computed.
+    std::vector<numerics::Affine> index;
+    const numerics::Shape shape = scratch_.tensor(id).shape;
+    for (std::size_t d = 0; d < shape.size(); ++d) index.push_back(numerics::affine_variable(static_cast<int>(d)));
+    id = emit_copy(scratch_, helper("Identity", fmt::format(":copy{}", output), output), id, shape, std::move(index));
+  }
+  if (wants(output)) scratch_.tensor(id).name = node_.outputs[output];
+  outputs_[output].scratch = id;
 }
 
 void NodeBuilder::set_constant(std::size_t output, Format format, numerics::Shape shape, numerics::ConstantPtr constant) {

@@ -37,6 +37,8 @@ class NodeBuilder {
   std::vector<std::int64_t> integers(std::size_t i, std::string_view what);
   /// The one number of an input that is known and has one element.
   [[nodiscard]] std::optional<double> scalar(std::size_t i) const;
+  /// The same, or given for this run: for what decides shapes.
+  [[nodiscard]] std::optional<double> given_scalar(std::size_t i) const;
 
   // Attributes.
   [[nodiscard]] const Attribute* attribute(std::string_view name) const;

@@ -27,6 +27,14 @@ struct Operator {
 
 /// The families, each in its own file.
 std::span<const Operator> elementwise_operators();
+std::span<const Operator> math_operators();
+std::span<const Operator> reduction_operators();
+std::span<const Operator> index_operators();
+std::span<const Operator> loss_operators();
+std::span<const Operator> quantise_operators();
+std::span<const Operator> attention_operators();
+std::span<const Operator> vision_operators();
+std::span<const Operator> recurrent_operators();
 std::span<const Operator> contraction_operators();
 std::span<const Operator> pooling_operators();
 std::span<const Operator> normalisation_operators();

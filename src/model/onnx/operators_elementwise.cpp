@@ -171,29 +171,10 @@ void clip(NodeBuilder& b) {
   b.set_result(0, emit_map(b.scratch(), b.label(), inputs, e, b.format(0), b.shape(0)));
 }
 
-void cast(NodeBuilder& b) {
-  const std::int64_t to = b.int_attribute("to", kUndefined);
-  const auto format = to < 0 || to > 1000 ? std::nullopt : format_of(static_cast<std::int32_t>(to));
-  if (b.failed()) return;
-  if (!format) {
-    if (to == kUndefined) return b.malformed("onnx/attribute", "attribute to is missing");
-    return b.unsupported("onnx/unsupported-type",
-                         fmt::format("a cast to {} is not supported", data_type_name(static_cast<std::int32_t>(to))));
-  }
-  Expression e = x0();
-  if (*format == Format::boolean && b.format(0) != Format::boolean) {
-    e = apply(ScalarOp::select, x0(), number(1), number(0));
-  } else if (floating(b.format(0)) && !floating(*format)) {
-    e = truncate(x0());
-  }
-  map_inputs(b, 1, e, *format);
-}
-
 constexpr std::array kOperators{
     Operator{"Abs", 1, 1, 1, "", unary<ScalarOp::abs>},
     Operator{"Add", 1, 2, 2, "", binary<ScalarOp::add>},
     Operator{"And", 1, 2, 2, "", logical<ScalarOp::min>},
-    Operator{"Cast", 1, 1, 1, "to saturate round_mode", cast},
     Operator{"Ceil", 1, 1, 1, "", floating_unary<ScalarOp::ceil>},
     Operator{"Clip", 1, 1, 3, "min max", clip},
     Operator{"Div", 1, 2, 2, "", divide},

@@ -107,11 +107,22 @@ class Importer {
     check_batch(inputs);
     check_symbols(inputs);
     std::map<std::string, std::vector<std::string>> unset;  // by symbol: the inputs that need it
-    for (const ValueInfo* v : inputs) add_input(*v, unset);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      add_input(*inputs[i], i < options_.inputs.size() ? &options_.inputs[i] : nullptr, unset);
     for (const auto& [symbol, names] : unset) {
       problems_.add_malformed("onnx/unset-dimension", fmt::format("dimension {} of {} has no value", symbol, fmt::join(names, ", ")),
                               names[0], "--batch N sets a symbolic first dimension; export the model with fixed sizes for the others");
     }
+  }
+
+  /// Does the tensor have the dimensions that the model declares?
+  static bool fits(const numerics::Tensor& given, const ValueInfo& v) {
+    if (!v.shape) return true;
+    if (v.shape->size() != given.shape.size()) return false;
+    for (std::size_t d = 0; d < given.shape.size(); ++d) {
+      if ((*v.shape)[d].value && *(*v.shape)[d].value != given.shape[d]) return false;
+    }
+    return true;
   }
 
   static bool open_first_dimension(const ValueInfo& v) { return v.shape && !v.shape->empty() && !v.shape->front().value; }
@@ -147,7 +158,8 @@ class Importer {
     }
   }
 
-  void add_input(const ValueInfo& v, std::map<std::string, std::vector<std::string>>& unset) {
+  /// `given`: its value in this run; null: any.
+  void add_input(const ValueInfo& v, const numerics::Tensor* given, std::map<std::string, std::vector<std::string>>& unset) {
     if (!v.is_tensor) {
       return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} is not a dense tensor", v.name), v.name);
     }
@@ -156,12 +168,19 @@ class Importer {
       return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} has element type {}", v.name, data_type_name(v.type)),
                                        v.name);
     }
-    if (!v.shape) {
+    if (!v.shape && given == nullptr) {
       return problems_.add_unsupported("onnx/dynamic-shape", fmt::format("input {} does not say how many dimensions it has", v.name),
                                        v.name);
     }
     numerics::Shape shape;
-    for (std::size_t d = 0; d < v.shape->size(); ++d) {
+    if (given != nullptr) shape = given->shape;
+    if (given != nullptr && (given->format != *format || !fits(*given, v))) {
+      return problems_.add_malformed("inputs/shape",
+                                     fmt::format("input {} of the model is no {} of shape {}", v.name,
+                                                 data_type_name(data_type_of(given->format)), print_shape(given->shape)),
+                                     v.name);
+    }
+    for (std::size_t d = 0; given == nullptr && d < v.shape->size(); ++d) {
       const Dimension& dimension = (*v.shape)[d];
       const auto set = options_.set.find(dimension.symbol);
       if (dimension.value) {
@@ -189,6 +208,7 @@ class Importer {
     value->format = *format;
     value->shape = shape;
     value->id = model::add_input(graph_, v.name, *format, std::move(shape));
+    if (given != nullptr && *count <= kMaxKnown) value->given = std::make_shared<const numerics::Tensor>(*given);
     values_[v.name] = std::move(value);
   }
 
@@ -340,6 +360,7 @@ class Importer {
   }
 
   void append(NodeBuilder& b) {
+    const auto given = given_results(b);
     Graph& scratch = b.scratch();
     std::vector<TensorId> place(scratch.tensors.size());
     std::vector<bool> is_output(scratch.tensors.size(), false);
@@ -375,8 +396,35 @@ class Importer {
       value->id = placed(id);
       value->format = graph_.tensor(value->id).format;
       value->shape = graph_.tensor(value->id).shape;
+      if (i < given.size()) value->given = given[i];
       values_[value->name] = std::move(value);
     }
+  }
+
+  /// What the results will be in this run, where that follows from what is given: small ones only, they are for shapes.
+  std::vector<std::shared_ptr<const numerics::Tensor>> given_results(NodeBuilder& b) {
+    if (options_.inputs.empty()) return {};
+    Graph scratch = b.scratch();
+    std::int64_t points = 0;
+    for (const graph::Op& op : scratch.ops)
+      for (const numerics::Nest& nest : op.nests) points = std::min(kMaxPoints, points + *checked_points(nest));
+    if (points > kMaxFoldPoints || fold_total_ + points > kMaxFoldTotal) return {};
+    for (std::size_t t = 0; t < scratch.tensors.size(); ++t) {
+      const ValuePtr source = b.source(TensorId(t));
+      if (source == nullptr) continue;
+      if (known_or_given(*source) == nullptr) return {};
+      scratch.tensors[t].role = graph::Role::constant;
+      scratch.tensors[t].constant = numerics::constant_of(*known_or_given(*source));
+    }
+    std::vector<std::shared_ptr<const numerics::Tensor>> results(b.outputs().size());
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const TensorId id = b.outputs()[i].scratch;
+      if (!id.valid() || !b.wants(i) || numerics::element_count(scratch.tensor(id).shape) > kMaxKnown) continue;
+      fold_total_ += points;
+      scratch.outputs = {id};
+      results[i] = std::make_shared<const numerics::Tensor>(std::move(graph::evaluate(scratch, {})[0]));
+    }
+    return results;
   }
 
   // --- outputs ---------------------------------------------------------------------------------------------------------------------------

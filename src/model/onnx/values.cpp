@@ -21,35 +21,36 @@ struct TypeRow {
   std::int32_t type;
   std::string_view name;
   std::optional<Format> format;
+  int packed_bits = 0;  ///< files hold several elements in a byte, the first in the low bits
 };
 
 constexpr std::array kTypes{
     TypeRow{1, "FLOAT", Format::fp32},
     TypeRow{2, "UINT8", Format::uint8},
     TypeRow{3, "INT8", Format::int8},
-    TypeRow{4, "UINT16", {}},
-    TypeRow{5, "INT16", {}},
+    TypeRow{4, "UINT16", Format::uint16},
+    TypeRow{5, "INT16", Format::int16},
     TypeRow{6, "INT32", Format::int32},
     TypeRow{7, "INT64", Format::int64},
     TypeRow{8, "STRING", {}},
     TypeRow{9, "BOOL", Format::boolean},
     TypeRow{10, "FLOAT16", Format::fp16},
     TypeRow{11, "DOUBLE", Format::fp64},
-    TypeRow{12, "UINT32", {}},
-    TypeRow{13, "UINT64", {}},
+    TypeRow{12, "UINT32", Format::uint32},
+    TypeRow{13, "UINT64", Format::uint64},
     TypeRow{14, "COMPLEX64", {}},
     TypeRow{15, "COMPLEX128", {}},
     TypeRow{16, "BFLOAT16", Format::bf16},
-    TypeRow{17, "FLOAT8E4M3FN", {}},
-    TypeRow{18, "FLOAT8E4M3FNUZ", {}},
-    TypeRow{19, "FLOAT8E5M2", {}},
-    TypeRow{20, "FLOAT8E5M2FNUZ", {}},
-    TypeRow{21, "UINT4", {}},
-    TypeRow{22, "INT4", {}},
-    TypeRow{23, "FLOAT4E2M1", {}},
-    TypeRow{24, "FLOAT8E8M0", {}},
-    TypeRow{25, "UINT2", {}},
-    TypeRow{26, "INT2", {}},
+    TypeRow{17, "FLOAT8E4M3FN", Format::fp8_e4m3},
+    TypeRow{18, "FLOAT8E4M3FNUZ", Format::fp8_e4m3fnuz},
+    TypeRow{19, "FLOAT8E5M2", Format::fp8_e5m2},
+    TypeRow{20, "FLOAT8E5M2FNUZ", Format::fp8_e5m2fnuz},
+    TypeRow{21, "UINT4", Format::uint4, 4},
+    TypeRow{22, "INT4", Format::int4, 4},
+    TypeRow{23, "FLOAT4E2M1", Format::fp4_e2m1, 4},
+    TypeRow{24, "FLOAT8E8M0", Format::e8m0},
+    TypeRow{25, "UINT2", Format::uint2, 2},
+    TypeRow{26, "INT2", Format::int2, 2},
 };
 
 Diagnostic problem(std::string code, std::string message, const TensorData& data, const std::string& file, std::string hint = {}) {
@@ -160,6 +161,25 @@ std::optional<std::int64_t> checked_count(const numerics::Shape& shape) {
   return empty ? 0 : count;
 }
 
+int packed_bits(Format format) {
+  for (const auto& row : kTypes) {
+    if (row.format == format) return row.packed_bits;
+  }
+  return 0;
+}
+
+std::string pack(const numerics::Tensor& tensor) {
+  const int bits = packed_bits(tensor.format);
+  if (bits == 0) return {reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size()};
+  const std::size_t per_byte = static_cast<std::size_t>(8 / bits);
+  std::string packed((tensor.bytes.size() + per_byte - 1) / per_byte, '\0');
+  for (std::size_t i = 0; i < tensor.bytes.size(); ++i) {
+    const int code = static_cast<int>(tensor.bytes[i]) & ((1 << bits) - 1);
+    packed[i / per_byte] = static_cast<char>(packed[i / per_byte] | code << (static_cast<int>(i % per_byte) * bits));
+  }
+  return packed;
+}
+
 std::string print_shape(const numerics::Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 const numerics::Tensor* known(Value& value) {
@@ -170,12 +190,17 @@ const numerics::Tensor* known(Value& value) {
   return value.cache.get();
 }
 
+const numerics::Tensor* known_or_given(Value& value) {
+  if (const numerics::Tensor* tensor = known(value)) return tensor;
+  return value.given.get();
+}
+
 Result<Value> value_of(const TensorData& data, const std::string& file, const std::string& folder) {
   const auto format = format_of(data.type);
   if (!format) {
     return fail(FailureKind::unsupported,
                 problem("onnx/unsupported-type", fmt::format("tensor {} has element type {}", data.name, data_type_name(data.type)), data,
-                        file, "supported are FLOAT, FLOAT16, BFLOAT16, DOUBLE, INT8, UINT8, INT32, INT64 and BOOL"));
+                        file, "supported are the integers, BOOL, FLOAT, FLOAT16, BFLOAT16, DOUBLE and the narrower floating types"));
   }
   const auto count = checked_count(data.dims);
   if (!count) {
@@ -183,7 +208,10 @@ Result<Value> value_of(const TensorData& data, const std::string& file, const st
         FailureKind::malformed,
         problem("onnx/shape", fmt::format("tensor {} has impossible dimensions {}", data.name, print_shape(data.dims)), data, file));
   }
-  const std::uint64_t expected = static_cast<std::uint64_t>(*count) * static_cast<std::uint64_t>(numerics::format_bytes(*format));
+  const int bits = packed_bits(*format);
+  const auto elements = static_cast<std::uint64_t>(*count);
+  const std::uint64_t expected = bits > 0 ? (elements * static_cast<std::uint64_t>(bits) + 7) / 8
+                                          : elements * static_cast<std::uint64_t>(numerics::format_bytes(*format));
   std::shared_ptr<const std::string> bytes = data.bytes;
   if (data.external) {
     SY_TRY(bytes, read_external(data, expected, file, folder));
@@ -201,10 +229,19 @@ Result<Value> value_of(const TensorData& data, const std::string& file, const st
   value.name = data.name;
   value.format = *format;
   value.shape = data.dims;
-  value.constant = std::make_shared<numerics::Constant>(numerics::Constant{[format = *format, shape = data.dims, bytes] {
+  value.constant = std::make_shared<numerics::Constant>(numerics::Constant{[format = *format, shape = data.dims, bytes, bits, elements] {
     numerics::Tensor tensor;
     tensor.format = format;
     tensor.shape = shape;
+    if (bits > 0) {
+      const std::size_t per_byte = static_cast<std::size_t>(8 / bits);
+      tensor.bytes.resize(elements);
+      for (std::size_t i = 0; i < tensor.bytes.size(); ++i) {
+        const int packed = static_cast<unsigned char>((*bytes)[i / per_byte]) >> (static_cast<int>(i % per_byte) * bits);
+        tensor.bytes[i] = static_cast<std::byte>(packed & ((1 << bits) - 1));
+      }
+      return tensor;
+    }
     tensor.bytes.resize(bytes->size());
     if (!bytes->empty()) std::memcpy(tensor.bytes.data(), bytes->data(), bytes->size());
     return tensor;

@@ -26,8 +26,10 @@ struct Value {
   numerics::Shape shape;
   numerics::ConstantPtr constant;  ///< null: computed when the model runs
   bool trained = false;            ///< a weight
-  int lazy_depth = 0;              ///< how many computations stand behind `constant`
-  graph::TensorId id;              ///< in the graph, once something there needs it
+  /// What it will be in this run: a given input, or computed from such. Only shapes follow from it, no operator is left out for it.
+  std::shared_ptr<const numerics::Tensor> given;
+  int lazy_depth = 0;  ///< how many computations stand behind `constant`
+  graph::TensorId id;  ///< in the graph, once something there needs it
   std::shared_ptr<const numerics::Tensor> cache;
 };
 using ValuePtr = std::shared_ptr<Value>;
@@ -37,12 +39,17 @@ std::int32_t data_type_of(numerics::Format format);
 /// "FLOAT", "UINT16" ... or the number of a type the standard does not name.
 std::string data_type_name(std::int32_t data_type);
 
+/// The bytes of a tensor as files hold them: elements of less than a byte packed.
+std::string pack(const numerics::Tensor& tensor);
+
 /// Elements of a shape, or nothing when a dimension is negative, the rank or the product beyond what we take for sane.
 std::optional<std::int64_t> checked_count(const numerics::Shape& shape);
 std::string print_shape(const numerics::Shape& shape);
 
 /// The numbers of a constant of at most kMaxKnown elements; null for others.
 const numerics::Tensor* known(Value& value);
+/// The same, or what is given for this run: for what decides shapes.
+const numerics::Tensor* known_or_given(Value& value);
 
 /// Checks type, dims and size of a stored tensor. Failures: onnx/unsupported-type, onnx/shape, onnx/initializer-size, onnx/external-data.
 /// `folder` is where external data may lie; empty when it may not.

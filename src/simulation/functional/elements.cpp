@@ -40,7 +40,7 @@ void narrow(const std::int64_t* source, std::byte* out, std::int64_t stride, std
 
 }  // namespace
 
-bool fits_fp32(Format format) { return format != Format::fp64 && format != Format::int32 && format != Format::int64; }
+bool fits_fp32(Format format) { return numerics::represents(Format::fp32, format); }
 
 void decode(Format format, const std::byte* source, std::int64_t stride, float* out, std::int64_t count) {
   numerics::decode_row(format, source, stride, out, count);
@@ -57,15 +57,17 @@ void decode(Format format, const std::byte* source, std::int64_t stride, std::in
     case Format::uint8: return widen<std::uint8_t>(source, stride, out, count);
     case Format::int32: return widen<std::int32_t>(source, stride, out, count);
     case Format::int64: return widen<std::int64_t>(source, stride, out, count);
+    case Format::int16: return widen<std::int16_t>(source, stride, out, count);
+    case Format::uint16: return widen<std::uint16_t>(source, stride, out, count);
+    case Format::uint32: return widen<std::uint32_t>(source, stride, out, count);
     case Format::boolean:
       for (std::int64_t i = 0; i < count; ++i) out[i] = source[i * stride] != std::byte{0} ? 1 : 0;
       return;
-    case Format::fp32:
-    case Format::fp16:
-    case Format::bf16:
-    case Format::fp64: break;
+    default: break;
   }
-  SY_CHECK(false, "a floating format in integer arithmetic");
+  SY_CHECK(!numerics::format_info(format).floating, "a floating format in integer arithmetic");
+  const std::int64_t step = stride * numerics::format_bytes(format);
+  for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<std::int64_t>(numerics::load_element(format, source + i * step));
 }
 
 void encode(Format format, const float* source, std::byte* out, std::int64_t stride, std::int64_t count) {
@@ -83,15 +85,16 @@ void encode(Format format, const std::int64_t* source, std::byte* out, std::int6
     case Format::uint8: return narrow<std::uint8_t>(source, out, stride, count);
     case Format::int32: return narrow<std::int32_t>(source, out, stride, count);
     case Format::int64: return narrow<std::int64_t>(source, out, stride, count);
+    case Format::int16: return narrow<std::int16_t>(source, out, stride, count);
+    case Format::uint16: return narrow<std::uint16_t>(source, out, stride, count);
+    case Format::uint32: return narrow<std::uint32_t>(source, out, stride, count);
     case Format::boolean:
       for (std::int64_t i = 0; i < count; ++i) out[i * stride] = source[i] != 0 ? std::byte{1} : std::byte{0};
       return;
     case Format::fp32:  // one rounding, from all 64 bits
       for (std::int64_t i = 0; i < count; ++i) write(out + i * stride * 4, static_cast<float>(source[i]));
       return;
-    case Format::fp16:
-    case Format::bf16:
-    case Format::fp64: break;
+    default: break;
   }
   const std::int64_t step = stride * numerics::format_bytes(format);
   for (std::int64_t i = 0; i < count; ++i) numerics::store_element(format, out + i * step, static_cast<double>(source[i]));

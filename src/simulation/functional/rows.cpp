@@ -53,6 +53,13 @@ std::int64_t integer_step(const Limits& limits, ScalarOp op, std::int64_t a, std
     case ScalarOp::less: return a < b ? 1 : 0;
     case ScalarOp::equal: return a == b ? 1 : 0;
     case ScalarOp::select: return a != 0 ? b : c;
+    case ScalarOp::round: return a;
+    case ScalarOp::remainder: return b == 0 || b == -1 ? 0 : a % b;
+    case ScalarOp::bit_and: return a & b;
+    case ScalarOp::bit_or: return a | b;
+    case ScalarOp::bit_xor: return a ^ b;
+    case ScalarOp::shift_left: return b < 0 || b > 63 ? 0 : static_cast<std::int64_t>(static_cast<std::uint64_t>(a) << b);
+    case ScalarOp::shift_right: return b < 0 || b > 63 ? 0 : static_cast<std::int64_t>(static_cast<std::uint64_t>(a) >> b);
     default: break;
   }
   SY_CHECK(false, "an operation that leaves the integers");

@@ -91,7 +91,19 @@ bool is_integral(const numerics::Expression& expression) {
       case ScalarOp::erf:
       case ScalarOp::sigmoid:
       case ScalarOp::div:
-      case ScalarOp::pow: return false;
+      case ScalarOp::pow:
+      case ScalarOp::sin:
+      case ScalarOp::cos:
+      case ScalarOp::tan:
+      case ScalarOp::asin:
+      case ScalarOp::acos:
+      case ScalarOp::atan:
+      case ScalarOp::sinh:
+      case ScalarOp::cosh:
+      case ScalarOp::asinh:
+      case ScalarOp::acosh:
+      case ScalarOp::atanh:
+      case ScalarOp::cast: return false;
       default: return true;
     }
   });
@@ -107,10 +119,13 @@ Format accumulate_format(const chip::Unit* unit, Format format) {
   switch (format) {
     case Format::fp16:
     case Format::bf16: return Format::fp32;
-    case Format::int8:
-    case Format::uint8:
-    case Format::boolean: return Format::int32;
-    default: return format;
+    case Format::fp32:
+    case Format::fp64:
+    case Format::int32:
+    case Format::int64: return format;
+    case Format::uint32:
+    case Format::uint64: return Format::int64;
+    default: return numerics::format_info(format).floating ? Format::fp32 : Format::int32;
   }
 }
 
@@ -139,7 +154,7 @@ Result<Arithmetic> arithmetic_of(const program::Program& program, const program:
                                 : accumulate_format(unit, read.format);
     if (Status status = widen(read.format, computed); !status) return status.failure();
     // Accumulating in a narrower arithmetic than the operand's own would lose its value.
-    if (read.format == Format::int64) wide_integer = true;
+    if (!numerics::format_info(read.format).floating && !numerics::represents(Format::int32, read.format)) wide_integer = true;
     if (read.format == Format::fp64) floating = wide_floating = true;
   }
   if (plan.reads.empty() && numerics::format_info(plan.write.format).floating) floating = true;
@@ -150,7 +165,8 @@ Result<Arithmetic> arithmetic_of(const program::Program& program, const program:
     wide_floating = wide_floating || wide_integer;
   }
   if (floating) return wide_floating ? Arithmetic::fp64 : Arithmetic::fp32;
-  return wide_integer || plan.write.format == Format::int64 ? Arithmetic::int64 : Arithmetic::int32;
+  const bool wide_result = !numerics::format_info(plan.write.format).floating && !numerics::represents(Format::int32, plan.write.format);
+  return wide_integer || wide_result ? Arithmetic::int64 : Arithmetic::int32;
 }
 
 bool same_place(const AccessPlan& a, const AccessPlan& b) {

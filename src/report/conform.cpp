@@ -1,0 +1,203 @@
+#include "report/conform.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <filesystem>
+
+#include "compiler/compiler.h"
+#include "compiler/formats.h"
+#include "model/model.h"
+#include "program/verify.h"
+#include "report/run.h"
+#include "simulation/execute.h"
+#include "support/check.h"
+
+namespace switchyard::report {
+
+namespace fs = std::filesystem;
+using numerics::Format;
+using numerics::Tensor;
+
+namespace {
+
+constexpr double kRtol = 1e-3, kAtol = 1e-7;  // ONNX's own runner
+
+bool is_data_set(const fs::directory_entry& entry) {
+  return entry.is_directory() && entry.path().filename().string().starts_with("test_data_set_");
+}
+
+/// The first sentence of a failure: what a line of a report has room for.
+std::string first_line(const Failure& failure) {
+  if (!failure.diagnostics.empty()) {
+    const Diagnostic& d = failure.diagnostics.front();
+    const std::size_t more = failure.diagnostics.size() - 1;
+    return fmt::format("{}{}{}", d.message, d.code.empty() ? "" : fmt::format(" [{}]", d.code),
+                       more > 0 ? fmt::format(" (and {} more)", more) : "");
+  }
+  if (failure.infeasible.empty()) return "no reason given";
+  const std::string text = format_infeasible(failure.infeasible.front());
+  return text.substr(0, text.find('\n'));
+}
+
+/// The case does not pass: no mistake of the user's, so without a code.
+Failure differs(std::string why) { return fail(FailureKind::malformed, "", std::move(why)); }
+
+Result<std::vector<Tensor>> read_numbered(const std::string& folder, const char* stem) {
+  std::vector<Tensor> tensors;
+  for (std::size_t k = 0;; ++k) {
+    const fs::path path = fs::path(folder) / fmt::format("{}_{}.pb", stem, k);
+    std::error_code ignored;
+    if (!fs::exists(path, ignored)) return tensors;
+    SY_TRY(Tensor tensor, model::read_tensor(path.string()));
+    tensors.push_back(std::move(tensor));
+  }
+}
+
+/// Equal numbers of one sign, or both NaN.
+bool same_bits(double a, double b) { return (a == b && std::signbit(a) == std::signbit(b)) || (std::isnan(a) && std::isnan(b)); }
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const std::int64_t count = a.count();
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (!same_bits(a.at(i), b.at(i))) return false;
+  }
+  return true;
+}
+
+/// ONNX's where every value of the declared type is computed and stored as such; else by the narrowest format on the way and the depth.
+Tolerance tolerance_of(const graph::Graph& model, const compiler::Compiled& compiled, Format declared, const Tensor& expected,
+                       const ConformOptions& options, bool& derived) {
+  Tolerance t{kRtol, kAtol};
+  derived = false;
+  if (!numerics::format_info(declared).floating) {
+    t = {0, 0};
+  } else {
+    Format narrowest = declared;
+    for (const graph::Tensor& tensor : model.tensors) {
+      const Format stored = compiler::stored_format(*compiled.program.chip, tensor.format);
+      if (!numerics::format_info(tensor.format).floating || numerics::represents(stored, tensor.format)) continue;
+      if (numerics::unit_roundoff(stored) > numerics::unit_roundoff(narrowest)) narrowest = stored;
+    }
+    const bool narrower = narrowest != declared;
+    if (numerics::format_bytes(declared) < 4 || narrower) {
+      derived = true;
+      t = default_tolerance(narrowest, declared, graph_depth(compiled.graph), largest_magnitude(expected));
+    }
+  }
+  return {options.rtol.value_or(t.rtol), options.atol.value_or(t.atol)};
+}
+
+Status run_data_set(const ConformCase& test, const std::string& folder, const std::shared_ptr<const chip::Chip>& chip,
+                    const ConformOptions& options, CaseResult& result) {
+  SY_TRY(const std::vector<Tensor> inputs, read_numbered(folder, "input"));
+  SY_TRY(const std::vector<Tensor> expected, read_numbered(folder, "output"));
+  model::LoadOptions how;
+  how.seed = options.seed;
+  how.inputs = inputs;
+  SY_TRY(const model::LoadedModel model, model::load_model(test.model, how));
+
+  compiler::CompileOptions compile;
+  compile.precision = graph::prevailing_format(model.graph);
+  compile.keep_formats = true;
+  compile.seed = options.seed;
+  compile.effort = options.effort;
+  SY_TRY(const compiler::Compiled compiled, compiler::compile(model.graph, chip, compile));
+  if (const Status verified = program::verify(compiled.program); !verified) {
+    return differs("the compiled program is rejected by the verifier: " + first_line(verified.failure()));
+  }
+  result.chip_ops += static_cast<std::int64_t>(model.graph.ops.size());
+  if (inputs.size() != model.graph.inputs.size())
+    return differs(fmt::format("{} inputs are given, the model has {}", inputs.size(), model.graph.inputs.size()));
+  SY_TRY(const simulation::Execution execution, simulation::execute(compiled.program, inputs, {}));
+  const std::vector<Tensor> outputs = declared_outputs(compiled.program, execution.outputs);
+  if (outputs.size() != expected.size())
+    return differs(fmt::format("{} outputs are expected, the model has {}", expected.size(), outputs.size()));
+
+  std::vector<Tensor> wanted;
+  std::vector<Tolerance> tolerances;
+  std::vector<std::string> names;
+  bool any_derived = false;
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    const graph::Tensor& tensor = model.graph.tensor(model.graph.outputs[k]);
+    if (expected[k].shape != outputs[k].shape)
+      return differs(fmt::format("output {} has shape [{}] instead of [{}]", tensor.name, fmt::join(outputs[k].shape, ", "),
+                                 fmt::join(expected[k].shape, ", ")));
+    if (expected[k].format != tensor.format)
+      return differs(fmt::format("output {} is {} instead of {}", tensor.name, numerics::format_name(tensor.format),
+                                 numerics::format_name(expected[k].format)));
+    bool derived = false;
+    tolerances.push_back(tolerance_of(model.graph, compiled, tensor.format, expected[k], options, derived));
+    any_derived = any_derived || derived;
+    wanted.push_back(expected[k].format == outputs[k].format ? expected[k] : numerics::convert_tensor(expected[k], outputs[k].format));
+    names.push_back(tensor.name);
+    result.bit_exact = result.bit_exact && same_bits(outputs[k], wanted[k]);
+  }
+  const CheckReport check = compare_outputs(outputs, wanted, tolerances, names, {});
+  if (any_derived) result.tolerance = check.rule;
+  if (!check.passed) {
+    const Divergence& d = *check.first;
+    return differs(fmt::format("{}[{}] is {:.9g}, expected {:.9g} (tolerance {:.3g})", d.tensor, fmt::join(d.index, ", "), d.got,
+                               d.expected, d.tolerance));
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<std::vector<ConformCase>> find_cases(const std::string& directory) {
+  std::vector<ConformCase> cases;
+  std::error_code error;
+  const fs::path root(directory);
+  const auto add = [&](const fs::path& folder) {
+    ConformCase found;
+    found.name = folder.lexically_relative(root).string();
+    if (found.name == ".") found.name = fs::absolute(folder, error).lexically_normal().filename().string();
+    found.model = (folder / "model.onnx").string();
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+      if (is_data_set(entry)) found.data_sets.push_back(entry.path().string());
+    }
+    std::sort(found.data_sets.begin(), found.data_sets.end());
+    if (!found.data_sets.empty()) cases.push_back(std::move(found));
+  };
+  if (fs::exists(root / "model.onnx", error)) add(root);
+  fs::recursive_directory_iterator at(root, error);
+  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+    if (at->is_directory(error) && fs::exists(at->path() / "model.onnx", error)) add(at->path());
+  }
+  if (cases.empty()) {
+    return fail(FailureKind::malformed, "conform/no-cases", fmt::format("no ONNX test cases are in '{}'", directory),
+                "a case is a folder with model.onnx and test_data_set_0/{input,output}_0.pb");
+  }
+  std::sort(cases.begin(), cases.end(), [](const ConformCase& a, const ConformCase& b) { return a.name < b.name; });
+  return cases;
+}
+
+CaseResult run_case(const ConformCase& test, const std::shared_ptr<const chip::Chip>& chip, const ConformOptions& options) {
+  CaseResult result;
+  result.name = test.name;
+  const auto begin = std::chrono::steady_clock::now();
+  try {
+    result.bit_exact = true;
+    result.outcome = ConformOutcome::passed;
+    for (const std::string& folder : test.data_sets) {
+      const Status status = run_data_set(test, folder, chip, options, result);
+      if (status) continue;
+      result.outcome = status.failure().kind == FailureKind::unsupported ? ConformOutcome::unsupported : ConformOutcome::failed;
+      result.why = first_line(status.failure());
+      break;
+    }
+  } catch (const std::exception& bug) {  // one case must not end the others
+    result.outcome = ConformOutcome::failed;
+    result.why = fmt::format("a bug in switchyard: {}", bug.what());
+  }
+  result.bit_exact = result.bit_exact && result.outcome == ConformOutcome::passed;
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return result;
+}
+
+}  // namespace switchyard::report

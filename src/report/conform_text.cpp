@@ -1,0 +1,105 @@
+// The conformance report as JSON and as text.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "report/conform.h"
+#include "report/text.h"
+
+namespace switchyard::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Counts {
+  std::int64_t total = 0, passed = 0, on_chip = 0, mixed = 0, on_host = 0, bit_exact = 0, failed = 0, unsupported = 0;
+
+  void add(const CaseResult& c) {
+    ++total;
+    if (c.outcome == ConformOutcome::failed) ++failed;
+    if (c.outcome == ConformOutcome::unsupported) ++unsupported;
+    if (c.outcome != ConformOutcome::passed) return;
+    ++passed;
+    bit_exact += c.bit_exact ? 1 : 0;
+    ++(c.host_operators.empty() ? on_chip : c.chip_ops > 0 ? mixed : on_host);
+  }
+};
+
+}  // namespace
+
+std::string print_conform_json(const ConformReport& report) {
+  Counts counts;
+  Json failed = Json::array(), unsupported = Json::array(), host = Json::array(), tolerances = Json::array();
+  for (const CaseResult& c : report.cases) {
+    counts.add(c);
+    if (c.outcome == ConformOutcome::failed) failed.push_back({{"case", c.name}, {"why", c.why}});
+    if (c.outcome == ConformOutcome::unsupported) unsupported.push_back({{"case", c.name}, {"why", c.why}});
+    if (!c.host_operators.empty()) host.push_back({{"case", c.name}, {"operators", c.host_operators}});
+    if (!c.tolerance.empty()) tolerances.push_back({{"case", c.name}, {"rule", c.tolerance}});
+  }
+  const Json document{{"schema", "switchyard/conform/1"},
+                      {"chip", report.chip},
+                      {"total", counts.total},
+                      {"passed", counts.passed},
+                      {"passed_on_chip", counts.on_chip},
+                      {"passed_mixed", counts.mixed},
+                      {"passed_on_host", counts.on_host},
+                      {"bit_exact", counts.bit_exact},
+                      {"failed", failed},
+                      {"unsupported", unsupported},
+                      {"host", host},
+                      {"derived_tolerances", tolerances}};
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string print_conform_table(const ConformReport& report) {
+  std::map<std::string, Counts> groups;
+  Counts all;
+  for (const CaseResult& c : report.cases) {
+    const std::size_t slash = c.name.find('/');
+    groups[slash == std::string::npos ? "." : c.name.substr(0, slash)].add(c);
+    all.add(c);
+  }
+  std::string out = fmt::format("ONNX test cases on {}\n\n", report.chip);
+  out += fmt::format("{:<20}{:>8}{:>8}{:>9}{:>7}{:>8}{:>11}{:>8}{:>13}\n", "", "cases", "passed", "on chip", "mixed", "on host",
+                     "bit-exact", "failed", "unsupported");
+  const auto row = [&](const std::string& name, const Counts& n) {
+    out += fmt::format("{:<20}{:>8}{:>8}{:>9}{:>7}{:>8}{:>11}{:>8}{:>13}\n", clip(name, 19), n.total, n.passed, n.on_chip, n.mixed,
+                       n.on_host, n.bit_exact, n.failed, n.unsupported);
+  };
+  if (groups.size() > 1 || groups.begin()->first != ".") {
+    for (const auto& [name, counts] : groups) row(name, counts);
+  }
+  row("all", all);
+  const auto list = [&](ConformOutcome outcome, const char* title) {
+    bool first = true;
+    for (const CaseResult& c : report.cases) {
+      if (c.outcome != outcome) continue;
+      if (first) out += fmt::format("\n{}\n", title);
+      first = false;
+      out += fmt::format("  {}: {}\n", c.name, c.why);
+    }
+  };
+  list(ConformOutcome::failed, "failed");
+  list(ConformOutcome::unsupported, "unsupported");
+  bool first = true;
+  for (const CaseResult& c : report.cases) {
+    if (c.host_operators.empty()) continue;
+    if (first) out += "\nwith operators on the host\n";
+    first = false;
+    out += fmt::format("  {}: {}\n", c.name, fmt::join(c.host_operators, ", "));
+  }
+  first = true;
+  for (const CaseResult& c : report.cases) {
+    if (c.tolerance.empty()) continue;
+    if (first) out += "\nwith a tolerance derived from the format\n";
+    first = false;
+    out += fmt::format("  {}: {}\n", c.name, c.tolerance);
+  }
+  return out;
+}
+
+}  // namespace switchyard::report
