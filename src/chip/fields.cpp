@@ -38,7 +38,7 @@ void Fields::report(std::string code, std::string message, const Place& at, std:
 std::string Fields::did_you_mean(std::string_view word, const std::vector<std::string>& names) const {
   if (mistakes.size() >= kMostMistakes) return {};
   if (const std::string nearest = nearest_name(word, names); !nearest.empty()) return "did you mean '" + nearest + "'?";
-  constexpr std::size_t kMostListed = 24;
+  constexpr std::size_t kMostListed = 32;
   if (names.empty() || names.size() > kMostListed) return {};
   return fmt::format("known: {}", fmt::join(names, ", "));
 }

@@ -9,6 +9,7 @@
 #include "cli/console.h"
 #include "cli/flow.h"
 #include "cli/verbs.h"
+#include "support/file.h"
 #include "support/parallel.h"
 
 namespace switchyard::cli {
@@ -43,6 +44,10 @@ int conform_verb(const Options& options) {
   const Result<report::ConformReport> report = conform(work);
   work.progress.end();
   if (!report) return report_failure(report.failure());
+  if (!options.operators.empty()) {
+    const Status written = write_file(options.operators, report::print_operators(report.value()));
+    if (!written) return report_failure(written.failure());
+  }
   const bool json = options.format == OutputFormat::json;
   const int delivered = deliver(options, json ? report::print_conform_json(report.value()) : report::print_conform_table(report.value()));
   if (delivered != kDone) return delivered;

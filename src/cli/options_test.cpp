@@ -219,7 +219,7 @@ TEST(Options, TellsAllBadValuesAtOnce) {
 }
 
 TEST(Options, SaysWhatHasNotArrived) {
-  for (const char* line : {"conform d --chip c", "study s", "sweep s", "serve s", "train t", "view v", "models export gemm -o f",
+  for (const char* line : {"study s", "sweep s", "serve s", "train t", "view v", "models export gemm -o f",
                            "run gemm --chip c --shape 1,2", "run gemm --chip c --timeout=5", "run gemm --chip c --report r.html",
                            "run gemm --chip c --fail-if x", "run gemm --chip c --max-memory 1GB",
                            "explain gemm --chip c --report r.html"}) {

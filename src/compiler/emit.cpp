@@ -419,8 +419,22 @@ void Emitter::add_port(Actor& actor, std::size_t i, const std::vector<int>& loop
 
 Token Emitter::local_token(const KernelLocal& l) const {
   Token t;
-  const auto* rate = chip::find_rate(chip_.units[mapping_.unit.index()], kernel_.contraction ? chip::OpClass::contract : chip::OpClass::map,
-                                     g_.tensor(kernel_.operands.front().tensor).format);
+  // Of a contraction the factors say in what it accumulates; else the first floating operand does, wherever integers stand before it.
+  numerics::Format format = g_.tensor(kernel_.operands.front().tensor).format;
+  if (!kernel_.contraction) {
+    const auto floating = std::find_if(kernel_.operands.begin(), kernel_.operands.end(),
+                                       [&](const KernelOperand& o) { return numerics::format_info(g_.tensor(o.tensor).format).floating; });
+    const auto wide = std::find_if(kernel_.operands.begin(), kernel_.operands.end(), [&](const KernelOperand& o) {
+      return !numerics::represents(numerics::Format::int32, g_.tensor(o.tensor).format);
+    });
+    if (floating != kernel_.operands.end()) {
+      format = g_.tensor(floating->tensor).format;
+    } else if (wide != kernel_.operands.end()) {
+      format = g_.tensor(wide->tensor).format;
+    }
+  }
+  const auto* rate =
+      chip::find_rate(chip_.units[mapping_.unit.index()], kernel_.contraction ? chip::OpClass::contract : chip::OpClass::map, format);
   t.format = rate ? rate->accumulate : numerics::Format::fp32;
   for (int d : l.dims) {
     t.order.push_back(static_cast<int>(t.shape.size()));

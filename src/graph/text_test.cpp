@@ -68,7 +68,7 @@ TEST(Text, MistakesAreFoundWhereTheyStand) {
       {op + "  nest i:2\n    x0 = slot 0[j]\n    slot 1[i] = none 0", "test:7:18: malformed index: expected a sum of loops of this nest"},
       {op + "  nest i:2\n    slot 1[i] = none x0", "test:7:24: the expression uses a read that is not there"},
       {op + "  nest i:2\n    slot 1[i] = sum 0", "test:7:20: unknown combiner 'sum'"},
-      {op + "  nest i:2\n    slot 1[i] = none sin(1)", "test:7:28: malformed expression"},
+      {op + "  nest i:2\n    slot 1[i] = none sec(1)", "test:7:28: malformed expression"},
       {op + "  nest i:2:spatial\n    slot 1[0] = none 0", "test:6:12: expected 'reduction' or 'sequential'"},
   };
   for (const auto& [text, want] : rows) {

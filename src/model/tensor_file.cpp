@@ -199,9 +199,14 @@ Status write_tensor(const numerics::Tensor& tensor, const std::string& name, con
   }
   onnx::TensorData data;
   data.name = name;
-  data.type = onnx::data_type_of(tensor.format);
   data.dims = tensor.shape;
-  data.bytes = std::make_shared<std::string>(onnx::pack(tensor));
+  data.type = onnx::data_type_of(tensor.format);
+  if (data.type == onnx::kUndefined) {  // a format the standard has no type for
+    data.type = onnx::kFloat;
+    data.bytes = std::make_shared<std::string>(onnx::pack(numerics::convert_tensor(tensor, numerics::Format::fp32)));
+  } else {
+    data.bytes = std::make_shared<std::string>(onnx::pack(tensor));
+  }
   return write_file(path, onnx::encode_tensor(data));
 }
 

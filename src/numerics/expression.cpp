@@ -9,6 +9,7 @@
 #include <iterator>
 #include <limits>
 
+#include "numerics/bit_cast.h"
 #include "support/check.h"
 
 namespace switchyard::numerics {
@@ -275,7 +276,36 @@ double shifted(double a, double b, bool left) {
   return static_cast<double>(left ? bits << static_cast<int>(b) : bits >> static_cast<int>(b));
 }
 
+constexpr double kBitCast = 10000;  // codes from here on: the same bits as another type, 10000 + 100 from + to
+
+double bit_cast_value(double code, double value) {
+  const auto format = [](int number) {
+    for (const auto& [known, f] : kCastTargets) {
+      if (known == number) return f;
+    }
+    return Format::fp32;
+  };
+  if (!(code < 2 * kBitCast)) return value;
+  const int types = static_cast<int>(code - kBitCast);
+  const Format from = format(types / 100), to = format(types % 100);
+  std::array<std::byte, sizeof(double)> bytes{};
+  store_element(from, bytes.data(), value);
+  return load_element(to, bytes.data());
+}
+
 }  // namespace
+
+double bit_cast_code(Format from, Format to) {
+  const auto number = [](Format format) {
+    for (const auto& [known, f] : kCastTargets) {
+      if (f == format) return known;
+    }
+    SY_CHECK(false, "a format nothing is cast to");
+  };
+  SY_CHECK(format_bytes(from) == format_bytes(to), "the same bits need the same width");
+  return kBitCast + 100 * number(from) + number(to);
+}
+bool is_bit_cast(double code) { return code >= kBitCast; }
 
 double cast_code(const CastRule& rule) {
   for (const auto& [number, format] : kCastTargets) {
@@ -344,6 +374,7 @@ double apply_scalar(ScalarOp op, double a, double b, double c) {
     case ScalarOp::shift_left: return shifted(a, b, true);
     case ScalarOp::shift_right: return shifted(a, b, false);
     case ScalarOp::cast: {
+      if (b >= kBitCast) return bit_cast_value(b, a);
       const CastRule rule = cast_rule(b);
       return cast_value(rule.to, a, rule.overflow, rule.mode);
     }

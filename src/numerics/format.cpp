@@ -217,7 +217,11 @@ template <const Narrow& kFormat>
 struct NarrowCodec {
   using Stored = std::uint8_t;
   static double load(std::uint8_t v) { return decode_narrow(kFormat, v & ((2 << kFormat.sign_bit()) - 1)); }
-  static std::uint8_t store(double v) { return static_cast<std::uint8_t>(encode_narrow(kFormat, v, Overflow::saturate)); }
+  /// What is infinite stays so; what is too large becomes the greatest.
+  static std::uint8_t store(double v) {
+    const bool infinite = std::isinf(v) && kFormat.special == Narrow::infinities;
+    return static_cast<std::uint8_t>(encode_narrow(kFormat, v, infinite ? Overflow::nonfinite : Overflow::saturate));
+  }
   static float decode(std::uint8_t v) { return static_cast<float>(load(v)); }
   static std::uint8_t encode(float v) { return store(v); }
 };

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -197,6 +198,115 @@ TEST(Format, EmptyRowsAreFine) {
     decode_row(info.format, nullptr, 1, nullptr, 0);
     encode_row(info.format, nullptr, nullptr, 1, 0);
   }
+}
+
+// ------------------------------------------------------------------------------------------------ formats of at most a byte
+
+/// All codes of a format, decoded by its definition: sign, exponent, fraction; independent of the codecs.
+double by_definition(int code, int exponent_bits, int mantissa_bits, int bias) {
+  const int sign = code >> (exponent_bits + mantissa_bits);
+  const int e = (code >> mantissa_bits) & ((1 << exponent_bits) - 1), m = code & ((1 << mantissa_bits) - 1);
+  const double fraction = static_cast<double>(m) / (1 << mantissa_bits);
+  const double magnitude = e == 0 ? std::ldexp(fraction, 1 - bias) : std::ldexp(1 + fraction, e - bias);
+  return sign != 0 ? -magnitude : magnitude;
+}
+
+struct Definition {
+  Format format;
+  int exponent, mantissa, bias, codes;
+  std::vector<int> nan, infinity;
+};
+const std::vector<Definition>& definitions() {
+  static const std::vector<Definition> all{{Format::fp8_e4m3, 4, 3, 7, 256, {0x7f, 0xff}, {}},
+                                           {Format::fp8_e4m3fnuz, 4, 3, 8, 256, {0x80}, {}},
+                                           {Format::fp8_e5m2, 5, 2, 15, 256, {0x7d, 0x7e, 0x7f, 0xfd, 0xfe, 0xff}, {0x7c, 0xfc}},
+                                           {Format::fp8_e5m2fnuz, 5, 2, 16, 256, {0x80}, {}},
+                                           {Format::fp6_e2m3, 2, 3, 1, 64, {}, {}},
+                                           {Format::fp6_e3m2, 3, 2, 3, 64, {}, {}},
+                                           {Format::fp4_e2m1, 2, 1, 1, 16, {}, {}}};
+  return all;
+}
+
+double decoded(Format format, int code) {
+  const auto byte = static_cast<std::byte>(code);
+  return load_element(format, &byte);
+}
+
+TEST(NarrowFormats, EveryCodeIsWhatItsDefinitionSays) {
+  for (const Definition& d : definitions()) {
+    for (int code = 0; code < d.codes; ++code) {
+      const double value = decoded(d.format, code);
+      if (std::find(d.nan.begin(), d.nan.end(), code) != d.nan.end()) {
+        EXPECT_TRUE(std::isnan(value)) << format_name(d.format) << code;
+      } else if (std::find(d.infinity.begin(), d.infinity.end(), code) != d.infinity.end()) {
+        EXPECT_TRUE(std::isinf(value)) << format_name(d.format) << code;
+      } else {
+        EXPECT_EQ(value, by_definition(code, d.exponent, d.mantissa, d.bias)) << format_name(d.format) << code;
+        EXPECT_EQ(rounded(d.format, value), value) << format_name(d.format) << code;
+        EXPECT_LE(std::fabs(value), format_info(d.format).max_finite);
+      }
+    }
+  }
+}
+
+TEST(NarrowFormats, RoundToTheNearestTiesToEven) {
+  for (const Definition& d : definitions()) {
+    std::vector<std::pair<double, int>> numbers;  // of the positive codes, ascending
+    for (int code = 0; code < d.codes / 2; ++code) {
+      const double value = decoded(d.format, code);
+      if (std::isfinite(value)) numbers.emplace_back(value, code);
+    }
+    for (std::size_t i = 0; i + 1 < numbers.size(); ++i) {
+      const auto [low, low_code] = numbers[i];
+      const auto [high, high_code] = numbers[i + 1];
+      const double middle = (low + high) / 2;  // exact
+      EXPECT_EQ(rounded(d.format, middle), low_code % 2 == 0 ? low : high) << format_name(d.format) << middle;
+      EXPECT_EQ(rounded(d.format, std::nextafter(middle, 0)), low) << format_name(d.format) << middle;
+      EXPECT_EQ(rounded(d.format, std::nextafter(middle, 1e9)), high) << format_name(d.format) << middle;
+      EXPECT_EQ(rounded(d.format, -middle), -rounded(d.format, middle)) << format_name(d.format) << middle;
+    }
+  }
+}
+
+TEST(NarrowFormats, CastsFollowTheStandardsTable) {
+  const auto check = [](Format to, double value, Overflow overflow, double expected) {
+    const double got = cast_value(to, value, overflow);
+    EXPECT_TRUE(got == expected || (std::isnan(got) && std::isnan(expected))) << format_name(to) << " " << value << " gives " << got;
+  };
+  for (const Format f : {Format::fp8_e4m3, Format::fp8_e4m3fnuz, Format::fp8_e5m2, Format::fp8_e5m2fnuz}) {
+    const double greatest = format_info(f).max_finite;
+    check(f, kNan, Overflow::saturate, kNan);
+    check(f, kInfD, Overflow::saturate, greatest);
+    check(f, -kInfD, Overflow::saturate, -greatest);
+    check(f, greatest * 2, Overflow::saturate, greatest);
+    check(f, greatest * 2, Overflow::nonfinite, f == Format::fp8_e5m2 ? kInfD : kNan);
+    check(f, kInfD, Overflow::nonfinite, f == Format::fp8_e5m2 ? kInfD : kNan);
+  }
+  check(Format::fp4_e2m1, 100, Overflow::saturate, 6);
+  check(Format::e8m0, 3, Overflow::saturate, 4);
+  EXPECT_EQ(cast_value(Format::e8m0, 3.9, Overflow::saturate, RoundingMode::down), 2);
+  EXPECT_EQ(cast_value(Format::e8m0, 2.1, Overflow::saturate, RoundingMode::up), 4);
+  EXPECT_EQ(std::signbit(rounded(Format::fp8_e4m3fnuz, -0.0)), false);
+  EXPECT_EQ(std::signbit(rounded(Format::fp8_e4m3, -0.0)), true);
+}
+
+TEST(NarrowFormats, OneRepresentsAnotherWhereItHoldsAllItsNumbers) {
+  for (const FormatInfo& narrow : all_formats()) {
+    if (narrow.bytes != 1) continue;
+    for (const FormatInfo& wide : all_formats()) {
+      if (!represents(wide.format, narrow.format)) continue;
+      for (int code = 0; code < 256; ++code) {
+        const double value = decoded(narrow.format, code);
+        if (std::isnan(value)) continue;
+        EXPECT_EQ(rounded(wide.format, value), value) << wide.name << " of " << narrow.name << " " << value;
+      }
+    }
+  }
+  EXPECT_TRUE(represents(Format::fp16, Format::fp8_e4m3));
+  EXPECT_TRUE(represents(Format::fp32, Format::int16));
+  EXPECT_FALSE(represents(Format::fp16, Format::e8m0));
+  EXPECT_FALSE(represents(Format::fp32, Format::int32));
+  EXPECT_FALSE(represents(Format::int64, Format::uint64));
 }
 
 }  // namespace

@@ -82,8 +82,10 @@ class StructureLaw {
         add(kUnresolved, buffer.name, "the buffer lies in no memory of the chip");
       if (buffer.shape.size() > kMostDimensions)
         add(kSize, buffer.name, fmt::format("the buffer has more than {} dimensions", kMostDimensions));
-      if (std::any_of(buffer.shape.begin(), buffer.shape.end(), [](std::int64_t extent) { return extent < 1; }))
-        add(kShape, buffer.name, "extents of a buffer are at least 1");
+      // Inputs and outputs without elements are nobody's to read or write, but they are inputs and outputs.
+      const std::int64_t least = buffer.role == BufferRole::input || buffer.role == BufferRole::output ? 0 : 1;
+      if (std::any_of(buffer.shape.begin(), buffer.shape.end(), [&](std::int64_t extent) { return extent < least; }))
+        add(kShape, buffer.name, fmt::format("extents of a buffer are at least {}", least));
       if (!permutation(buffer.order, buffer.shape.size()))
         add(kShape, buffer.name, "the buffer's order is no permutation of its dimensions");
       if (buffer.spread) {

@@ -8,10 +8,12 @@
 #include <cmath>
 #include <exception>
 #include <filesystem>
+#include <set>
 
 #include "compiler/compiler.h"
 #include "compiler/formats.h"
 #include "model/model.h"
+#include "model/operators.h"
 #include "program/verify.h"
 #include "report/run.h"
 #include "simulation/execute.h"
@@ -101,6 +103,12 @@ Status run_data_set(const ConformCase& test, const std::string& folder, const st
   how.inputs = inputs;
   SY_TRY(const model::LoadedModel model, model::load_model(test.model, how));
 
+  std::set<std::string> formats(result.formats.begin(), result.formats.end());
+  for (const auto* list : {&model.graph.inputs, &model.graph.outputs}) {
+    for (const graph::TensorId id : *list) formats.emplace(numerics::format_name(model.graph.tensor(id).format));
+  }
+  result.formats.assign(formats.begin(), formats.end());
+
   compiler::CompileOptions compile;
   compile.precision = graph::prevailing_format(model.graph);
   compile.keep_formats = true;
@@ -184,6 +192,7 @@ CaseResult run_case(const ConformCase& test, const std::shared_ptr<const chip::C
   try {
     result.bit_exact = true;
     result.outcome = ConformOutcome::passed;
+    if (auto operators = model::onnx_operators_of(test.model)) result.operators = std::move(operators).value();
     for (const std::string& folder : test.data_sets) {
       const Status status = run_data_set(test, folder, chip, options, result);
       if (status) continue;

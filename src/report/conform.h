@@ -34,6 +34,8 @@ struct CaseResult {
   std::int64_t chip_ops = 0;                ///< operators that the chip's units executed
   std::vector<std::string> host_operators;  ///< kinds of those that the host executed, each once
   std::string tolerance;                    ///< where it was derived: the rule in words
+  std::vector<std::string> operators;       ///< types of the model's nodes, each once
+  std::vector<std::string> formats;         ///< of inputs and outputs, each once
   double seconds = 0;
 };
 
@@ -53,5 +55,8 @@ struct ConformReport {
 
 std::string print_conform_json(const ConformReport& report);   ///< schema switchyard/conform/1
 std::string print_conform_table(const ConformReport& report);  ///< for a screen of 100 columns
+/// docs/operators.md: every operator that is read or that a case uses, from which operator set, how it is executed, in which formats, and
+/// how many of the cases in which it is the only operator pass.
+std::string print_operators(const ConformReport& report);
 
 }  // namespace switchyard::report

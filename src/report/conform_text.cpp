@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "model/operators.h"
 #include "report/conform.h"
 #include "report/text.h"
 
@@ -98,6 +100,46 @@ std::string print_conform_table(const ConformReport& report) {
     if (first) out += "\nwith a tolerance derived from the format\n";
     first = false;
     out += fmt::format("  {}: {}\n", c.name, c.tolerance);
+  }
+  return out;
+}
+
+std::string print_operators(const ConformReport& report) {
+  struct Row {
+    std::int64_t since = 0;  ///< 0: not read
+    Counts alone;
+    std::set<std::string> formats;
+    bool on_host = false;
+  };
+  std::map<std::string, Row> rows;
+  for (const model::OnnxOperator& o : model::onnx_operators()) rows[o.name].since = o.since;
+  Counts all;
+  for (const CaseResult& c : report.cases) {
+    all.add(c);
+    for (const std::string& name : c.operators) rows.try_emplace(name);
+    if (c.operators.size() != 1) continue;
+    Row& row = rows[c.operators.front()];
+    row.alone.add(c);
+    if (c.outcome != ConformOutcome::passed) continue;
+    row.formats.insert(c.formats.begin(), c.formats.end());
+    row.on_host = row.on_host || !c.host_operators.empty();
+  }
+  std::string out = fmt::format(
+      "# Operators\n\n"
+      "Made by `switchyard conform CASES --chip {} --operators docs/operators.md`, where CASES is the folder of ONNX's own test cases; a "
+      "test\n"
+      "holds it. {} of {} cases pass, {} of them wholly on the chip, {} bit for bit.\n\n"
+      "*structured*: loop nests, which are tiled, fused and placed like any other. *host*: the host executes it. Formats are those of the\n"
+      "inputs and outputs of cases that pass. The last two columns count the cases in which the operator is the only one.\n\n"
+      "| operator | from operator set | executed as | formats | cases | passed |\n|---|---|---|---|---|---|\n",
+      report.chip, all.passed, all.total, all.on_chip, all.bit_exact);
+  for (const auto& [name, row] : rows) {
+    const std::string formats = row.formats.empty() ? "" : fmt::format("{}", fmt::join(row.formats, " "));
+    out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", name, row.since > 0 ? fmt::format("{}", row.since) : "",
+                       row.since == 0 ? "not read"
+                       : row.on_host  ? "host"
+                                      : "structured",
+                       formats, row.alone.total, row.alone.passed);
   }
   return out;
 }

@@ -180,7 +180,7 @@ t.yaml:17:31: error: '/memories/ram' has no key 'bites' [chip/unknown-key]
      R"(t.yaml:13:17: error: no number format is called 'fp8' [chip/format]
       rate: {fp8: 100 MAC/cycle}
                   ^
-  hint: known: fp32, fp16, bf16, fp64, int8, int32, int64, uint8, bool
+  hint: known: fp32, fp16, bf16, fp64, int8, int32, int64, uint8, bool, int16, uint16, uint32, uint64, int4, uint4, int2, uint2, fp8_e4m3, fp8_e4m3fnuz, fp8_e5m2, fp8_e5m2fnuz, fp6_e2m3, fp6_e3m2, fp4_e2m1, e8m0
 t.yaml:14:12: error: '/units/mac/peak/bf16' is the peak of a format without a rate [chip/dangling-name]
       peak: {bf16: 1.2 TFLOPS}
              ^
@@ -189,7 +189,7 @@ t.yaml:14:12: error: '/units/mac/peak/bf16' is the peak of a format without a ra
      R"(t.yaml:25:26: error: no number format is called 'float16' [chip/format]
   formats: {native: [bf16, float16]}
                            ^
-  hint: known: fp32, fp16, bf16, fp64, int8, int32, int64, uint8, bool
+  hint: known: fp32, fp16, bf16, fp64, int8, int32, int64, uint8, bool, int16, uint16, uint32, uint64, int4, uint4, int2, uint2, fp8_e4m3, fp8_e4m3fnuz, fp8_e5m2, fp8_e5m2fnuz, fp6_e2m3, fp6_e3m2, fp4_e2m1, e8m0
 )"},
     {"kind: matrix", "kind: matrices",
      R"(t.yaml:10:11: error: '/units/mac/kind' knows no 'matrices' [chip/kind]

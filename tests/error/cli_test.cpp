@@ -119,6 +119,8 @@ TEST_F(Cli, RefusesWithTheContractsCodes) {
       {"run gone.onnx --chip tx81", 3, "[model/not-found]\n"},
       {"run gemm --chip ./gone.yaml", 3, "[chip/unknown-chip]\n"},
       {"run junk.txt --chip tx81", 3, "error: "},
+      {"conform . --chip tx81", 3, "error: no ONNX test cases are in '.' [conform/no-cases]\n"},
+      {"conform --chip tx81", 2, "error: conform needs a folder of test cases [cli/missing-argument]\n"},
       {"simulate gone.syp", 3, "[file/unreadable]\n"},
       {"simulate junk.txt", 3, "junk.txt:1:1: error: a program begins with 'switchyard program 1' [program/not-a-program]\n"},
       {"simulate .", 3, "[file/unreadable]\n"},

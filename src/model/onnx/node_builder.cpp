@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "graph/evaluate.h"
+
 namespace switchyard::model::onnx {
 
 using graph::TensorId;
@@ -57,6 +59,28 @@ std::optional<double> NodeBuilder::given_scalar(std::size_t i) const {
   const numerics::Tensor* tensor = known_or_given(*inputs_[i]);
   if (tensor == nullptr) return {};
   return tensor->at(0);
+}
+
+std::optional<numerics::Tensor> NodeBuilder::given_value(TensorId id) const {
+  constexpr std::int64_t kMaxPoints = std::int64_t{1} << 24;
+  graph::Graph graph = scratch_;
+  for (const auto& [tensor, value] : sources_) {
+    const numerics::Tensor* here = known_or_given(*value);
+    if (here == nullptr) return {};
+    graph.tensor(tensor).role = graph::Role::constant;
+    graph.tensor(tensor).constant = numerics::constant_of(*here);
+  }
+  std::int64_t points = 0;
+  for (const graph::Op& op : graph.ops) {
+    for (const numerics::Nest& nest : op.nests) {
+      std::int64_t all = 1;
+      for (const auto& loop : nest.loops) all = loop.extent > kMaxPoints / std::max<std::int64_t>(1, all) ? kMaxPoints : all * loop.extent;
+      points = std::min(kMaxPoints, points + all);
+    }
+  }
+  if (points >= kMaxPoints) return {};
+  graph.outputs = {id};
+  return std::move(graph::evaluate(graph, {})[0]);
 }
 
 const Attribute* NodeBuilder::attribute(std::string_view name) const {
@@ -239,6 +263,17 @@ bool NodeBuilder::require_floating(std::size_t i) {
   if (numerics::format_info(format(i)).floating) return true;
   malformed("onnx/type", fmt::format("input {} must be a floating tensor, not {}", input(i).name, data_type_name(data_type_of(format(i)))));
   return false;
+}
+
+void reduce_nothing(NodeBuilder& b, const std::vector<bool>& reduced, bool keep, double value) {
+  numerics::Shape shape;
+  for (std::size_t d = 0; d < reduced.size(); ++d) {
+    if (!reduced[d] || keep) shape.push_back(reduced[d] ? 1 : b.shape(0)[d]);
+  }
+  if (numerics::element_count(shape) > kMaxKnown) return b.unsupported("onnx/empty-tensor", "a large result of no elements");
+  numerics::Tensor tensor = numerics::make_tensor(b.format(0), shape);
+  for (std::int64_t i = 0; i < tensor.count(); ++i) tensor.set(i, value);
+  b.set_constant(0, b.format(0), shape, numerics::constant_of(std::move(tensor)));
 }
 
 }  // namespace switchyard::model::onnx

@@ -40,6 +40,9 @@ class NodeBuilder {
   /// The same, or given for this run: for what decides shapes.
   [[nodiscard]] std::optional<double> given_scalar(std::size_t i) const;
 
+  /// What a tensor of scratch() will hold in this run, where that follows from what is known or given: for extents that depend on values.
+  std::optional<numerics::Tensor> given_value(graph::TensorId id) const;
+
   // Attributes.
   [[nodiscard]] const Attribute* attribute(std::string_view name) const;
   std::int64_t int_attribute(std::string_view name, std::int64_t otherwise);
@@ -62,6 +65,7 @@ class NodeBuilder {
   [[nodiscard]] Label helper(std::string kind, std::string_view suffix, std::size_t output = 0) const;
   [[nodiscard]] bool wants(std::size_t output) const { return output < node_.outputs.size() && !node_.outputs[output].empty(); }
   void set_result(std::size_t output, graph::TensorId id);
+  void forget_result(std::size_t output) { outputs_[output].scratch = {}; }
   void set_constant(std::size_t output, numerics::Format format, numerics::Shape shape, numerics::ConstantPtr constant);
   /// The output is another name of input i (a constant), perhaps under another shape. False: too many such steps already lie between
   /// it and its values, compute it.
@@ -106,5 +110,8 @@ class NodeBuilder {
   std::vector<std::size_t> untrained_;
   std::vector<Diagnostic> malformed_, unsupported_;
 };
+
+/// Output 0 of a reduction over a tensor without elements: all of it is what combining nothing gives.
+void reduce_nothing(NodeBuilder& b, const std::vector<bool>& reduced, bool keep, double value);
 
 }  // namespace switchyard::model::onnx

@@ -11,7 +11,7 @@
 namespace switchyard::model::onnx {
 
 /// Operator set versions the builders were written for.
-inline constexpr std::int64_t kOldestOpset = 7;
+inline constexpr std::int64_t kOldestOpset = 1;
 inline constexpr std::int64_t kNewestOpset = 28;
 
 /// Most inputs of an operator that takes any number of them.
@@ -35,6 +35,9 @@ std::span<const Operator> quantise_operators();
 std::span<const Operator> attention_operators();
 std::span<const Operator> vision_operators();
 std::span<const Operator> recurrent_operators();
+std::span<const Operator> signal_operators();
+std::span<const Operator> selection_operators();
+std::span<const Operator> region_operators();
 std::span<const Operator> contraction_operators();
 std::span<const Operator> pooling_operators();
 std::span<const Operator> normalisation_operators();

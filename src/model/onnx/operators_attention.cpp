@@ -335,6 +335,7 @@ constexpr std::array kOperators{
              "is_causal kv_num_heads left_window_size q_num_heads qk_matmul_output_mode right_window_size scale softcap softmax_precision",
              attention},
     Operator{"CausalConvWithState", 27, 2, 4, "activation", causal_conv},
+    Operator{"FlexAttention", 26, 3, 3, "kv_num_heads q_num_heads scale softmax_precision", attention},
     Operator{"LinearAttention", 27, 3, 6, "chunk_size kv_num_heads q_num_heads scale update_rule", linear_attention},
     Operator{"RotaryEmbedding", 23, 3, 4, "interleaved num_heads rotary_embedding_dim", rotary_embedding},
     Operator{"SwiGLU", 27, 2, 2, "alpha", swiglu},

@@ -92,7 +92,7 @@ void gemm(NodeBuilder& b) {
 
 constexpr std::array kOperators{
     Operator{"Conv", 1, 2, 3, "auto_pad dilations group kernel_shape pads strides", conv},
-    Operator{"Gemm", 1, 2, 3, "alpha beta transA transB", gemm},
+    Operator{"Gemm", 1, 2, 3, "alpha beta broadcast transA transB", gemm},
     Operator{"MatMul", 1, 2, 2, "", matmul},
 };
 

@@ -25,10 +25,31 @@ Expression truncate(const Expression& x) {
   return apply(ScalarOp::select, apply(ScalarOp::less, x, number(0)), apply(ScalarOp::ceil, x), apply(ScalarOp::floor, x));
 }
 
+/// Before operator set 7 the second of two inputs broadcasts where `broadcast` says so, its first dimension lying at `axis`: the shape
+/// under which it broadcasts today. The same shape where there is nothing to do.
+Shape old_broadcast(NodeBuilder& b) {
+  Shape shape = b.shape(1);
+  if (b.attribute("broadcast") == nullptr && b.attribute("axis") == nullptr) return shape;
+  const std::size_t rank = b.shape(0).size();
+  if (b.opset() >= 7) {
+    b.malformed("onnx/attribute", "attributes axis and broadcast ended with operator set 6");
+  } else if (b.int_attribute("broadcast", 0) != 0 && b.attribute("axis") != nullptr && !b.failed()) {
+    const auto axis = static_cast<std::size_t>(b.axis(b.int_attribute("axis", 0), rank, true));
+    if (axis + shape.size() > rank) {
+      b.malformed("onnx/shape", fmt::format("{} does not fit {} at dimension {}", print_shape(shape), print_shape(b.shape(0)), axis));
+    } else {
+      shape.resize(rank - axis, 1);
+    }
+  }
+  return shape;
+}
+
 /// Maps inputs 0 .. count-1 of the node, broadcast together.
 void map_inputs(NodeBuilder& b, std::size_t count, const Expression& expression, Format format) {
   std::vector<Shape> shapes;
-  for (std::size_t i = 0; i < count; ++i) shapes.push_back(b.shape(i));
+  const Shape second = count == 2 ? old_broadcast(b) : Shape{};
+  if (b.failed()) return;
+  for (std::size_t i = 0; i < count; ++i) shapes.push_back(i == 1 && count == 2 ? second : b.shape(i));
   const auto shape = broadcast(shapes);
   if (!shape) {
     std::string list;
@@ -38,6 +59,8 @@ void map_inputs(NodeBuilder& b, std::size_t count, const Expression& expression,
   }
   std::vector<MapInput> inputs;
   for (std::size_t i = 0; i < count; ++i) inputs.push_back(b.map_operand(i));
+  if (count == 2 && second != b.shape(1) && inputs[1].tensor.valid())
+    inputs[1] = MapInput::of(emit_reshape(b.scratch(), b.helper("Reshape", ":aligned"), b.operand(1), second));
   b.set_result(0, emit_map(b.scratch(), b.label(), inputs, expression, format, *shape));
 }
 
@@ -171,39 +194,41 @@ void clip(NodeBuilder& b) {
   b.set_result(0, emit_map(b.scratch(), b.label(), inputs, e, b.format(0), b.shape(0)));
 }
 
+constexpr std::string_view kBroadcast = "axis broadcast consumed_inputs";
+
 constexpr std::array kOperators{
-    Operator{"Abs", 1, 1, 1, "", unary<ScalarOp::abs>},
-    Operator{"Add", 1, 2, 2, "", binary<ScalarOp::add>},
-    Operator{"And", 1, 2, 2, "", logical<ScalarOp::min>},
-    Operator{"Ceil", 1, 1, 1, "", floating_unary<ScalarOp::ceil>},
-    Operator{"Clip", 1, 1, 3, "min max", clip},
-    Operator{"Div", 1, 2, 2, "", divide},
-    Operator{"Equal", 1, 2, 2, "", equal},
+    Operator{"Abs", 1, 1, 1, "consumed_inputs", unary<ScalarOp::abs>},
+    Operator{"Add", 1, 2, 2, kBroadcast, binary<ScalarOp::add>},
+    Operator{"And", 1, 2, 2, kBroadcast, logical<ScalarOp::min>},
+    Operator{"Ceil", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::ceil>},
+    Operator{"Clip", 1, 1, 3, "consumed_inputs min max", clip},
+    Operator{"Div", 1, 2, 2, kBroadcast, divide},
+    Operator{"Equal", 1, 2, 2, kBroadcast, equal},
     Operator{"Erf", 9, 1, 1, "", floating_unary<ScalarOp::erf>},
-    Operator{"Exp", 1, 1, 1, "", floating_unary<ScalarOp::exp>},
-    Operator{"Floor", 1, 1, 1, "", floating_unary<ScalarOp::floor>},
-    Operator{"Greater", 1, 2, 2, "", greater},
+    Operator{"Exp", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::exp>},
+    Operator{"Floor", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::floor>},
+    Operator{"Greater", 1, 2, 2, kBroadcast, greater},
     Operator{"GreaterOrEqual", 12, 2, 2, "", greater_or_equal},
-    Operator{"HardSigmoid", 1, 1, 1, "alpha beta", hard_sigmoid},
+    Operator{"HardSigmoid", 1, 1, 1, "alpha beta consumed_inputs", hard_sigmoid},
     Operator{"HardSwish", 14, 1, 1, "", hard_swish},
-    Operator{"LeakyRelu", 1, 1, 1, "alpha", leaky_relu},
-    Operator{"Less", 1, 2, 2, "", less},
+    Operator{"LeakyRelu", 1, 1, 1, "alpha consumed_inputs", leaky_relu},
+    Operator{"Less", 1, 2, 2, kBroadcast, less},
     Operator{"LessOrEqual", 12, 2, 2, "", less_or_equal},
-    Operator{"Log", 1, 1, 1, "", floating_unary<ScalarOp::log>},
-    Operator{"Max", 1, 1, kAny, "", variadic<ScalarOp::max>},
-    Operator{"Min", 1, 1, kAny, "", variadic<ScalarOp::min>},
-    Operator{"Mul", 1, 2, 2, "", binary<ScalarOp::mul>},
-    Operator{"Neg", 1, 1, 1, "", unary<ScalarOp::neg>},
+    Operator{"Log", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::log>},
+    Operator{"Max", 1, 1, kAny, "consumed_inputs", variadic<ScalarOp::max>},
+    Operator{"Min", 1, 1, kAny, "consumed_inputs", variadic<ScalarOp::min>},
+    Operator{"Mul", 1, 2, 2, kBroadcast, binary<ScalarOp::mul>},
+    Operator{"Neg", 1, 1, 1, "consumed_inputs", unary<ScalarOp::neg>},
     Operator{"Not", 1, 1, 1, "", logical<ScalarOp::logical_not>},
-    Operator{"Or", 1, 2, 2, "", logical<ScalarOp::max>},
-    Operator{"Pow", 1, 2, 2, "", power},
-    Operator{"Reciprocal", 1, 1, 1, "", floating_unary<ScalarOp::reciprocal>},
-    Operator{"Relu", 1, 1, 1, "", relu},
-    Operator{"Sigmoid", 1, 1, 1, "", floating_unary<ScalarOp::sigmoid>},
-    Operator{"Sqrt", 1, 1, 1, "", floating_unary<ScalarOp::sqrt>},
-    Operator{"Sub", 1, 2, 2, "", binary<ScalarOp::sub>},
-    Operator{"Sum", 1, 1, kAny, "", variadic<ScalarOp::add>},
-    Operator{"Tanh", 1, 1, 1, "", floating_unary<ScalarOp::tanh>},
+    Operator{"Or", 1, 2, 2, kBroadcast, logical<ScalarOp::max>},
+    Operator{"Pow", 1, 2, 2, kBroadcast, power},
+    Operator{"Reciprocal", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::reciprocal>},
+    Operator{"Relu", 1, 1, 1, "consumed_inputs", relu},
+    Operator{"Sigmoid", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::sigmoid>},
+    Operator{"Sqrt", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::sqrt>},
+    Operator{"Sub", 1, 2, 2, kBroadcast, binary<ScalarOp::sub>},
+    Operator{"Sum", 1, 1, kAny, "consumed_inputs", variadic<ScalarOp::add>},
+    Operator{"Tanh", 1, 1, 1, "consumed_inputs", floating_unary<ScalarOp::tanh>},
     Operator{"Where", 9, 3, 3, "", where},
 };
 

@@ -7,6 +7,7 @@
 
 #include "model/onnx/operators.h"
 #include "model/onnx/steps.h"
+#include "numerics/bit_cast.h"
 
 namespace switchyard::model::onnx {
 
@@ -100,8 +101,14 @@ void is_inf(NodeBuilder& b) {
 
 void prelu(NodeBuilder& b) {
   if (!b.same_format(0, 1)) return;
-  // Before operator set 7 and in exporters since, one slope per channel comes as a vector that broadcasts from dimension 1.
-  map_inputs(b, 2, select(x0() < zero(), input(1) * x0(), x0()), b.format(0));
+  const Expression e = select(x0() < zero(), input(1) * x0(), x0());
+  const Shape& x = b.shape(0);
+  // Before operator set 7 one slope per channel is a vector along dimension 1.
+  if (b.opset() >= 7 || x.size() < 3 || b.shape(1) != Shape{x[1]}) return map_inputs(b, 2, e, b.format(0));
+  Steps s(b);
+  Shape slope(x.size() - 1, 1);
+  slope[0] = x[1];
+  b.set_result(0, s.map({b.operand(0), s.reshape(b.operand(1), slope)}, e));
 }
 
 void mean(NodeBuilder& b) {
@@ -173,13 +180,15 @@ Expression cast_expression(NodeBuilder& b, Format from, Format to) {
                                       : numerics::RoundingMode::up;
     return binary(ScalarOp::cast, x0(), number(numerics::cast_code(rule)));
   }
-  const bool narrow = target.bytes == 1 && target.max_finite < 16;  // int4 and below round and saturate
-  if (source.floating) return narrow ? quantised(x0(), to) : truncated(x0());
+  // Between integers the low bits stay; so they do where a number is cut to an integer of less than a byte.
+  const auto low_bits = [&](const Expression& x) {
+    const double span = target.is_signed ? 2 * (target.max_finite + 1) : target.max_finite + 1;
+    const double offset = target.is_signed ? target.max_finite + 1 : 0;
+    return binary(ScalarOp::bit_and, x + number(offset), number(span - 1)) - number(offset);
+  };
+  if (source.floating) return target.max_finite < 16 ? low_bits(truncated(x0())) : truncated(x0());
   if (numerics::represents(to, from) || target.max_finite >= 0x1p53) return x0();
-  // Between integers the low bits stay.
-  const double span = target.is_signed ? 2 * (target.max_finite + 1) : target.max_finite + 1;
-  const double offset = target.is_signed ? target.max_finite + 1 : 0;
-  return binary(ScalarOp::bit_and, x0() + number(offset), number(span - 1)) - number(offset);
+  return low_bits(x0());
 }
 
 void cast_to(NodeBuilder& b, Format to) {
@@ -198,6 +207,29 @@ void cast(NodeBuilder& b) {
 
 void cast_like(NodeBuilder& b) { cast_to(b, b.format(1)); }
 
+/// The same bits as another type of the same width.
+void bit_cast(NodeBuilder& b) {
+  const std::int64_t type = b.int_attribute("to", kUndefined);
+  const auto to = type < 0 || type > 1000 ? std::nullopt : format_of(static_cast<std::int32_t>(type));
+  if (b.failed()) return;
+  const Format from = b.format(0);
+  if (!to || numerics::format_bytes(*to) != numerics::format_bytes(from))
+    return b.malformed("onnx/attribute", fmt::format("a BitCast to type {} does not keep the width", type));
+  const numerics::FormatInfo &source = numerics::format_info(from), &target = numerics::format_info(*to);
+  if (from == *to) return map_inputs(b, 1, x0(), *to);
+  if (source.bytes == 8) return b.unsupported("onnx/unsupported-type", "the bits of 64-bit types, which not every chip stores");
+  if (!source.floating && !target.floating) {
+    if (*to == Format::boolean) return b.unsupported("onnx/unsupported-type", "bits read as BOOL");
+    if (source.is_signed == target.is_signed || from == Format::boolean) return map_inputs(b, 1, x0(), *to);
+    const double signed_limit = source.is_signed ? source.max_finite : target.max_finite, span = 2 * (signed_limit + 1);
+    return map_inputs(b, 1,
+                      target.is_signed ? select(x0() > number(signed_limit), x0() - number(span), x0())
+                                       : select(x0() < zero(), x0() + number(span), x0()),
+                      *to);
+  }
+  map_inputs(b, 1, binary(ScalarOp::cast, x0(), number(numerics::bit_cast_code(from, *to))), *to);
+}
+
 constexpr std::array kOperators{
     Operator{"Acos", 7, 1, 1, "", function<ScalarOp::acos>},
     Operator{"Acosh", 9, 1, 1, "", function<ScalarOp::acosh>},
@@ -205,6 +237,7 @@ constexpr std::array kOperators{
     Operator{"Asinh", 9, 1, 1, "", function<ScalarOp::asinh>},
     Operator{"Atan", 7, 1, 1, "", function<ScalarOp::atan>},
     Operator{"Atanh", 9, 1, 1, "", function<ScalarOp::atanh>},
+    Operator{"BitCast", 26, 1, 1, "to", bit_cast},
     Operator{"BitShift", 11, 2, 2, "direction", bit_shift},
     Operator{"BitwiseAnd", 18, 2, 2, "", bitwise<ScalarOp::bit_and>},
     Operator{"BitwiseNot", 18, 1, 1, "", bitwise_not},
@@ -215,16 +248,16 @@ constexpr std::array kOperators{
     Operator{"Celu", 12, 1, 1, "alpha", celu},
     Operator{"Cos", 7, 1, 1, "", function<ScalarOp::cos>},
     Operator{"Cosh", 9, 1, 1, "", function<ScalarOp::cosh>},
-    Operator{"Elu", 1, 1, 1, "alpha", elu},
+    Operator{"Elu", 1, 1, 1, "alpha consumed_inputs", elu},
     Operator{"Gelu", 20, 1, 1, "approximate", gelu},
     Operator{"IsInf", 10, 1, 1, "detect_negative detect_positive", is_inf},
     Operator{"IsNaN", 9, 1, 1, "", is_nan},
     Operator{"Mean", 1, 1, kAny, "", mean},
     Operator{"Mish", 18, 1, 1, "", mish},
     Operator{"Mod", 10, 2, 2, "fmod", remainder},
-    Operator{"PRelu", 1, 2, 2, "", prelu},
+    Operator{"PRelu", 1, 2, 2, "consumed_inputs", prelu},
     Operator{"Round", 11, 1, 1, "", function<ScalarOp::round>},
-    Operator{"Selu", 1, 1, 1, "alpha gamma", selu},
+    Operator{"Selu", 1, 1, 1, "alpha consumed_inputs gamma", selu},
     Operator{"Shrink", 9, 1, 1, "bias lambd", shrink},
     Operator{"Sign", 9, 1, 1, "", sign},
     Operator{"Sin", 7, 1, 1, "", function<ScalarOp::sin>},
@@ -234,7 +267,7 @@ constexpr std::array kOperators{
     Operator{"Swish", 24, 1, 1, "alpha", swish},
     Operator{"Tan", 7, 1, 1, "", function<ScalarOp::tan>},
     Operator{"ThresholdedRelu", 10, 1, 1, "alpha", thresholded_relu},
-    Operator{"Xor", 1, 2, 2, "", exclusive_or},
+    Operator{"Xor", 7, 2, 2, "", exclusive_or},
 };
 
 }  // namespace

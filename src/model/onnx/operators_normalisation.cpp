@@ -5,6 +5,7 @@
 
 #include "model/emit_detail.h"
 #include "model/onnx/operators.h"
+#include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
 
@@ -52,12 +53,34 @@ void layer_normalization(NodeBuilder& b) {
   if (b.wants(2)) b.set_result(2, results.inverse);
 }
 
+/// Mean and variance of this batch instead of the running ones, and those updated by them.
+void batch_normalization_training(NodeBuilder& b, double epsilon, double momentum) {
+  const Shape x = b.shape(0);
+  Steps s(b);
+  std::vector<bool> axes(x.size(), true);
+  axes[1] = false;
+  Shape channels(x.size(), 1);
+  channels[1] = x[1];
+  const double count = static_cast<double>(numerics::element_count(x)) / static_cast<double>(x[1]);
+  const auto per_channel = [&](std::size_t i) { return s.reshape(b.operand(i), channels); };
+  const graph::TensorId mean = s.map({s.reduce(b.operand(0), axes, true, Combiner::add)}, input(0) * number(1 / count));
+  const graph::TensorId centred = s.map({b.operand(0), mean}, input(0) - input(1));
+  const graph::TensorId variance =
+      s.map({s.reduce(s.map({centred}, input(0) * input(0)), axes, true, Combiner::add)}, input(0) * number(1 / count));
+  b.set_result(0, s.map({centred, variance, per_channel(1), per_channel(2)},
+                        input(0) / unary(ScalarOp::sqrt, input(1) + number(epsilon)) * input(2) + input(3)));
+  const Expression running = input(0) * number(momentum) + input(1) * number(1 - momentum);
+  if (b.wants(1)) b.set_result(1, s.map({b.operand(3), s.reshape(mean, {x[1]})}, running));
+  if (b.wants(2)) b.set_result(2, s.map({b.operand(4), s.reshape(variance, {x[1]})}, running));
+}
+
 void batch_normalization(NodeBuilder& b) {
   if (!b.require_floating(0)) return;
-  if (b.int_attribute("training_mode", 0) != 0) return b.unsupported("onnx/unsupported-feature", "training_mode is not supported");
+  const bool training = b.int_attribute("training_mode", 0) != 0 || (b.opset() < 7 && b.int_attribute("is_test", 0) == 0);
+  const double momentum = b.float_attribute("momentum", 0.9F);
   if (b.opset() < 9 && b.int_attribute("spatial", 1) != 1) return b.unsupported("onnx/unsupported-feature", "spatial=0 is not supported");
   for (std::size_t i = 1; i < b.node().outputs.size(); ++i) {
-    if (b.wants(i)) return b.unsupported("onnx/unsupported-output", "the statistics of training are not computed");
+    if (b.wants(i) && (!training || i > 2)) return b.unsupported("onnx/unsupported-output", "the statistics of training are not computed");
   }
   const Shape& x = b.shape(0);
   if (x.size() < 2) return b.malformed("onnx/shape", fmt::format("input {} has no channels", print_shape(x)));
@@ -68,6 +91,7 @@ void batch_normalization(NodeBuilder& b) {
   }
   const double epsilon = b.float_attribute("epsilon", 1e-5F);
   if (b.failed()) return;
+  if (training) return batch_normalization_training(b, epsilon, momentum);
   b.mark_untrained(3);
   b.mark_untrained(4);
   b.set_result(
@@ -75,7 +99,7 @@ void batch_normalization(NodeBuilder& b) {
 }
 
 constexpr std::array kOperators{
-    Operator{"BatchNormalization", 1, 5, 5, "epsilon momentum spatial training_mode", batch_normalization},
+    Operator{"BatchNormalization", 1, 5, 5, "consumed_inputs epsilon is_test momentum spatial training_mode", batch_normalization},
     Operator{"LayerNormalization", 17, 2, 3, "axis epsilon stash_type", layer_normalization},
     Operator{"LogSoftmax", 1, 1, 1, "axis", softmax<true>},
     Operator{"Softmax", 1, 1, 1, "axis", softmax<false>},

@@ -7,6 +7,7 @@
 
 #include "model/emit_detail.h"
 #include "model/onnx/operators.h"
+#include "model/onnx/steps.h"
 #include "model/onnx/window.h"
 
 namespace switchyard::model::onnx {
@@ -42,11 +43,98 @@ TensorId scale(NodeBuilder& b, TensorId x, double factor) {
   return emit_map(b.scratch(), b.helper("Scale", ":scale"), inputs, mul(expr_input(0), expr_constant(factor)), b.format(0), shape);
 }
 
+/// Row-major (or, of the spatial dimensions, column-major) positions of the maxima in all of x: the least of those in the window that equal
+/// it.
+void positions_of_maxima(NodeBuilder& b, Steps& s, TensorId y, const Window& window, bool column_major) {
+  const Shape x = b.shape(0), to = s.shape(y);
+  const std::size_t spatial = window.kernel.size();
+  Shape strides = numerics::row_major_strides(x);
+  if (column_major) {
+    strides.back() = 1;
+    for (std::size_t d = x.size() - 1; d-- > 2;) strides[d] = 1;
+    std::int64_t step = 1;
+    for (std::size_t d = 2; d < x.size(); ++d) strides[d] = step, step *= x[d];
+  }
+  std::vector<Affine> from{loop(0), loop(1)}, point{loop(0), loop(1)};
+  for (std::size_t d = 0; d < spatial; ++d) {
+    const int o = 2 + static_cast<int>(d), k = static_cast<int>(to.size() + d);
+    point.push_back(loop(o));
+    from.push_back(loop(o, window.stride[d]) + loop(k, window.dilation[d]) + at(-window.pad[d]));
+  }
+  std::vector<NestRead> reads{{b.operand(0), from, -kInfinity}, {y, point}};
+  Expression position = number(0);
+  for (std::size_t d = 0; d < x.size(); ++d) {
+    reads.push_back({s.iota(numerics::Format::int64, x[d], 0, 1, 0, static_cast<double>(strides[d])), {from[d]}, 0.0});
+    position = position + input(static_cast<int>(reads.size()) - 1);
+  }
+  const auto beyond = static_cast<double>(numerics::element_count(x));
+  b.set_result(1, s.nest(numerics::Format::int64, to, window.kernel, reads, select(equal(input(0), input(1)), position, number(beyond)),
+                         Combiner::min));
+}
+
 void max_pool(NodeBuilder& b) {
-  if (b.wants(1)) return b.unsupported("onnx/unsupported-output", "the indices of the maxima are not computed");
   const auto padded = pool_window(b);
-  if (!padded) return;
-  b.set_result(0, emit_pool(b.scratch(), b.label(), b.operand(0), padded->window, Combiner::max, -kInfinity));
+  const bool column_major = b.int_attribute("storage_order", 0) != 0;
+  if (!padded || b.failed()) return;
+  const TensorId y = emit_pool(b.scratch(), b.label(), b.operand(0), padded->window, Combiner::max, -kInfinity);
+  b.set_result(0, y);
+  if (!b.wants(1)) return;
+  for (const std::int64_t extent : b.shape(0)) {
+    if (extent > (std::int64_t{1} << 20)) return b.unsupported("onnx/unsupported-output", "positions of maxima in so large a tensor");
+  }
+  Steps s(b);
+  positions_of_maxima(b, s, y, padded->window, column_major);
+}
+
+void lp_pool(NodeBuilder& b) {
+  if (!b.require_floating(0)) return;
+  const auto padded = pool_window(b);
+  const auto p = static_cast<double>(b.int_attribute("p", 2));
+  if (!padded || b.failed()) return;
+  Steps s(b);
+  const TensorId powers = s.map({b.operand(0)}, binary(ScalarOp::pow, unary(ScalarOp::abs, input(0)), number(p)));
+  const TensorId sum = emit_pool(b.scratch(), b.helper("LpPool", ":sum"), powers, padded->window, Combiner::add, 0);
+  b.scratch().tensor(sum).name += ":sum";
+  b.set_result(0, s.map({sum}, binary(ScalarOp::pow, input(0), number(1 / p))));
+}
+
+/// Elements put back where their maxima stood, zeros elsewhere: every place is compared with every index.
+void max_unpool(NodeBuilder& b) {
+  const Shape x = b.shape(0);
+  const auto kernel = b.ints_attribute("kernel_shape");
+  if (b.failed() || !pool_shape(b)) return;
+  const std::size_t spatial = x.size() - 2;
+  const auto strides = b.ints_attribute("strides").value_or(std::vector<std::int64_t>(spatial, 1));
+  const auto pads = b.ints_attribute("pads").value_or(std::vector<std::int64_t>(2 * spatial, 0));
+  if (b.failed()) return;
+  if (!kernel || kernel->size() != spatial || strides.size() != spatial || pads.size() != 2 * spatial || b.shape(1) != x)
+    return b.malformed("onnx/shape", "indices, kernel, strides and pads do not fit");
+  Shape inferred{x[0], x[1]};
+  for (std::size_t d = 0; d < spatial; ++d) {
+    const std::int64_t extent = (x[d + 2] - 1) * strides[d] - pads[d] - pads[d + spatial] + (*kernel)[d];
+    if (extent < 1 || extent > kMaxElements) return b.malformed("onnx/shape", fmt::format("an extent of {}", extent));
+    inferred.push_back(extent);
+  }
+  Shape to = inferred;
+  if (b.has(2)) to = b.integers(2, "the output's shape");
+  if (b.failed()) return;
+  const std::int64_t places = checked_count(inferred).value_or(kMaxElements), count = numerics::element_count(x);
+  if (to.size() != x.size() || !checked_count(to))
+    return b.malformed("onnx/shape", fmt::format("impossible dimensions {}", print_shape(to)));
+  if (places > kMaxKnown * 16 || count > kMaxKnown * 16)
+    return b.unsupported("onnx/dynamic-index", fmt::format("indices into {} elements", places));
+  Steps s(b);
+  const TensorId flat = s.reshape(b.operand(0), {count}), indices = s.reshape(b.operand(1), {count}),
+                 position = s.iota(b.format(1), places);
+  const TensorId y = s.nest(b.format(0), {places}, {count}, {{flat, {loop(1)}}, {indices, {loop(1)}}, {position, {loop(0)}}},
+                            select(equal(input(1), input(2)), input(0), number(0)), Combiner::add);
+  TensorId shaped = s.reshape(y, inferred);
+  if (to != inferred) {
+    std::vector<Affine> index;
+    for (std::size_t d = 0; d < to.size(); ++d) index.push_back(loop(static_cast<int>(d)));
+    shaped = s.nest(b.format(0), to, {}, {{shaped, index, 0.0}}, input(0));
+  }
+  b.set_result(0, shaped);
 }
 
 /// How many elements window o of one dimension averages over.
@@ -111,6 +199,7 @@ void average_pool(NodeBuilder& b) {
 
 /// Sum and then a multiplication by 1/n, or the plain combination.
 void reduce(NodeBuilder& b, const std::vector<bool>& reduced, bool keep, Combiner combiner, bool mean) {
+  if (numerics::element_count(b.shape(0)) == 0 && !mean) return reduce_nothing(b, reduced, keep, numerics::combiner_identity(combiner));
   if (!mean) return b.set_result(0, emit_reduction(b.scratch(), b.label(), b.operand(0), reduced, keep, combiner));
   if (!b.require_floating(0)) return;
   double count = 1;
@@ -153,6 +242,8 @@ constexpr std::array kOperators{
     Operator{"GlobalAveragePool", 1, 1, 1, "", global_pool<true>},
     Operator{"GlobalMaxPool", 1, 1, 1, "", global_pool<false>},
     Operator{"MaxPool", 1, 1, 1, "auto_pad ceil_mode dilations kernel_shape pads storage_order strides", max_pool},
+    Operator{"LpPool", 2, 1, 1, "auto_pad ceil_mode dilations kernel_shape p pads strides", lp_pool},
+    Operator{"MaxUnpool", 9, 2, 3, "kernel_shape pads strides", max_unpool},
     Operator{"ReduceMax", 1, 1, 2, kReduce, reduction<Combiner::max, false, 18>},
     Operator{"ReduceMean", 1, 1, 2, kReduce, reduction<Combiner::add, true, 18>},
     Operator{"ReduceMin", 1, 1, 2, kReduce, reduction<Combiner::min, false, 18>},

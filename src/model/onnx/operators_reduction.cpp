@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "model/onnx/operators.h"
 #include "model/onnx/steps.h"
@@ -41,6 +42,10 @@ void reduce_of(NodeBuilder& b, const Expression& before, const Expression& after
   const auto axes = reduced_axes(b, 18);
   const bool keep = b.int_attribute("keepdims", 1) != 0;
   if (!axes || b.failed()) return;
+  if (numerics::element_count(b.shape(0)) == 0) {
+    const std::array none{0.0};
+    return reduce_nothing(b, *axes, keep, numerics::evaluate(after, none));
+  }
   Steps s(b);
   TensorId y = b.operand(0);
   if (before != x0()) y = s.map({y}, before);
@@ -59,6 +64,7 @@ void reduce_log_sum_exp(NodeBuilder& b) {
   const auto axes = reduced_axes(b, 18);
   const bool keep = b.int_attribute("keepdims", 1) != 0;
   if (!axes || b.failed() || !b.require_floating(0)) return;
+  if (numerics::element_count(b.shape(0)) == 0) return reduce_nothing(b, *axes, keep, -std::numeric_limits<double>::infinity());
   Steps s(b);
   const TensorId x = b.operand(0);
   const TensorId peak = s.reduce(x, *axes, true, Combiner::max);

@@ -7,6 +7,7 @@
 
 #include "model/emit_detail.h"
 #include "model/onnx/operators.h"
+#include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
 
@@ -189,10 +190,18 @@ void identity(NodeBuilder& b) {
 }
 
 void dropout(NodeBuilder& b) {
-  if (b.wants(1)) return b.unsupported("onnx/unsupported-output", "the mask is not computed");
+  if (b.opset() < 7 && b.int_attribute("is_test", 0) == 0) return b.unsupported("onnx/unsupported-feature", "training is not supported");
   if (b.opset() >= 12 && b.has(2)) {
-    const auto training = b.scalar(2);
-    if (!training || *training != 0) return b.unsupported("onnx/unsupported-feature", "training_mode is not supported");
+    const auto training = b.given_scalar(2);
+    const auto ratio = b.has(1) ? b.given_scalar(1) : std::optional<double>(0.5);
+    // With a ratio of 0 nothing is dropped.
+    if (!training || (*training != 0 && ratio != 0.0)) return b.unsupported("onnx/unsupported-feature", "training_mode is not supported");
+  }
+  if (b.wants(1)) {
+    numerics::Tensor one = numerics::make_tensor(numerics::Format::boolean, Shape(b.shape(0).size(), 1));
+    one.set(0, 1);
+    const auto mask = b.constant(b.label(":kept").result, std::move(one));
+    b.set_result(1, emit_copy(b.scratch(), b.helper("Mask", ":mask", 1), mask, b.shape(0), std::vector<Affine>(b.shape(0).size())));
   }
   identity(b);
 }
@@ -233,12 +242,12 @@ void expand(NodeBuilder& b) {
 }
 
 void concat(NodeBuilder& b) {
-  if (b.attribute("axis") == nullptr) return b.malformed("onnx/attribute", "attribute axis is missing");
+  if (b.attribute("axis") == nullptr && b.opset() >= 4) return b.malformed("onnx/attribute", "attribute axis is missing");
   for (std::size_t i = 0; i < b.input_count(); ++i) {
     if (!b.has(i)) return b.malformed("onnx/undefined-tensor", fmt::format("input {} is missing", i));
     if (!b.same_format(0, i)) return;
   }
-  const int axis = b.axis(b.int_attribute("axis", 0), b.shape(0).size());
+  const int axis = b.axis(b.int_attribute("axis", 1), b.shape(0).size());
   if (b.failed()) return;
   const auto along = static_cast<std::size_t>(axis);
   std::vector<graph::TensorId> parts;
@@ -380,63 +389,128 @@ void split(NodeBuilder& b) {
   }
 }
 
-void pad(NodeBuilder& b) {
+/// Source index of each element along a padded dimension, for the modes that repeat the tensor. Empty: it cannot be.
+Integers repeated(const std::string& mode, std::int64_t extent, std::int64_t before, std::int64_t after) {
+  Integers indices;
+  for (std::int64_t o = -before; o < extent + after; ++o) {
+    std::int64_t i = o;
+    if (mode == "edge") {
+      i = std::clamp<std::int64_t>(o, 0, extent - 1);
+    } else if (mode == "wrap") {
+      i = ((o % extent) + extent) % extent;
+    } else if (extent == 1) {
+      i = 0;
+    } else {  // reflect: a period of all elements there and back, the ends once
+      const std::int64_t period = 2 * (extent - 1);
+      i = ((o % period) + period) % period;
+      i = std::min(i, period - i);
+    }
+    indices.push_back(i);
+  }
+  return indices;
+}
+
+struct Pads {
+  Integers before, after;  ///< per dimension
+  Shape shape;             ///< padded
+};
+
+/// Pads as one pair per dimension, and the shape they give.
+std::optional<Pads> read_pads(NodeBuilder& b) {
   const Shape& from = b.shape(0);
   const std::size_t rank = from.size();
-  const std::string mode = b.string_attribute("mode", "constant");
-  double fill = 0;
   std::optional<Integers> pads;
   std::optional<Integers> axes;
   if (b.opset() < 11) {
-    pads = b.ints_attribute("pads");
-    fill = b.float_attribute("value", 0);
+    pads = b.ints_attribute(b.opset() < 2 ? "paddings" : "pads");
   } else {
     if (b.has(1)) pads = b.integers(1, "pads");
     if (b.has(3)) axes = b.integers(3, "axes");
-    if (b.has(2)) {
-      const auto value = b.scalar(2);
-      if (!value) return b.unsupported("onnx/unsupported-feature", "a padding value must be known before the model runs");
-      fill = *value;
-    }
   }
-  if (b.failed()) return;
-  if (mode != "constant") return b.unsupported("onnx/unsupported-feature", fmt::format("mode {} is not supported", mode));
+  if (b.failed()) return {};
   if (!axes) {
     axes.emplace();
     for (std::size_t d = 0; d < rank; ++d) axes->push_back(static_cast<std::int64_t>(d));
   }
   b.axes(*axes, rank);  // for its checks
-  if (b.failed()) return;
-  if (!pads || pads->size() != 2 * axes->size()) return b.malformed("onnx/attribute", "pads need two entries per axis");
-  Shape shape = from;
-  std::vector<Affine> index;
-  for (std::size_t d = 0; d < rank; ++d) index.push_back(affine_variable(static_cast<int>(d)));
-  bool grows = false;
+  if (b.failed()) return {};
+  if (!pads || pads->size() != 2 * axes->size()) {
+    b.malformed("onnx/attribute", "pads need two entries per axis");
+    return {};
+  }
+  Pads out{Integers(rank, 0), Integers(rank, 0), from};
   for (std::size_t i = 0; i < axes->size(); ++i) {
     const auto d = static_cast<std::size_t>(b.axis((*axes)[i], rank));
     const std::int64_t before = (*pads)[i];
     const std::int64_t after = (*pads)[i + axes->size()];
-    if (std::max(std::abs(before / 2), std::abs(after / 2)) > kMaxElements) return b.malformed("onnx/attribute", "a pad beyond measure");
-    shape[d] += before + after;
-    if (shape[d] < 0) return b.malformed("onnx/shape", fmt::format("pads {} and {} remove more than dimension {} has", before, after, d));
-    index[d] = index[d] + affine_constant(-before);
-    grows = grows || before > 0 || after > 0;
+    if (std::max(std::abs(before / 2), std::abs(after / 2)) > kMaxElements) {
+      b.malformed("onnx/attribute", "a pad beyond measure");
+      return {};
+    }
+    out.before[d] = before;
+    out.after[d] = after;
+    out.shape[d] += before + after;
+    if (out.shape[d] < 0) b.malformed("onnx/shape", fmt::format("pads {} and {} remove more than dimension {} has", before, after, d));
   }
-  if (!checked_count(shape)) return b.malformed("onnx/shape", fmt::format("impossible dimensions {}", print_shape(shape)));
-  b.set_result(
-      0, emit_copy(b.scratch(), b.label(), b.operand(0), shape, std::move(index), grows ? std::optional<double>(fill) : std::nullopt));
+  if (!b.failed() && !checked_count(out.shape)) b.malformed("onnx/shape", fmt::format("impossible dimensions {}", print_shape(out.shape)));
+  if (b.failed()) return {};
+  return out;
+}
+
+void pad(NodeBuilder& b) {
+  const Shape& from = b.shape(0);
+  const std::size_t rank = from.size();
+  const std::string mode = b.string_attribute("mode", "constant");
+  const auto pads = read_pads(b);
+  if (!pads) return;
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap")
+    return b.malformed("onnx/attribute", fmt::format("mode {} is unknown", mode));
+  Steps s(b);
+  if (mode != "constant") {
+    graph::TensorId y = b.operand(0);
+    for (std::size_t d = 0; d < rank; ++d) {
+      if (pads->before[d] == 0 && pads->after[d] == 0) continue;
+      if (pads->shape[d] > (std::int64_t{1} << 20)) return b.unsupported("onnx/unsupported-feature", "padding beyond a million elements");
+      y = s.gather(y, repeated(mode, from[d], pads->before[d], pads->after[d]), static_cast<int>(d));
+    }
+    return b.set_result(0, y);
+  }
+  std::vector<Affine> index;
+  bool grows = false;
+  for (std::size_t d = 0; d < rank; ++d) {
+    index.push_back(affine_variable(static_cast<int>(d)) + affine_constant(-pads->before[d]));
+    grows = grows || pads->before[d] > 0 || pads->after[d] > 0;
+  }
+  const bool by_input = b.opset() >= 11 && b.has(2);
+  const auto fill = by_input ? b.scalar(2) : std::optional<double>(b.opset() < 11 ? b.float_attribute("value", 0) : 0);
+  if (b.failed()) return;
+  if (fill || !grows) {
+    return b.set_result(0, emit_copy(b.scratch(), b.label(), b.operand(0), pads->shape, std::move(index), grows ? fill : std::nullopt));
+  }
+  if (checked_count(b.shape(2)) != std::optional<std::int64_t>(1)) return b.malformed("onnx/shape", "the padding value is one number");
+  // A value the model computes: taken where an index lies outside in some dimension.
+  std::vector<NestRead> reads{{b.operand(0), index, 0.0}, {s.reshape(b.operand(2), {1}), {affine_constant(0)}}};
+  Expression inside = number(1);
+  for (std::size_t d = 0; d < rank; ++d) {
+    if (pads->before[d] <= 0 && pads->after[d] <= 0) continue;
+    reads.push_back(
+        {s.iota(numerics::Format::int32, pads->shape[d], 0, 1, static_cast<double>(-pads->before[d])), {loop(static_cast<int>(d))}});
+    const Expression i = input(static_cast<int>(reads.size()) - 1);
+    inside = both(inside, both(!(i < number(0)), i < number(static_cast<double>(from[d]))));
+  }
+  b.set_result(0, s.nest(b.format(0), pads->shape, {}, reads, select(inside, input(0), input(1))));
 }
 
 constexpr std::array kOperators{
-    Operator{"Concat", 4, 1, kAny, "axis", concat},
+    Operator{"Concat", 1, 1, kAny, "axis", concat},
     Operator{"Constant", 1, 0, 0, "value value_int value_ints value_float value_floats value_string value_strings sparse_value", constant},
     Operator{"ConstantOfShape", 9, 1, 1, "value", constant_of_shape},
-    Operator{"Dropout", 1, 1, 3, "ratio seed", dropout},
+    Operator{"Dropout", 1, 1, 3, "consumed_inputs is_test ratio seed", dropout},
     Operator{"Expand", 8, 2, 2, "", expand},
     Operator{"Flatten", 1, 1, 1, "axis", flatten},
     Operator{"Gather", 1, 2, 2, "axis", gather},
     Operator{"Identity", 1, 1, 1, "", identity},
-    Operator{"Pad", 2, 1, 4, "mode pads value", pad},
+    Operator{"Pad", 1, 1, 4, "mode paddings pads value", pad},
     Operator{"Reshape", 5, 2, 2, "allowzero", reshape},
     Operator{"Shape", 1, 1, 1, "start end", shape_of},
     Operator{"Size", 1, 1, 1, "", size_of},

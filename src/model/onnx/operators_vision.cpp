@@ -39,16 +39,16 @@ struct ResizeRule {
 
 /// Where element o of the result lies in the source.
 double source_of(const Resized& r, const ResizeRule& rule, std::int64_t o) {
-  const auto x = static_cast<double>(o), from = static_cast<double>(r.from), to = static_cast<double>(r.to);
-  if (rule.coordinates == "align_corners") return r.to == 1 ? 0 : x * (from - 1) / (to - 1);
+  const auto x = static_cast<double>(o), from = static_cast<double>(r.from), to = r.scale * from;  // perhaps no whole number
+  if (rule.coordinates == "align_corners") return to == 1 ? 0 : x * (from - 1) / (to - 1);
   if (rule.coordinates == "asymmetric") return x / r.scale;
-  if (rule.coordinates == "pytorch_half_pixel") return r.to == 1 ? -0.5 : (x + 0.5) / r.scale - 0.5;
+  if (rule.coordinates == "pytorch_half_pixel") return to == 1 ? -0.5 : (x + 0.5) / r.scale - 0.5;
   if (rule.coordinates == "tf_crop_and_resize") {
-    if (r.to == 1) return (r.roi_end - r.roi_start) * (from - 1) / 2;
+    if (to == 1) return (r.roi_end - r.roi_start) * (from - 1) / 2;
     return x * (r.roi_end - r.roi_start) * (from - 1) / (to - 1) + r.roi_start * (from - 1);
   }
   if (rule.coordinates == "half_pixel_symmetric") {
-    const double adjustment = to / (r.scale * from);
+    const double adjustment = static_cast<double>(r.to) / to;
     return from / 2 * (1 - adjustment) + (x + 0.5) / r.scale - 0.5;
   }
   return (x + 0.5) / r.scale - 0.5;

@@ -199,10 +199,6 @@ class Importer {
       return problems_.add_malformed("onnx/shape", fmt::format("input {} has impossible dimensions {}", v.name, print_shape(shape)),
                                      v.name);
     }
-    if (*count == 0) {
-      return problems_.add_unsupported("onnx/empty-tensor", fmt::format("input {} of shape {} has no elements", v.name, print_shape(shape)),
-                                       v.name);
-    }
     auto value = std::make_shared<Value>();
     value->name = v.name;
     value->format = *format;
@@ -289,12 +285,39 @@ class Importer {
     }
     if (b.scratch().ops.empty()) return;
     if (fold(b)) return;
-    for (const graph::Tensor& t : b.scratch().tensors) {
+    if (drop_empty(b)) return;
+    std::vector<TensorId> used;
+    for (const graph::Op& op : b.scratch().ops) used.insert(used.end(), op.operands.begin(), op.operands.end());
+    for (const TensorId id : used) {
+      const graph::Tensor& t = b.scratch().tensor(id);
       if (checked_count(t.shape) == std::optional<std::int64_t>(0)) {
         return b.unsupported("onnx/empty-tensor", fmt::format("{} of shape {} has no elements", t.name, print_shape(t.shape)));
       }
     }
     append(b);
+  }
+
+  /// Results without elements need no operator: they are constants without values. What is left is taken out of scratch(); true when
+  /// nothing is.
+  bool drop_empty(NodeBuilder& b) {
+    Graph& scratch = b.scratch();
+    const auto empty = [&](TensorId id) { return checked_count(scratch.tensor(id).shape) == std::optional<std::int64_t>(0); };
+    bool any = false;
+    for (std::size_t i = 0; i < b.outputs().size(); ++i) {
+      const TensorId id = b.outputs()[i].scratch;
+      if (!b.wants(i) || !id.valid() || !empty(id)) continue;
+      auto value = std::make_shared<Value>();
+      value->name = b.node().outputs[i];
+      value->format = scratch.tensor(id).format;
+      value->shape = scratch.tensor(id).shape;
+      value->constant = numerics::constant_of(numerics::make_tensor(value->format, value->shape));
+      values_[value->name] = std::move(value);
+      b.forget_result(i);
+      any = true;
+    }
+    if (!any) return false;
+    std::erase_if(scratch.ops, [&](const graph::Op& op) { return std::all_of(op.results.begin(), op.results.end(), empty); });
+    return scratch.ops.empty();
   }
 
   /// Everything the node reads is constant: its results are, too. False when it has to run after all (large or costly).
@@ -439,10 +462,6 @@ class Importer {
                                 v.name);
         continue;
       }
-      if (checked_count(value->shape) == std::optional<std::int64_t>(0)) {
-        problems_.add_unsupported("onnx/empty-tensor", fmt::format("output {} has no elements", v.name), v.name);
-        continue;
-      }
       graph_.outputs.push_back(output_tensor(v.name, *value));
     }
   }
@@ -450,6 +469,12 @@ class Importer {
   /// Outputs are computed: an input or a constant that is one is copied.
   TensorId output_tensor(const std::string& name, Value& value) {
     if (!value.constant && graph_.tensor(value.id).role == graph::Role::intermediate) return value.id;
+    if (checked_count(value.shape) == std::optional<std::int64_t>(0) && value.constant) {  // nothing to compute
+      Value empty = value;
+      empty.id = {};
+      if (!tensor_names_.contains(name) || value.id.valid()) empty.name = unique(name + ":empty", tensor_names_);
+      return materialise(empty);
+    }
     if (const auto it = copies_.find(name); it != copies_.end()) return it->second;
     if (value.constant && !value.id.valid() && value.name == name) value.name = unique(name + ":value", tensor_names_);
     const TensorId from = materialise(value);

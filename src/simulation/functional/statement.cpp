@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "numerics/bit_cast.h"
 #include "simulation/functional/buffers.h"
 #include "simulation/functional/elements.h"
 #include "support/check.h"
@@ -163,6 +164,12 @@ Result<Arithmetic> arithmetic_of(const program::Program& program, const program:
   if (!is_integral(plan.expression)) {
     floating = true;
     wide_floating = wide_floating || wide_integer;
+  }
+  // Bits of a 32-bit integer do not fit the significand of the other arithmetic.
+  for (const auto& node : plan.expression.nodes) {
+    if (node.op == ScalarOp::constant && numerics::is_bit_cast(node.constant) && !plan.contraction &&
+        std::any_of(plan.expression.nodes.begin(), plan.expression.nodes.end(), [](const auto& n) { return n.op == ScalarOp::cast; }))
+      floating = wide_floating = true;
   }
   if (floating) return wide_floating ? Arithmetic::fp64 : Arithmetic::fp32;
   const bool wide_result = !numerics::format_info(plan.write.format).floating && !numerics::represents(Format::int32, plan.write.format);

@@ -1,0 +1,100 @@
+// ONNX's own test cases on chips: how many pass is held, so that none is lost unseen. `switchyard conform` is run as a user runs it.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "binary.h"
+
+namespace switchyard {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// The archive of cases, unpacked; empty where there is no test data.
+class OnnxCases : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const fs::path models = tests::shared_models();
+    if (models.empty()) return;
+    const fs::path archive = models.parent_path() / "onnx-backend-tests.tar.xz";
+    if (!fs::exists(archive)) return;
+    bench = new tests::Workbench;
+    const fs::path folder = bench->folder() / "cases";
+    fs::create_directories(folder);
+    const std::string command = "tar -xJf '" + archive.string() + "' -C '" + folder.string() + "'";
+    ASSERT_EQ(std::system(command.c_str()), 0);
+    cases = folder;
+  }
+  static void TearDownTestSuite() {
+    delete bench;
+    bench = nullptr;
+  }
+  void SetUp() override {
+    if (cases.empty()) GTEST_SKIP() << "no ONNX test cases here";
+  }
+
+  static json conform(const std::string& folder, const std::string& chip) {
+    const auto outcome = bench->run("conform " + (cases / folder).string() + " --chip " + chip + " --format json --quiet");
+    EXPECT_LT(outcome.code, 2) << outcome.err;
+    return json::parse(outcome.out);
+  }
+
+  static tests::Workbench* bench;
+  static fs::path cases;
+};
+tests::Workbench* OnnxCases::bench = nullptr;
+fs::path OnnxCases::cases;
+
+struct Held {
+  const char* folder;
+  const char* chip;
+  int total, on_chip, bit_exact;  ///< at least so many pass wholly on the chip, and have the expected bits
+};
+
+TEST_F(OnnxCases, AsManyPassAsBefore) {
+  constexpr Held kHeld[] = {
+      {"node", "tx81", 1802, 1290, 780}, {"pytorch-operator", "tx81", 35, 1, 0}, {"pytorch-converted", "tx81", 60, 1, 0},
+      {"simple", "tx81", 23, 1, 0},      {"node", "h100-sxm", 1802, 1200, 700},
+  };
+  for (const Held& held : kHeld) {
+    const json report = conform(held.folder, held.chip);
+    EXPECT_EQ(report["schema"], "switchyard/conform/1");
+    EXPECT_EQ(report["chip"], held.chip);
+    EXPECT_GE(report["total"], held.total - 5) << held.folder;
+    EXPECT_GE(report["passed_on_chip"], held.on_chip) << held.folder << " on " << held.chip;
+    EXPECT_GE(report["bit_exact"], held.bit_exact) << held.folder << " on " << held.chip;
+    EXPECT_EQ(report["passed"],
+              report["passed_on_chip"].get<int>() + report["passed_mixed"].get<int>() + report["passed_on_host"].get<int>());
+    EXPECT_EQ(report["total"], report["passed"].get<std::size_t>() + report["failed"].size() + report["unsupported"].size());
+    for (const json& failed : report["failed"]) EXPECT_EQ(failed["why"].get<std::string>().find("bug"), std::string::npos) << failed;
+  }
+}
+
+TEST_F(OnnxCases, ReportDoesNotDependOnThreads) {
+  const std::string folder = (cases / "pytorch-operator").string();
+  const auto one = bench->run("conform " + folder + " --chip tx81 --format json --quiet --threads 1");
+  const auto three = bench->run("conform " + folder + " --chip tx81 --format json --quiet --threads 3");
+  EXPECT_EQ(one.out, three.out);
+}
+
+TEST_F(OnnxCases, AWrongExpectationFails) {
+  const fs::path copy = bench->folder() / "wrong";
+  fs::create_directories(copy);
+  fs::copy(cases / "node" / "test_relu", copy / "test_relu", fs::copy_options::recursive);
+  const auto right = bench->run("conform wrong --chip tx81 --format json --quiet");
+  EXPECT_EQ(right.code, 0) << right.err;
+  // Absolute values are not what relu gives for negative numbers.
+  fs::copy(cases / "node" / "test_abs" / "test_data_set_0" / "output_0.pb", copy / "test_relu" / "test_data_set_0" / "output_0.pb",
+           fs::copy_options::overwrite_existing);
+  const auto wrong = bench->run("conform wrong --chip tx81 --format json --quiet");
+  EXPECT_EQ(wrong.code, 1);
+  const json report = json::parse(wrong.out);
+  ASSERT_EQ(report["failed"].size(), 1u);
+  EXPECT_EQ(report["failed"][0]["case"], "test_relu");
+  EXPECT_NE(report["failed"][0]["why"].get<std::string>().find("expected"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace switchyard
