@@ -56,7 +56,6 @@ struct Options {
   bool layers = false;                ///< the table of all contexts instead of the largest
   std::string mapping, dump_mapping;  ///< files; empty when not given
   std::string output;                 ///< -o; empty: standard output
-  std::string operators;              ///< --operators; empty: none
   bool quiet = false;
   std::vector<std::string> argv;  ///< as called, the program's name included
 };

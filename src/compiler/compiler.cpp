@@ -104,6 +104,13 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     if (options.observe) options.observe(pass, text);
   };
   out.graph = canonicalise(model, out.decisions);
+  // Operators without points make tensors without elements: there is nothing to run.
+  std::erase_if(out.graph.ops, [](const graph::Op& op) {
+    return std::all_of(op.nests.begin(), op.nests.end(), [](const numerics::Nest& nest) {
+      return std::any_of(nest.loops.begin(), nest.loops.end(),
+                         [](const numerics::NestLoop& l) { return l.extent == 0 && l.kind == numerics::LoopKind::parallel; });
+    });
+  });
   if (!options.disabled.fuse)
     merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
   tell("canonicalise", [&] { return graph::print(out.graph); });

@@ -38,6 +38,7 @@ std::span<const Operator> recurrent_operators();
 std::span<const Operator> signal_operators();
 std::span<const Operator> selection_operators();
 std::span<const Operator> region_operators();
+std::span<const Operator> feature_operators();
 std::span<const Operator> contraction_operators();
 std::span<const Operator> pooling_operators();
 std::span<const Operator> normalisation_operators();

@@ -62,6 +62,14 @@ class Importer {
     add_outputs();
     if (problems_.any()) return problems_.failure();
     prune();
+    const auto writes = [&](const graph::Op& op) {
+      return std::any_of(op.results.begin(), op.results.end(),
+                         [&](TensorId id) { return checked_count(graph_.tensor(id).shape) != std::optional<std::int64_t>(0); });
+    };
+    if (std::none_of(graph_.ops.begin(), graph_.ops.end(), writes)) {
+      problems_.add_unsupported("onnx/empty-tensor", "no output of the model has elements", model_.outputs.front().name);
+      return problems_.failure();
+    }
     return std::move(graph_);
   }
 
@@ -469,12 +477,6 @@ class Importer {
   /// Outputs are computed: an input or a constant that is one is copied.
   TensorId output_tensor(const std::string& name, Value& value) {
     if (!value.constant && graph_.tensor(value.id).role == graph::Role::intermediate) return value.id;
-    if (checked_count(value.shape) == std::optional<std::int64_t>(0) && value.constant) {  // nothing to compute
-      Value empty = value;
-      empty.id = {};
-      if (!tensor_names_.contains(name) || value.id.valid()) empty.name = unique(name + ":empty", tensor_names_);
-      return materialise(empty);
-    }
     if (const auto it = copies_.find(name); it != copies_.end()) return it->second;
     if (value.constant && !value.id.valid() && value.name == name) value.name = unique(name + ":value", tensor_names_);
     const TensorId from = materialise(value);
