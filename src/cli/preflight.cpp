@@ -32,7 +32,8 @@ Status check_folder(const std::string& path) {
 
 Status check_files(const Options& options) {
   Failure all{FailureKind::usage, {}, {}};
-  const std::string* written[] = {&options.output, &options.map, &options.trace, &options.dump_mapping, &options.report, &options.rows};
+  const std::string* written[] = {&options.output, &options.map,  &options.trace,    &options.dump_mapping,
+                                  &options.report, &options.rows, &options.operators};
   for (const std::string* file : written) {
     if (file->empty()) continue;
     if (const Status status = check_writable(*file); !status) add(all, status.failure());
