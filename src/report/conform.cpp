@@ -13,7 +13,7 @@
 #include "compiler/compiler.h"
 #include "compiler/formats.h"
 #include "model/model.h"
-#include "model/operators.h"
+#include "model/known_operators.h"
 #include "program/verify.h"
 #include "report/run.h"
 #include "simulation/execute.h"

@@ -55,7 +55,7 @@ struct ConformReport {
 
 std::string print_conform_json(const ConformReport& report);   ///< schema switchyard/conform/1
 std::string print_conform_table(const ConformReport& report);  ///< for a screen of 100 columns
-/// docs/operators.md: every operator that is read or that a case uses, from which operator set, how it is executed, in which formats, and
+/// A page in Markdown: every operator that is read or that a case uses, from which operator set, how it is executed, in which formats, and
 /// how many of the cases in which it is the only operator pass.
 std::string print_operators(const ConformReport& report);
 

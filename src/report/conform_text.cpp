@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "model/operators.h"
+#include "model/known_operators.h"
 #include "report/conform.h"
 #include "report/text.h"
 
@@ -126,9 +126,8 @@ std::string print_operators(const ConformReport& report) {
   }
   std::string out = fmt::format(
       "# Operators\n\n"
-      "Made by `switchyard conform CASES --chip {} --operators docs/operators.md`, where CASES is the folder of ONNX's own test cases; a "
-      "test\n"
-      "holds it. {} of {} cases pass, {} of them wholly on the chip, {} bit for bit.\n\n"
+      "Made by `switchyard conform CASES --chip {} --operators FILE.md`, where CASES is the folder of ONNX's own test cases.\n"
+      "{} of {} cases pass, {} of them wholly on the chip, {} bit for bit.\n\n"
       "*structured*: loop nests, which are tiled, fused and placed like any other. *host*: the host executes it. Formats are those of the\n"
       "inputs and outputs of cases that pass. The last two columns count the cases in which the operator is the only one.\n\n"
       "| operator | from operator set | executed as | formats | cases | passed |\n|---|---|---|---|---|---|\n",

@@ -1,4 +1,4 @@
-#include "model/operators.h"
+#include "model/known_operators.h"
 
 #include <algorithm>
 #include <set>
