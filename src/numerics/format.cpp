@@ -196,8 +196,8 @@ int encode_narrow(const Narrow& f, double value, Overflow overflow) {
                                                     : sign | (f.special == Narrow::finite ? f.greatest_code() : f.greatest_code() + 1);
   if (value != value) return nan;
   const double magnitude = std::fabs(value);
-  int code = f.greatest_code() + 1;
-  if (std::isfinite(magnitude)) {
+  int code = magnitude == 0 ? 0 : f.greatest_code() + 1;
+  if (std::isfinite(magnitude) && magnitude > 0) {
     int exponent = 0;
     std::frexp(magnitude, &exponent);                                            // magnitude = m * 2^exponent, 1/2 <= m < 1
     const int e = std::max(exponent - 1, 1 - f.bias);                            // of the leading bit, or of subnormals
@@ -388,7 +388,8 @@ bool represents(Format wide, Format narrow) {
     return w.exponent_bits >= n.exponent_bits && w.mantissa_bits >= n.mantissa_bits && format_bytes(wide) >= n.bytes &&
            (format_bytes(wide) > 1 || narrow == Format::fp4_e2m1);
   // int64 ends at 2^63 - 1, which only int64 holds.
-  if (w.floating) return n.max_finite <= std::ldexp(1.0, w.mantissa_bits + 1) && n.max_finite < 0x1p63;
+  const double farthest = n.max_finite + (n.is_signed ? 1 : 0);  // the least is one farther from zero
+  if (w.floating) return n.max_finite <= std::ldexp(1.0, w.mantissa_bits + 1) && farthest <= w.max_finite && n.max_finite < 0x1p63;
   if (n.is_signed && !w.is_signed) return false;
   return w.max_finite >= n.max_finite && wide != Format::boolean;
 }
