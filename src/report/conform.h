@@ -53,6 +53,11 @@ struct ConformReport {
   std::vector<CaseResult> cases;  ///< in the order of find_cases
 };
 
+struct ConformCounts {
+  std::int64_t total = 0, passed = 0, on_chip = 0, mixed = 0, on_host = 0, bit_exact = 0, failed = 0, unsupported = 0;
+  void add(const CaseResult& result);
+};
+
 std::string print_conform_json(const ConformReport& report);   ///< schema switchyard/conform/1
 std::string print_conform_table(const ConformReport& report);  ///< for a screen of 100 columns
 /// A page in Markdown: every operator that is read or that a case uses, from which operator set, how it is executed, in which formats, and

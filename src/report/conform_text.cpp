@@ -1,10 +1,9 @@
-// The conformance report as JSON and as text.
+// The conformance report as text.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "model/known_operators.h"
@@ -12,54 +11,20 @@
 #include "report/text.h"
 
 namespace switchyard::report {
-namespace {
 
-using Json = nlohmann::ordered_json;
-
-struct Counts {
-  std::int64_t total = 0, passed = 0, on_chip = 0, mixed = 0, on_host = 0, bit_exact = 0, failed = 0, unsupported = 0;
-
-  void add(const CaseResult& c) {
-    ++total;
-    if (c.outcome == ConformOutcome::failed) ++failed;
-    if (c.outcome == ConformOutcome::unsupported) ++unsupported;
-    if (c.outcome != ConformOutcome::passed) return;
-    ++passed;
-    bit_exact += c.bit_exact ? 1 : 0;
-    ++(c.host_operators.empty() ? on_chip : c.chip_ops > 0 ? mixed : on_host);
-  }
-};
-
-}  // namespace
-
-std::string print_conform_json(const ConformReport& report) {
-  Counts counts;
-  Json failed = Json::array(), unsupported = Json::array(), host = Json::array(), tolerances = Json::array();
-  for (const CaseResult& c : report.cases) {
-    counts.add(c);
-    if (c.outcome == ConformOutcome::failed) failed.push_back({{"case", c.name}, {"why", c.why}});
-    if (c.outcome == ConformOutcome::unsupported) unsupported.push_back({{"case", c.name}, {"why", c.why}});
-    if (!c.host_operators.empty()) host.push_back({{"case", c.name}, {"operators", c.host_operators}});
-    if (!c.tolerance.empty()) tolerances.push_back({{"case", c.name}, {"rule", c.tolerance}});
-  }
-  const Json document{{"schema", "switchyard/conform/1"},
-                      {"chip", report.chip},
-                      {"total", counts.total},
-                      {"passed", counts.passed},
-                      {"passed_on_chip", counts.on_chip},
-                      {"passed_mixed", counts.mixed},
-                      {"passed_on_host", counts.on_host},
-                      {"bit_exact", counts.bit_exact},
-                      {"failed", failed},
-                      {"unsupported", unsupported},
-                      {"host", host},
-                      {"derived_tolerances", tolerances}};
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+void ConformCounts::add(const CaseResult& c) {
+  ++total;
+  if (c.outcome == ConformOutcome::failed) ++failed;
+  if (c.outcome == ConformOutcome::unsupported) ++unsupported;
+  if (c.outcome != ConformOutcome::passed) return;
+  ++passed;
+  bit_exact += c.bit_exact ? 1 : 0;
+  ++(c.host_operators.empty() ? on_chip : c.chip_ops > 0 ? mixed : on_host);
 }
 
 std::string print_conform_table(const ConformReport& report) {
-  std::map<std::string, Counts> groups;
-  Counts all;
+  std::map<std::string, ConformCounts> groups;
+  ConformCounts all;
   for (const CaseResult& c : report.cases) {
     const std::size_t slash = c.name.find('/');
     groups[slash == std::string::npos ? "." : c.name.substr(0, slash)].add(c);
@@ -68,7 +33,7 @@ std::string print_conform_table(const ConformReport& report) {
   std::string out = fmt::format("ONNX test cases on {}\n\n", report.chip);
   out += fmt::format("{:<20}{:>8}{:>8}{:>9}{:>7}{:>8}{:>11}{:>8}{:>13}\n", "", "cases", "passed", "on chip", "mixed", "on host",
                      "bit-exact", "failed", "unsupported");
-  const auto row = [&](const std::string& name, const Counts& n) {
+  const auto row = [&](const std::string& name, const ConformCounts& n) {
     out += fmt::format("{:<20}{:>8}{:>8}{:>9}{:>7}{:>8}{:>11}{:>8}{:>13}\n", clip(name, 19), n.total, n.passed, n.on_chip, n.mixed,
                        n.on_host, n.bit_exact, n.failed, n.unsupported);
   };
@@ -107,13 +72,13 @@ std::string print_conform_table(const ConformReport& report) {
 std::string print_operators(const ConformReport& report) {
   struct Row {
     std::int64_t since = 0;  ///< 0: not read
-    Counts alone;
+    ConformCounts alone;
     std::set<std::string> formats;
     bool on_host = false;
   };
   std::map<std::string, Row> rows;
   for (const model::OnnxOperator& o : model::onnx_operators()) rows[o.name].since = o.since;
-  Counts all;
+  ConformCounts all;
   for (const CaseResult& c : report.cases) {
     all.add(c);
     for (const std::string& name : c.operators) rows.try_emplace(name);

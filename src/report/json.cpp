@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "report/conform.h"
 #include "report/diff.h"
 #include "report/explain.h"
 #include "report/text.h"
@@ -385,6 +386,30 @@ std::string print_validation_json(const Validation& v) {
   for (const auto& [reason, n] : v.skipped) j["skipped"].push_back({{"reason", reason}, {"n", n}});
   j["below_bound"] = v.below_bound;
   return document(j);
+}
+
+std::string print_conform_json(const ConformReport& report) {
+  ConformCounts counts;
+  Json failed = Json::array(), unsupported = Json::array(), host = Json::array(), tolerances = Json::array();
+  for (const CaseResult& c : report.cases) {
+    counts.add(c);
+    if (c.outcome == ConformOutcome::failed) failed.push_back({{"case", c.name}, {"why", c.why}});
+    if (c.outcome == ConformOutcome::unsupported) unsupported.push_back({{"case", c.name}, {"why", c.why}});
+    if (!c.host_operators.empty()) host.push_back({{"case", c.name}, {"operators", c.host_operators}});
+    if (!c.tolerance.empty()) tolerances.push_back({{"case", c.name}, {"rule", c.tolerance}});
+  }
+  return document({{"schema", "switchyard/conform/1"},
+                   {"chip", report.chip},
+                   {"total", counts.total},
+                   {"passed", counts.passed},
+                   {"passed_on_chip", counts.on_chip},
+                   {"passed_mixed", counts.mixed},
+                   {"passed_on_host", counts.on_host},
+                   {"bit_exact", counts.bit_exact},
+                   {"failed", failed},
+                   {"unsupported", unsupported},
+                   {"host", host},
+                   {"derived_tolerances", tolerances}});
 }
 
 }  // namespace switchyard::report

@@ -54,7 +54,7 @@ struct Held {
 };
 
 TEST_F(OnnxCases, AsManyPassAsBefore) {
-  constexpr Held kHeld[] = {{".", "tx81", 1942, 1700, 1050}};
+  constexpr Held kHeld[] = {{".", "tx81", 1942, 1773, 1140}, {"node", "h100-sxm", 1802, 1655, 1078}};
   for (const Held& held : kHeld) {
     const json report = conform(held.folder, held.chip);
     EXPECT_EQ(report["schema"], "switchyard/conform/1");
@@ -68,6 +68,13 @@ TEST_F(OnnxCases, AsManyPassAsBefore) {
               static_cast<std::size_t>(passed) + report["failed"].size() + report["unsupported"].size());
     for (const json& failed : report["failed"]) EXPECT_EQ(failed["why"].get<std::string>().find("bug"), std::string::npos) << failed;
   }
+}
+
+TEST_F(OnnxCases, TheTableOfOperatorsIsCurrent) {
+  const auto outcome = bench->run("conform cases --chip tx81 --quiet --operators operators.md");
+  EXPECT_LT(outcome.code, 2) << outcome.err;
+  EXPECT_EQ(tests::text_of(bench->folder() / "operators.md"), tests::text_of(SWITCHYARD_SOURCE_DIR "/docs/operators.md"))
+      << "unpack the test cases and run: switchyard conform CASES --chip tx81 --operators docs/operators.md";
 }
 
 TEST_F(OnnxCases, ReportDoesNotDependOnThreads) {
