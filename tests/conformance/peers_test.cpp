@@ -95,10 +95,21 @@ void expect_above_bounds(const json& report) {
     EXPECT_GE(context.at("span_us").get<double>(), context.at("lower_bound_us").get<double>() - 1e-6) << context.at("name");
 }
 
+/// Of the 16-bit formats the one that a chip has; fp32 where it has none.
+std::string precision_of(const std::string& name) {
+  const auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"});
+  EXPECT_TRUE(chip.ok()) << name;
+  if (!chip.ok()) return "";
+  const auto& native = chip.value().formats.native;
+  for (const numerics::Format format : {numerics::Format::bf16, numerics::Format::fp16})
+    if (std::find(native.begin(), native.end(), format) != native.end()) return std::string(numerics::format_name(format));
+  return "fp32";
+}
+
 TEST_P(EveryChip, MultipliesMatricesRight) {
   const Workbench bench;
-  const Outcome outcome =
-      bench.run("run gemm --set m=96 --set n=80 --set k=112 --chip " + GetParam() + " --precision bf16 --check full --format json --quiet");
+  const Outcome outcome = bench.run("run gemm --set m=96 --set n=80 --set k=112 --chip " + GetParam() + " --precision " +
+                                    precision_of(GetParam()) + " --check full --format json --quiet");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const json report = json::parse(outcome.out);
   EXPECT_EQ(report.at("check").at("passed"), true);
@@ -112,7 +123,7 @@ TEST_P(EveryChip, RunsModelsWithRecordedOutputsRight) {
     SCOPED_TRACE(model);
     const std::string folder = "'" + (shared_models() / model).string() + "'";
     const Outcome outcome = bench.run("run " + folder + " --inputs " + folder + " --expect " + folder + " --chip " + GetParam() +
-                                      " --precision bf16 --format json --quiet");
+                                      " --precision " + precision_of(GetParam()) + " --format json --quiet");
     ASSERT_EQ(outcome.code, 0) << outcome.err;
     const json report = json::parse(outcome.out);
     EXPECT_EQ(report.at("check").at("passed"), true);
