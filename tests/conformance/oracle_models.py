@@ -43,6 +43,8 @@ def case(name, nodes, inputs, constants=None, outputs="y"):
 def elementwise():
     for kind in ("Abs", "Neg", "Exp", "Floor", "Ceil", "Tanh", "Sigmoid", "Erf", "Relu", "Identity", "HardSwish"):
         case(kind.lower(), node(kind, "x"), {"x": 3 * real(2, 5, 7)})
+    for kind in ("Acos", "Asin", "Asinh", "Atan", "Cos", "Cosh", "Sign", "Sin", "Sinh", "Softsign"):
+        case(kind.lower(), node(kind, "x"), {"x": 0.9 * real(2, 5, 7)})
     for kind in ("Sqrt", "Log", "Reciprocal"):
         case(kind.lower(), node(kind, "x"), {"x": positive(4, 9)})
     case("leaky_relu", node("LeakyRelu", "x", alpha=0.3), {"x": real(3, 11)})
@@ -103,6 +105,7 @@ def pooling():
     case("maxpool_dilated", node("MaxPool", "x", kernel_shape=[2, 3], dilations=[2, 2]), {"x": real(*shape)})
     case("averagepool_with_pads", node("AveragePool", "x", kernel_shape=[3, 3], pads=[1, 0, 1, 2], count_include_pad=1), {"x": real(*shape)})
     case("globalaveragepool", node("GlobalAveragePool", "x"), {"x": real(2, 5, 7, 6)})
+    case("globallppool", node("GlobalLpPool", "x", p=3), {"x": real(2, 5, 7, 6)})
     case("globalmaxpool", node("GlobalMaxPool", "x"), {"x": real(2, 5, 7, 6)})
     for kind in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"):
         case(kind.lower(), node(kind, "x", axes=[1, -1], keepdims=0), {"x": positive(3, 4, 5)})
