@@ -68,8 +68,10 @@ std::vector<Machine> corners_of(const Machine& machine) {
   return corners;
 }
 
+/// Contexts of programs that may have been timed before no more are made but with what is surest.
+constexpr std::size_t kManyContexts = 800;
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
-constexpr std::int64_t kSearchedForLesser = 320'000;
+constexpr std::int64_t kSearchedForLesser = 150'000;
 
 }  // namespace
 
@@ -94,6 +96,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     Strategy strategy;
   };
   std::vector<Trial> trials_of;
+  std::size_t contexts = 0;   ///< of all programs so far
   std::int64_t searched = 0;  ///< candidates of kernels, for the first program
   std::size_t calls = 0, spent = 0, each = 0;
   double least = 0;
@@ -118,6 +121,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = machines[m].components.size();
     spent += count * draft.program.contexts.size();
+    contexts += draft.program.contexts.size();
     if (calls == 0)
       for (const auto& [form, candidates] : known[m]) searched += candidates.front().tried;
     told.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {:.1f} us", count, names[m], describe(machine, strategy),
@@ -158,7 +162,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   const Machine whole = best.machine;
   std::int64_t searches = 0;
   for (const LesserMachine& l : corners ? lesser_machines(whole) : std::vector<LesserMachine>{}) {
-    if (++searches * searched > kSearchedForLesser || spent > affordable / 2) break;
+    if (++searches * searched > kSearchedForLesser || spent > affordable / 2 || contexts > kManyContexts) break;
     machines.push_back(l.machine);
     names.push_back(", as for " + l.what);
     known.emplace_back();
@@ -179,12 +183,14 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     for (const Trial& t : trials_of)
       if (likeliest.size() < kChainedTrials && (likeliest.empty() || t.time > likeliest.back().time)) likeliest.push_back(t);
     for (std::size_t i = 0; i < likeliest.size(); ++i) {
-      if (i > 0 && (spent > affordable || likeliest[i].time > apart * kClose)) break;
+      if (i > 0 && (searched > kSearchedForLesser || spent > affordable || contexts > kManyContexts || likeliest[i].time > apart * kClose))
+        break;
       Strategy strategy = likeliest[i].strategy;
       strategy.chained = kChainedWeights[0];
       if (const auto found = time_of(likeliest[i].machine, strategy); !found && likeliest[i].machine == 0) return found.failure();
     }
-    if (fetches_early(machine)) {  // where a little caution pays, none may pay more, and where it does not, more
+    const bool long_already = contexts > kManyContexts;
+    if (fetches_early(machine) && !long_already) {  // where a little caution pays, none may pay more, and where it does not, more
       Strategy strategy = best.strategy;
       strategy.chained = kChainedWeights[least < apart ? 1 : 2];
       if (const auto found = time_of(best.number, strategy); !found && best.number == 0) return found.failure();
@@ -204,7 +210,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     if (!pipelined.chained) pipelined.chained = kChainedWeights[0];
     pipelined.pipelined = true;
     // Stages share what one kernel after the other could not use: the whole array, where a corner of it was better.
-    for (const std::size_t m : std::set<std::size_t>{0, best.number})
+    for (const std::size_t m : long_already ? std::set<std::size_t>{} : std::set<std::size_t>{0, best.number})
       if (const auto found = time_of(m, pipelined); !found && m == 0) return found.failure();
   }
   out.decisions.insert(out.decisions.end(), told.begin(), told.end());
