@@ -82,14 +82,20 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   const bool timed = options.time && !options.mappings;
   const std::vector<Strategy> strategies = strategies_of(machine, timed, effort);
   const bool corners = effort > 0 && timed && !machine.grid;
-  std::vector<Machine> machines = corners ? corners_of(machine) : std::vector<Machine>{machine};
+  struct Contender {
+    Machine machine;
+    std::string name{};
+    std::shared_ptr<const chip::Chip> lesser{};  ///< its chip, where it is not the whole one
+    Known known{};
+    double time = std::numeric_limits<double>::infinity();  ///< of its fastest program
+    Attempt reached{};                                      ///< by that program
+  };
+  std::vector<Contender> machines;
+  for (Machine& m : corners ? corners_of(machine) : std::vector<Machine>{machine}) machines.push_back({std::move(m)});
   Chosen best{machine, strategies[0]};
   if (!timed || strategies.size() * machines.size() == 1) return best;
   best.compared = true;
   const bool several = machines.size() > 1;
-  std::vector<std::string> names(machines.size());
-  std::vector<Known> known(machines.size());
-  std::vector<std::shared_ptr<const chip::Chip>> chips;  ///< of lesser machines
   struct Trial {
     double time;
     std::size_t machine;
@@ -101,36 +107,32 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   std::size_t calls = 0, spent = 0, each = 0;
   double least = 0;
   std::vector<Decision> told;
-  struct Reached {
-    double time = std::numeric_limits<double>::infinity();
-    Attempt attempt;
-  };
-  std::vector<Reached> reached(machines.size());  ///< the fastest program of each
   const auto time_of = [&](std::size_t m, const Strategy& strategy) -> Result<double> {
     // What does not fit a corner is no reason to change the graph for all.
     graph::Graph trial;
     if (m > 0) trial = out.graph;
     std::vector<Decision> ignored;
-    const auto& made_for = m < chips.size() && chips[m] ? chips[m] : chip;
-    Builder builder{machines[m], m > 0 ? trial : out.graph, options, m > 0 ? ignored : out.decisions, chip, made_for, std::move(known[m])};
-    if (strategy.chained) builder.begin_with = reached[m].attempt;
+    Contender& c = machines[m];
+    Builder builder{c.machine, m > 0 ? trial : out.graph,  options,           m > 0 ? ignored : out.decisions,
+                    chip,      c.lesser ? c.lesser : chip, std::move(c.known)};
+    if (strategy.chained) builder.begin_with = c.reached;
     SY_TRY(Draft draft, builder.build(strategy, false));
-    known[m] = std::move(builder.known);
+    c.known = std::move(builder.known);
     if (m > 0 && trial.ops.size() != out.graph.ops.size()) return std::numeric_limits<double>::infinity();
     if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
     SY_TRY(const double time, builder.time_of(draft));
-    const std::size_t count = machines[m].components.size();
+    const std::size_t count = c.machine.components.size();
     spent += count * draft.program.contexts.size();
     contexts += draft.program.contexts.size();
     if (calls == 0)
-      for (const auto& [form, candidates] : known[m]) searched += candidates.front().tried;
-    told.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {:.1f} us", count, names[m], describe(machine, strategy),
+      for (const auto& [form, candidates] : c.known) searched += candidates.front().tried;
+    told.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {:.1f} us", count, c.name, describe(machine, strategy),
                                             draft.program.contexts.size(), time * 1e6)});
-    if (time < reached[m].time) reached[m] = {time, draft.attempt};
+    if (time < c.time) c.time = time, c.reached = draft.attempt;
     if (calls == 0 || time < least) {
       least = time;
       best.start = draft.attempt;
-      best.machine = machines[m];
+      best.machine = c.machine;
       best.number = m;
       best.strategy = strategy;
       best.timed = calls;
@@ -163,12 +165,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   std::int64_t searches = 0;
   for (const LesserMachine& l : corners ? lesser_machines(whole) : std::vector<LesserMachine>{}) {
     if (++searches * searched > kSearchedForLesser || spent > affordable / 2 || contexts > kManyContexts) break;
-    machines.push_back(l.machine);
-    names.push_back(", as for " + l.what);
-    known.emplace_back();
-    reached.emplace_back();
-    chips.resize(machines.size());
-    chips.back() = l.chip;
+    machines.push_back({l.machine, ", as for " + l.what, l.chip});
     const double before = least;
     const std::size_t m = machines.size() - 1;
     if (const auto time = time_of(m, best.strategy); time && time.value() < before * kNear)
@@ -214,8 +211,8 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
       if (const auto found = time_of(m, pipelined); !found && m == 0) return found.failure();
   }
   out.decisions.insert(out.decisions.end(), told.begin(), told.end());
-  best.known = std::move(known[best.number]);
-  if (best.number < chips.size()) best.lesser = chips[best.number];
+  best.known = std::move(machines[best.number].known);
+  best.lesser = machines[best.number].lesser;
   int trials = kTrialsOfEffort[static_cast<std::size_t>(effort)];
   if (several)
     trials = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable - std::min(affordable, spent)) / each));

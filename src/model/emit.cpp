@@ -33,6 +33,16 @@ TensorId add_constant(Graph& graph, std::string name, numerics::Format format, S
   return id;
 }
 
+TensorId add_positions(Graph& graph, std::string name, Shape shape, std::int64_t first) {
+  auto values = std::make_shared<numerics::Constant>();
+  values->make = [shape, first] {
+    numerics::Tensor t = numerics::make_tensor(numerics::Format::int32, shape);
+    for (std::int64_t i = 0; i < t.count(); ++i) t.set(i, static_cast<double>(first + i));
+    return t;
+  };
+  return add_constant(graph, std::move(name), numerics::Format::int32, std::move(shape), std::move(values), false);
+}
+
 std::optional<Shape> broadcast(std::span<const Shape> shapes) {
   std::size_t rank = 0;
   for (const Shape& s : shapes) rank = std::max(rank, s.size());

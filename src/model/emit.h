@@ -23,6 +23,8 @@ graph::TensorId add_tensor(graph::Graph& graph, std::string name, numerics::Form
 graph::TensorId add_input(graph::Graph& graph, std::string name, numerics::Format format, numerics::Shape shape);
 graph::TensorId add_constant(graph::Graph& graph, std::string name, numerics::Format format, numerics::Shape shape,
                              numerics::ConstantPtr constant, bool trained);
+/// An int32 constant of the positions `first`, `first + 1` ..., in order.
+graph::TensorId add_positions(graph::Graph& graph, std::string name, numerics::Shape shape, std::int64_t first);
 
 /// NumPy broadcasting; empty when the shapes do not fit.
 std::optional<numerics::Shape> broadcast(std::span<const numerics::Shape> shapes);

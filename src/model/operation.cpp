@@ -181,17 +181,6 @@ void build_rms_norm(Graph& g, Sizes& s) {
   g.outputs = {emit_rms_normalization(g, label("RMSNormalization"), input(g, "x", {rows, cols}), input(g, "scale", {cols}), 1e-5)};
 }
 
-/// Positions of rows or columns: `first`, `first + 1` ...
-TensorId positions(Graph& g, const char* name, Shape shape, std::int64_t first) {
-  auto values = std::make_shared<numerics::Constant>();
-  values->make = [shape, first] {
-    numerics::Tensor t = numerics::make_tensor(Format::int32, shape);
-    for (std::int64_t i = 0; i < t.count(); ++i) t.set(i, static_cast<double>(first + i));
-    return t;
-  };
-  return add_constant(g, name, Format::int32, std::move(shape), std::move(values), false);
-}
-
 struct Attention {
   std::int64_t batch, heads, kv_heads, dim, rows, past, window;
   bool causal;
@@ -221,10 +210,10 @@ void emit_attention(Graph& g, const Attention& a) {
   std::vector<MapInput> inputs{MapInput::of(scores)};
   if (masked) {
     const Expression hidden = expr_constant(-1e30);
-    inputs.push_back(MapInput::of(positions(g, "column", {length}, 0)));
-    inputs.push_back(MapInput::of(positions(g, "row_end", {a.rows, 1}, a.past + 1)));
+    inputs.push_back(MapInput::of(add_positions(g, "column", {length}, 0)));
+    inputs.push_back(MapInput::of(add_positions(g, "row_end", {a.rows, 1}, a.past + 1)));
     if (a.window > 0) {
-      inputs.push_back(MapInput::of(positions(g, "row_begin", {a.rows, 1}, a.past + 1 - a.window)));
+      inputs.push_back(MapInput::of(add_positions(g, "row_begin", {a.rows, 1}, a.past + 1 - a.window)));
       scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(1), expr_input(3)), hidden, scaled);
     }
     scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(1), expr_input(2)), scaled, hidden);

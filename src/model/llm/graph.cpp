@@ -41,9 +41,9 @@ class Builder {
       sin_ = layers_.table("rotary.sin", {s_.tokens, half}, [=](std::int64_t flat) { return std::sin(angle(flat)); });
     }
     if (s_.tokens > 1 || (c_.window > 0 && c_.window < s_.context)) {
-      column_ = positions("column", {s_.context}, 0);
-      row_end_ = positions("row_end", {s_.tokens, 1}, first_ + 1);
-      if (c_.window > 0) row_begin_ = positions("row_begin", {s_.tokens, 1}, first_ + 1 - c_.window);
+      column_ = add_positions(g_, "column", {s_.context}, 0);
+      row_end_ = add_positions(g_, "row_end", {s_.tokens, 1}, first_ + 1);
+      if (c_.window > 0) row_begin_ = add_positions(g_, "row_begin", {s_.tokens, 1}, first_ + 1 - c_.window);
     }
   }
 
@@ -66,16 +66,6 @@ class Builder {
   }
 
  private:
-  TensorId positions(const char* name, Shape shape, std::int64_t first) {
-    auto values = std::make_shared<numerics::Constant>();
-    values->make = [shape, first] {
-      numerics::Tensor t = numerics::make_tensor(Format::int32, shape);
-      for (std::int64_t i = 0; i < t.count(); ++i) t.set(i, static_cast<double>(first + i));
-      return t;
-    };
-    return add_constant(g_, name, Format::int32, std::move(shape), std::move(values), false);
-  }
-
   TensorId linear(const std::string& name, TensorId x, std::int64_t outputs, bool bias) {
     return bias ? layers_.linear_bias(name, x, outputs) : layers_.linear(name, x, outputs);
   }
