@@ -20,7 +20,10 @@ Result<report::RunReport> simulate(Workplace& work) {
     program.chip = std::make_shared<const chip::Chip>(std::move(changed));
     // Bounds are data of the program, computed for the chip it was compiled for.
     program.labels.lower_bound = program.labels.peak_bound = Picoseconds(0);
-    for (program::Context& context : program.contexts) context.bound = Picoseconds(0);
+    for (program::Context& context : program.contexts) {
+      context.bound = context.work = Picoseconds(0);
+      context.compulsory = 0;
+    }
     program.labels.notes.emplace_back("compiled for the chip as it was: lower bounds of the overridden one are not known");
   }
   // A program from a file is anybody's: nothing runs before it is proven well formed.

@@ -187,6 +187,7 @@ double Bounds::port_rate(bool load) const {
 void Bounds::add_traffic(Bound& bound, double before, double read, double written, double product) const {
   const auto amount = [](double bytes, double rate) { return fmt::format("{:.3f} MB at {:.4g} GB/s", bytes * 1e-6, rate * 1e-9); };
   const double bytes = read + written, rate = chip::sustained_bandwidth(off_).value;
+  bound.bytes = bytes;
   const double start = read > 0 && written > 0 ? std::min(load_.startup, store_.startup) : read > 0 ? load_.startup : store_.startup;
   before += issue_ + start;
   if (bytes > 0) add_term(bound, off_.name, before + bytes / rate, amount(bytes, rate));
@@ -204,9 +205,11 @@ void Bounds::add_traffic(Bound& bound, double before, double read, double writte
 
 void Bounds::add_units(Bound& bound, double before, double after, const UnitWork& work) const {
   const LeastTime least = work.least();
-  if (least.seconds > 0)
+  if (least.seconds > 0) {
+    bound.work = floor_picoseconds(issue_ + unit_startup_ + least.seconds);
     add_term(bound, chip_.units[least.unit.index()].name, before + unit_startup_ + least.seconds + after,
              time_text(least.seconds) + " of work, on all together");
+  }
 }
 
 /// Of a matrix product whose operands lie off the chip: Q >= 2 MNK / sqrt(S) - 2 S elements (Smith et al., arXiv:1702.02017), S being all

@@ -21,6 +21,8 @@ struct BoundTerm {
 };
 /// A bound is its longest term.
 struct Bound {
+  Picoseconds work;              ///< on units alone, whatever data are there before
+  double bytes = 0;              ///< that must cross the chip's edge
   std::vector<BoundTerm> terms;  ///< the longest first
   [[nodiscard]] Picoseconds time() const { return terms.empty() ? Picoseconds(0) : terms.front().time; }
 };

@@ -111,8 +111,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
                          [](const numerics::NestLoop& l) { return l.extent == 0 && l.kind == numerics::LoopKind::parallel; });
     });
   });
-  if (!options.disabled.fuse)
-    merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
+  if (!options.disabled.fuse) merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
   tell("canonicalise", [&] { return graph::print(out.graph); });
   if (options.keep_formats)
     keep_formats(out.graph, *chip, out.program.labels, out.decisions);
@@ -172,7 +171,11 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     const Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays);
     // The bound of one kernel of several stages is the model's business.
     const bool stage = program.contexts[c].continues || (c + 1 < program.contexts.size() && program.contexts[c + 1].continues);
-    if (!stage) program.contexts[c].bound = bound.time();
+    if (!stage) {
+      program.contexts[c].bound = bound.time();
+      program.contexts[c].work = bound.work;
+      program.contexts[c].compulsory = static_cast<std::int64_t>(bound.bytes);
+    }
     ContextMap& map = out.contexts.emplace_back();
     map.bound = print_bound(bound);
     for (std::size_t k = first; k < end; ++k) {

@@ -94,14 +94,23 @@ class ContextReader {
     return false;
   }
 
+  bool bounds() {
+    const auto bound = reader_.natural("a time in picoseconds");
+    if (!bound) return false;
+    context_.bound = Picoseconds(*bound);
+    if (!reader_.accept_word("work")) return true;
+    const auto work = reader_.natural("a time in picoseconds");
+    if (!work || !reader_.expect_word("bytes")) return false;
+    const auto bytes = reader_.natural("a number of bytes");
+    if (!bytes) return false;
+    context_.work = Picoseconds(*work);
+    context_.compulsory = *bytes;
+    return true;
+  }
+
   bool item() {
     if (reader_.accept_word("ops")) return texts(context_.ops);
-    if (reader_.is_word("bound")) {
-      reader_.take();
-      const auto bound = reader_.natural("a time in picoseconds");
-      if (bound) context_.bound = Picoseconds(*bound);
-      return bound.has_value();
-    }
+    if (reader_.accept_word("bound")) return bounds();
     if (reader_.accept_word("array")) return declare([this] { return array(false); });
     if (reader_.accept_word("grid")) return declare([this] { return array(true); });
     if (reader_.accept_word("compute")) return declare([this] { return actor(ActorKind::compute); });

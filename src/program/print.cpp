@@ -497,7 +497,11 @@ void put_context(Out& out, const Program& program, const Context& context) {
   }
   put(out, " {{\n");
   put_ops(out, "    ", context.ops);
-  if (context.bound.value != 0) put(out, "    bound {}\n", context.bound.value);
+  if (context.bound.value != 0) {
+    put(out, "    bound {}", context.bound.value);
+    if (context.work.value != 0 || context.compulsory != 0) put(out, " work {} bytes {}", context.work.value, context.compulsory);
+    put(out, "\n");
+  }
   for (const Array& array : context.arrays) {
     put(out, "    {} {}[", array.dynamic ? "grid" : "array", quote_name(array.name));
     for (std::size_t d = 0; d < array.shape.size(); ++d) {

@@ -26,8 +26,8 @@ using ChannelId = Id<struct ChannelTag>;  ///< within one context
 
 // ---------------------------------------------------------------------------------------------------------------- buffers
 
-/// program: one invocation; persistent: loaded once, kept; kernel: what the stages of one kernel hand to each other, block by block, so that it
-/// takes no memory.
+/// program: one invocation; persistent: loaded once, kept; kernel: what the stages of one kernel hand to each other, block by block, so
+/// that it takes no memory.
 enum class Lifetime : std::uint8_t { program, persistent, kernel };
 enum class BufferRole : std::uint8_t { intermediate, input, output, constant };
 
@@ -275,7 +275,9 @@ struct Context {
     bool operator==(const Band&) const = default;
   };
   std::optional<Band> band;
-  Picoseconds bound;                   ///< no schedule of this context is faster
+  Picoseconds bound;            ///< no schedule of this context is faster
+  Picoseconds work;             ///< what of it its units need, when all data are there: none of it can be done before the context starts
+  std::int64_t compulsory = 0;  ///< bytes that must cross the chip's edge for it, before it starts or later
 };
 
 /// What reports say about the model; the simulators do not read it.

@@ -129,7 +129,7 @@ std::string worst_text(const Explanation& e, const Paint& paint) {
     while (i + alike < list.size() && list[i + alike]->report.share == list[i]->report.share && list[i + alike]->why == list[i]->why)
       ++alike;
     const ContextReport& r = list[i]->report;
-    const double gap = share_of(r.busy, r.lower_bound);
+    const double gap = r.gap();
     const std::string more = alike > 1 ? fmt::format(" (and {} alike)", alike - 1) : std::string();
     const int columns = 40 - columns_of(more);
     out += fmt::format("  {} {} {} {} {} {}\n", paint.strong(pad_right(clip_front(r.name, columns) + more, 40)),
@@ -228,7 +228,7 @@ std::string print_context(const Explanation& e, const ContextStory& story, bool 
   out += fmt::format("  {} {}   {} of the time\n", pad_right("share", 12), paint.strong(pad_left(readable_time(r.share), 12)),
                      readable_share(share_of(r.share, e.run.latency)));
   out += fmt::format("  {} {}   from when it is due to its end: {}\n", pad_right("busy", 12), pad_left(readable_time(r.busy), 12),
-                     gap_of(r.busy, r.lower_bound));
+                     gap_of(r.busy, r.busy_bound));
   out += fmt::format("  {} {}   from its first activity: {}\n", pad_right("span", 12), pad_left(readable_time(r.span), 12),
                      gap_of(r.span, r.lower_bound));
   if (r.early.value > 0)

@@ -16,7 +16,7 @@ std::string exact(std::optional<double> value) { return value ? exact(*value) : 
 
 Rows layer_rows(const RunReport& r) {
   Rows rows{3, {"number", "context", "operators", "repeat", "macs", "vector_ops", "offchip_read_bytes", "offchip_written_bytes"}, {}};
-  for (const char* column : {"ops_per_byte", "share_us", "share", "span_us", "busy_us", "lower_bound_us", "gap", "mainly"})
+  for (const char* column : {"ops_per_byte", "share_us", "share", "span_us", "busy_us", "busy_bound_us", "lower_bound_us", "gap", "mainly"})
     rows.columns.emplace_back(column);
   for (const char* cause : simulation::kCauseNames) rows.columns.push_back(std::string(cause) + "_us");
   for (std::size_t i = 0; i < r.contexts.size(); ++i) {
@@ -34,8 +34,9 @@ Rows layer_rows(const RunReport& r) {
                                  exact(share_of(c.share, r.latency)),
                                  exact_microseconds(c.span),
                                  exact_microseconds(c.busy),
+                                 exact_microseconds(c.busy_bound),
                                  exact_microseconds(c.lower_bound),
-                                 c.lower_bound.value > 0 ? exact(share_of(c.busy, c.lower_bound)) : "",
+                                 c.gap() > 0 ? exact(c.gap()) : "",
                                  c.share.value > 0 ? simulation::kCauseNames[main_cause(c.attribution)] : ""};
     for (const Picoseconds part : c.attribution) row.push_back(exact_microseconds(part));
     rows.cells.push_back(std::move(row));
@@ -51,8 +52,7 @@ Rows readable_layers(const RunReport& r) {
     rows.cells.push_back({context_label(c, kName), c.macs > 0 ? readable_count(static_cast<double>(c.macs)) : "-",
                           readable_bytes(c.offchip_read + c.offchip_written), intensity ? fmt::format("{:.1f}", *intensity) : "-",
                           readable_time(c.share), readable_share(share_of(c.share, r.latency)),
-                          c.lower_bound.value > 0 ? readable_time(c.lower_bound) : "-",
-                          c.lower_bound.value > 0 ? readable_ratio(share_of(c.busy, c.lower_bound)) : "-",
+                          c.busy_bound.value > 0 ? readable_time(c.busy_bound) : "-", c.gap() > 0 ? readable_ratio(c.gap()) : "-",
                           c.share.value > 0 ? simulation::kCauseNames[main_cause(c.attribution)] : "hidden"});
   }
   return rows;

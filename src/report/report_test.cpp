@@ -92,8 +92,8 @@ TEST(ReportJson, KeepsTheContractsKeysInOrder) {
   EXPECT_EQ(keys_of(j.find("traffic_bytes")), (Keys{"offchip_read", "offchip_written", "offchip_constants", "network", "links"}));
   EXPECT_EQ(keys_of(j.find("timings_s")), (Keys{"import", "compile", "execute", "simulate"}));
   ASSERT_EQ(j.find("contexts")->items.size(), 20u);
-  EXPECT_EQ(keys_of(&j.find("contexts")->items[0]), (Keys{"name", "ops", "repeat", "span_us", "busy_us", "share_us", "lower_bound_us",
-                                                          "macs", "vector_ops", "offchip_bytes", "attribution_us"}));
+  EXPECT_EQ(keys_of(&j.find("contexts")->items[0]), (Keys{"name", "ops", "repeat", "span_us", "busy_us", "busy_bound_us", "share_us",
+                                                          "lower_bound_us", "macs", "vector_ops", "offchip_bytes", "attribution_us"}));
   EXPECT_EQ(at(j, {"schema"}), "switchyard/run/1");
   EXPECT_EQ(at(j, {"model", "parameters"}), "25557032");
   EXPECT_EQ(at(j, {"gap"}), "2.00000001");

@@ -61,6 +61,10 @@ std::optional<double> ContextReport::intensity() const {
   return (2.0 * static_cast<double>(macs) + static_cast<double>(vector_ops)) / static_cast<double>(bytes);
 }
 
+double ContextReport::gap() const {
+  return busy_bound.value > 0 ? static_cast<double>(busy.value) / static_cast<double>(busy_bound.value) : 0;
+}
+
 double RunReport::gap() const {
   return lower_bound.value > 0 ? static_cast<double>(latency.value) / static_cast<double>(lower_bound.value) : 1;
 }
@@ -108,13 +112,41 @@ std::int64_t peak_scratchpad_bytes(const program::Program& program) {
   return peak;
 }
 
-/// When all that a context waits for has ended and the host has launched it.
+/// When the context before has ended and the host has launched this one. From here to the end of each, contexts tile the time.
 Picoseconds due_time(const program::Program& program, const simulation::Timing& timing, std::size_t c) {
-  const chip::Sequencer& sequencer = program.chip->sequencer;
   const Picoseconds launch = from_seconds(program::launch_seconds(*program.chip));
-  Picoseconds due(0);
-  for (const program::ContextId before : program.contexts[c].after) due = std::max(due, timing.contexts[before.index()].end);
-  return c == 0 || sequencer.launch_per_context || program.contexts[c].after.empty() ? due + launch : due;
+  if (c == 0) return launch;
+  const bool launched = program.chip->sequencer.launch_per_context && !program.contexts[c].continues;
+  return timing.contexts[c - 1].end + (launched ? launch : Picoseconds(0));
+}
+
+/// Seconds of off-chip memory for what had to cross the chip's edge, by the context that was busy when it did. Of a context that moves more
+/// bytes than it must, each counts for so much less.
+std::vector<double> compulsory_seconds(const program::Program& program, const simulation::Timing& timing) {
+  const chip::Memory& memory = program.chip->memories[chip::off_chip_memory(*program.chip).index()];
+  const double rate = chip::sustained_bandwidth(memory).value;
+  std::vector<double> seconds(program.contexts.size(), 0);
+  for (std::size_t c = 0; c < program.contexts.size() && rate > 0; ++c) {
+    const simulation::ContextTiming& t = timing.contexts[c];
+    const auto moved = static_cast<double>(t.offchip_read + t.offchip_written);
+    if (moved <= 0) continue;
+    const double each = std::min(1.0, static_cast<double>(program.contexts[c].compulsory) / moved) / rate;
+    double own = moved;
+    for (const simulation::ContextTiming::Ahead& ahead : t.ahead) {
+      seconds[c - ahead.contexts] += static_cast<double>(ahead.bytes) * each;
+      own -= static_cast<double>(ahead.bytes);
+    }
+    seconds[c] += own * each;
+  }
+  return seconds;
+}
+
+/// What a context did while it was busy takes at least its work on units, or the time of the memory, which `served` no more than it did.
+/// One that had none of its bytes before also takes what it takes by itself.
+Picoseconds bound_of(const program::Context& context, const simulation::ContextTiming& timing, double seconds) {
+  const auto moved = Picoseconds(static_cast<std::int64_t>(seconds * 1e12 * (1 - 1e-12)));
+  const Picoseconds bound = std::max(context.work, std::min(moved, timing.served));
+  return timing.ahead.empty() ? std::max(bound, context.bound) : bound;
 }
 
 RunReport describe_run(const program::Program& program, const simulation::Timing& timing) {
@@ -138,14 +170,15 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   r.network_bytes = timing.network_bytes;
   r.link_bytes = timing.link_bytes;
   SY_CHECK(timing.contexts.size() == program.contexts.size(), "one timing per context");
+  const std::vector<double> moved = compulsory_seconds(program, timing);
   for (std::size_t c = 0; c < program.contexts.size(); ++c) {
     const program::Context& context = program.contexts[c];
     const simulation::ContextTiming& t = timing.contexts[c];
     Picoseconds early{0};
     if (c > 0) early = std::min(t.span, std::max(early, timing.contexts[c - 1].end - t.start));
     const Picoseconds busy = std::max(Picoseconds(0), t.end - due_time(program, timing, c));
-    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution, early, busy, t.macs, t.vector_ops,
-                          t.offchip_read, t.offchip_written});
+    r.contexts.push_back({context.name, context.ops, 1, t.span, t.share, context.bound, t.attribution, early, busy,
+                          bound_of(context, t, moved[c]), t.macs, t.vector_ops, t.offchip_read, t.offchip_written});
   }
   r.memory_offchip = peak_offchip_bytes(program);
   r.memory_scratchpad = peak_scratchpad_bytes(program);

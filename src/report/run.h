@@ -21,11 +21,15 @@ struct ContextReport {
   Picoseconds span, share, lower_bound;
   simulation::Attribution attribution{};
   Picoseconds early{};  ///< of the span: its early movers worked while the context before still ran
-  Picoseconds busy{};   ///< from when it is due, those that it waits for having ended, to its end: barrier and switch included
+  Picoseconds busy{};   ///< from when it is due, the context before it having ended, to its end: barrier and switch included
+  /// What no schedule could have done faster while it was busy: its own work on units, and its compulsory bytes as far as they had not come
+  /// before, with those that were fetched for later contexts.
+  Picoseconds busy_bound{};
   std::int64_t macs = 0, vector_ops = 0;               ///< useful ones
   std::int64_t offchip_read = 0, offchip_written = 0;  ///< bytes; what another context's early movers fetch for it is its own
   /// Operations (two a MAC) by bytes of off-chip traffic; nothing where there is no such traffic.
   [[nodiscard]] std::optional<double> intensity() const;
+  [[nodiscard]] double gap() const;  ///< busy ÷ its bound; 0: it has none
 };
 
 struct OutputReport {

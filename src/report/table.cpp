@@ -75,7 +75,7 @@ std::string where(const RunReport& r, const Paint& paint, int top) {
                                 pad_left("", 7), pad_left("span", time), early > 0 ? pad_left("of it early", 13) : "", pad_left("gap", 6));
   for (const ContextReport* c : contexts) {
     const std::size_t cause = main_cause(c->attribution);
-    const double gap = share_of(c->busy, c->lower_bound);
+    const double gap = c->gap();
     out += fmt::format("  {} {} {} {}{} {}  {}\n", pad_right(context_label(*c, label), label), pad_left(readable_time(c->share), time),
                        pad_left(readable_share(share_of(c->share, r.latency)), 7), pad_left(readable_time(c->span), time),
                        early > 0 ? pad_left(c->early.value > 0 ? readable_time(c->early) : "-", 13) : "",

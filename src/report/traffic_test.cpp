@@ -256,10 +256,11 @@ TEST(Explain, KeepsTheKeysOfItsSchema) {
             "notes provenance");
   EXPECT_EQ(j.find("schema")->text, "switchyard/explain/1");
   const Node& context = j.find("contexts")->items.at(1);
-  EXPECT_EQ(keys(&context),
-            "name ops start_us span_us busy_us early_us share_us lower_bound_us bound attribution_us why mapping tensors early "
-            "traffic_bytes demands "
-            "levers");
+  EXPECT_EQ(
+      keys(&context),
+      "name ops start_us span_us busy_us busy_bound_us early_us share_us lower_bound_us bound attribution_us why mapping tensors early "
+      "traffic_bytes demands "
+      "levers");
   EXPECT_EQ(keys(context.find("mapping")), "text tried chosen alternatives");
   EXPECT_EQ(keys(&context.find("mapping")->find("alternatives")->items.at(0)),
             "text instances alone_us fetched_us offchip_us moves_us terms_us scratchpad_bytes");

@@ -153,6 +153,8 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
       result.vector_ops = c.vector_ops;
       result.offchip_read = c.offchip_read;
       result.offchip_written = c.offchip_written;
+      result.ahead = c.ahead;
+      result.served = Picoseconds(c.served);
       timing.firings += c.firings;
       timing.transfers += c.transfers;
       timing.events += c.events;

@@ -12,6 +12,7 @@
 #include "program/sequence.h"
 #include "program/verify.h"
 #include "property/random_graph.h"
+#include "report/run.h"
 #include "simulation/timing.h"
 
 namespace switchyard {
@@ -106,6 +107,13 @@ void expect_laws(const program::Program& p, const Timing& t) {
     EXPECT_EQ(part, t.contexts[c].share) << p.contexts[c].name;
   }
   EXPECT_EQ(shares, t.latency);
+  // From when each is due to its end, contexts tile the time, and none does what it does then in less than its bound.
+  Picoseconds tiled = t.launch;
+  for (const report::ContextReport& c : report::describe_run(p, t).contexts) {
+    EXPECT_LE(c.busy_bound, c.busy) << c.name;
+    tiled += c.busy;
+  }
+  EXPECT_EQ(tiled, t.latency);
   EXPECT_LE(t.link_busy_share, 1.0);
   const chip::Chip& chip = *p.chip;
   for (const simulation::ResourceUse& r : t.resources) {
@@ -138,6 +146,8 @@ void expect_equal(const Timing& a, const Timing& b) {
     EXPECT_EQ(a.contexts[c].span, b.contexts[c].span) << c;
     EXPECT_EQ(a.contexts[c].attribution, b.contexts[c].attribution) << c;
     EXPECT_EQ(a.contexts[c].events, b.contexts[c].events) << c;
+    EXPECT_EQ(a.contexts[c].ahead, b.contexts[c].ahead) << c;
+    EXPECT_EQ(a.contexts[c].served, b.contexts[c].served) << c;
   }
   ASSERT_EQ(a.resources.size(), b.resources.size());
   for (std::size_t r = 0; r < a.resources.size(); ++r) {

@@ -86,6 +86,8 @@ class Engine {
   Status start_context(std::uint32_t context);
   void start_actors(std::uint32_t context, bool early, std::uint32_t cause);
   Status end_contexts();
+  [[nodiscard]] std::int64_t served() const;
+  void close_window();
   void give_back(const Extents& ends);
   void count_out(std::uint32_t context) {
     ContextState& c = contexts_[context];
@@ -217,7 +219,7 @@ class Engine {
   std::int64_t chunk_, now_ = 0;
   std::uint32_t window_ = 2;
   std::optional<CacheModel> cache_;
-  chip::MemoryId cached_memory_;
+  chip::MemoryId cached_memory_, off_chip_;
 
   // Contexts are numbered as they are played; those of the group, to which runs and preludes belong, are ahead by those skipped so far.
   std::vector<ContextState> contexts_;
@@ -229,6 +231,7 @@ class Engine {
   std::uint32_t built_ = 0;                               ///< contexts before it have been laid out
   std::vector<std::vector<std::uint32_t>> early_starts_;  ///< by the number of contexts that have ended
   std::vector<std::int64_t> ended_at_;                    ///< contexts of the program; like the next two, from its beginning
+  std::int64_t window_from_ = 0, window_served_ = 0;      ///< when the context before ended, and what the off-chip memory had served
   std::int64_t launched_at_ = 0, loaded_at_ = 0;          ///< the program; the configuration loaded last
   std::int64_t origin_ = 0;
   bool too_long_ = false;  ///< some total has become too large

@@ -178,6 +178,11 @@ void Engine::capture(Snapshot& s, bool over_contexts) {
       put(context.active ? time - context.run.end : 0);
       put(c == running_ ? time - context.run.opens : 0);
       for (const std::int64_t* counter : context.run.counters()) put(*counter);
+      put(context.run.ahead.size());
+      for (const ContextTiming::Ahead& ahead : context.run.ahead) {
+        put(ahead.contexts);
+        put(ahead.bytes);
+      }
     }
   }
   s.hash = 0;

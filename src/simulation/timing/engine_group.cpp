@@ -78,6 +78,8 @@ void Engine::begin_group(const Group& group) {
   }
   prepare_boundaries();
   fabric.begin_context();
+  window_from_ = 0;
+  window_served_ = served();
   if (cache_) cache_->begin_contexts({program_.contexts.data() + group.first, contexts_.size()});
 }
 
@@ -198,6 +200,30 @@ void Engine::start_actors(std::uint32_t c, bool early, std::uint32_t cause) {
   }
 }
 
+/// What the off-chip memory has served until now: all but what is booked for later.
+std::int64_t Engine::served() const {
+  const Resource& memory = fabric.resources[fabric.memory(off_chip_)];
+  return memory.busy - std::max<std::int64_t>(0, memory.free - now_);
+}
+
+/// The context that runs has ended: what others have moved while it was the next to end, was ahead of them.
+void Engine::close_window() {
+  ContextRun& run = contexts_[running_].run;
+  const std::int64_t served = this->served(), now = now_ + skipped_;
+  // Writes are booked where they arrive, with time between them: what is served there later counts in the next window, as far as it has
+  // room.
+  run.served = std::clamp<std::int64_t>(served - window_served_, 0, now - window_from_);
+  window_from_ = now;
+  window_served_ = served;
+  for (std::uint32_t c = running_ + 1; c < built_; ++c) {
+    ContextRun& later = contexts_[c].run;
+    const std::int64_t moved = later.offchip_read + later.offchip_written;
+    if (moved == later.told) continue;
+    later.ahead.push_back({c - running_, moved - later.told});
+    later.told = moved;
+  }
+}
+
 /// Contexts end in order: the one that runs, and those whose actors were all early ones.
 Status Engine::end_contexts() {
   ended_ = false;
@@ -207,6 +233,7 @@ Status Engine::end_contexts() {
     const std::uint32_t cause = state.last_activity;
     SY_CHECK(cause == kNone ? now_ == 0 : log_[cause].end == now_, "a context ends with its last activity");
     ended_at_[state.number] = origin_ + now_ + skipped_;
+    close_window();
     runs_[running_ + shift_] = state.run;
     give_back(state.ends);
     ++running_;

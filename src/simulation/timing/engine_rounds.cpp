@@ -130,10 +130,13 @@ void Engine::skip_contexts(const Snapshot& old, const Snapshot& now, std::uint32
     context.run.opens += periods * period;
   }
   std::size_t n = 0;
+  window_served_ -= served();
   for_totals([&](std::int64_t& total) {
     add_repeated(total, periods, now.counters[n] - old.counters[n]);
     ++n;
   });
+  window_served_ += served();
+  window_from_ += periods * period;
   shift_ += skipped;
   add_repeated(skipped_, periods, period);
   jumps_.push_back({old.log, now.log, periods, now_ - old.clock, round});

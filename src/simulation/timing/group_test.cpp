@@ -57,6 +57,25 @@ TEST(Groups, AnEarlyLoadHidesBehindTheContextBefore) {
   EXPECT_EQ(late.latency.value, t.latency.value + kLoad);
 }
 
+TEST(Groups, TellWhoseBytesTheMemoryServedWhileEachWasBusy) {
+  const auto ahead = [](const Timing& t, std::size_t c, std::uint32_t contexts) {
+    std::int64_t bytes = 0;
+    for (const ContextTiming::Ahead& a : t.contexts[c].ahead) bytes += a.contexts == contexts ? a.bytes : 0;
+    return bytes;
+  };
+  for (const std::int64_t ns : {100, 1000}) {  // the load takes 655 ns: some of it is left for the second context, or none
+    const Timing t = time_of(two_contexts(SampleChip{}, ns));
+    EXPECT_TRUE(t.contexts[0].ahead.empty());
+    EXPECT_EQ(ahead(t, 1, 1), kToken) << "it began while the first context ran";
+    EXPECT_EQ(t.contexts[0].served.value, std::min(kLoad, ns * 1000));
+    EXPECT_EQ(t.contexts[1].served.value, kLoad - t.contexts[0].served.value);
+    const Timing late = time_of(two_contexts(SampleChip{}, ns, false));
+    EXPECT_TRUE(late.contexts[1].ahead.empty());
+    EXPECT_EQ(late.contexts[0].served.value, 0);
+    EXPECT_EQ(late.contexts[1].served.value, kLoad);
+  }
+}
+
 TEST(Groups, WhatIsNotHiddenIsOfTheLaterContext) {
   const Timing t = time_of(two_contexts(SampleChip{}, 100));
   EXPECT_EQ(t.latency.value, kLoad + 500'000);

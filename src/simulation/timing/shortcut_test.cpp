@@ -29,6 +29,8 @@ void expect_equal(const Timing& a, const Timing& b) {
     EXPECT_EQ(x.vector_ops, y.vector_ops) << c;
     EXPECT_EQ(x.offchip_read, y.offchip_read) << c;
     EXPECT_EQ(x.offchip_written, y.offchip_written) << c;
+    EXPECT_EQ(x.ahead, y.ahead) << c;
+    EXPECT_EQ(x.served, y.served) << c;
   }
   std::int64_t macs = 0, vector_ops = 0, read = 0, written = 0;
   for (const ContextTiming& c : a.contexts) {

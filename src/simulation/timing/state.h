@@ -9,6 +9,7 @@
 
 #include "program/program.h"
 #include "program/sequence.h"
+#include "simulation/timing.h"
 #include "simulation/timing/activity.h"
 #include "simulation/timing/cost.h"
 #include "simulation/timing/odometer.h"
@@ -186,6 +187,9 @@ struct ContextRun {
   std::array<std::int64_t, 6> attribution{};
   std::int64_t firings = 0, transfers = 0, events = 0;
   std::int64_t macs = 0, vector_ops = 0, offchip_read = 0, offchip_written = 0;
+  std::vector<ContextTiming::Ahead> ahead;
+  std::int64_t told = 0;  ///< bytes that are in `ahead`
+  std::int64_t served = 0;
   /// All that only grows.
   std::array<std::int64_t*, 7> counters() { return {&firings, &transfers, &events, &macs, &vector_ops, &offchip_read, &offchip_written}; }
 };
