@@ -95,8 +95,10 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   const chip::Memory& off = chip.memories[machine.off_chip.index()];
   off_rate_ = chip::sustained_bandwidth(off).value;
   granule_ = off.granule;
-  if (const auto cache = chip::cache_of(chip, machine.off_chip))
+  if (const auto cache = chip::cache_of(chip, machine.off_chip)) {
+    cache_bytes_ = chip.memories[cache->index()].bytes.value;
     cache_rate_ = chip::sustained_bandwidth(chip.memories[cache->index()]).value;
+  }
   const auto rates_of = [&](chip::MoverId id) {
     const chip::Mover& mover = chip.movers[id.index()];
     double rate = mover.bandwidth.value;
@@ -527,7 +529,10 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
       waits_for_load = waits_for_load || exposed;
       if (exposed && !o.epilogue) first += wire_bytes_[i];
     }
-    footprint += std::min(footprint_[i], tokens * wire_bytes_[i] * instances);
+    // What a cache cannot hold comes again each time it is swept.
+    const bool again = !machine_.grid && footprint_[i] > cache_bytes_;
+    footprint += std::min(again ? std::numeric_limits<double>::infinity() : footprint_[i],
+                          tokens * wire_bytes_[i] * (again ? instances / sharers : instances));
   }
   const double epilogue = epilogue_points * epilogue_seconds_per_point_ + epilogue_tokens * epilogue_startup_;
   const double active = std::min(instances, components);

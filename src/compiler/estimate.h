@@ -24,6 +24,10 @@ class Evaluator {
   bool evaluate(Mapping& m, double limit = std::numeric_limits<double>::infinity()) const;
   /// Fills storage and the estimate of a mapping that has everything else. In words what makes it impossible; empty when nothing does.
   std::string complete(Mapping& m) const;
+  /// Neither firings nor transfers cost more than what they compute and move.
+  [[nodiscard]] bool steps_are_free() const {
+    return issue_ == 0 && startup_cycles_ == 0 && epilogue_startup_ == 0 && load_.startup == 0 && cast_.startup == 0;
+  }
   [[nodiscard]] bool fits(const Mapping& m) const;  ///< of a complete mapping
   /// The terms of the demand, of a complete mapping and for a kernel that fits in no mapping.
   [[nodiscard]] Infeasible explain_complete(const Mapping& m) const;
@@ -68,7 +72,7 @@ class Evaluator {
   std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
   bool accumulators_apart_ = false;
   MoverRates load_, store_, cast_;
-  double off_rate_ = 1, cache_rate_ = 0, load_latency_ = 0;
+  double off_rate_ = 1, cache_rate_ = 0, cache_bytes_ = 0, load_latency_ = 0;
   double issue_ = 0, clock_ = 1, startup_cycles_ = 0, main_rate_ = 1;
   double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
   std::vector<double> cycles_per_point_;  ///< per statement that is no contraction and runs on the unit

@@ -161,7 +161,7 @@ class Search {
   /// The longest reduction is cut, the others stay whole; a thorough search cuts more and more of them into single indices.
   void reduce() {
     cut_longest_reduction();
-    if (!thorough_) return;
+    if (!thorough_) return cut_short_reductions();
     for (std::size_t i = 1; i < reductions_.size(); ++i) {
       const auto d = static_cast<std::size_t>(reductions_[i]);
       current_.tile[d] = 1;
@@ -170,6 +170,26 @@ class Search {
     }
     for (std::size_t i = 1; i < reductions_.size(); ++i) {
       const auto d = static_cast<std::size_t>(reductions_[i]);
+      current_.tile[d] = kernel_.dims[d].extent;
+      current_.trips[d] = 1;
+    }
+  }
+
+  /// Steps that cost nothing by themselves become shorter still while they get better, where that may be the best of all: less has to be
+  /// there before the first, and is left after the last.
+  void cut_short_reductions() {
+    if (machine_.grid || !evaluator_.steps_are_free() || reductions_.size() < 2 || !(least_ < best_cost_ * kNear)) return;
+    std::size_t cut = 1;
+    for (bool better = true; better && cut < reductions_.size(); ++cut) {
+      const auto d = static_cast<std::size_t>(reductions_[cut]);
+      current_.tile[d] = 1;
+      current_.trips[d] = kernel_.dims[d].extent;
+      const double whole = least_;
+      cut_longest_reduction();
+      better = least_ < whole * kBetter;
+    }
+    while (cut-- > 1) {
+      const auto d = static_cast<std::size_t>(reductions_[cut]);
       current_.tile[d] = kernel_.dims[d].extent;
       current_.trips[d] = 1;
     }
@@ -193,10 +213,14 @@ class Search {
         if (t < extent && (t <= 256 || !kernel_.contraction || extent > 65536) && (t >= 32 || thorough_)) cut(t);
     } else {
       // Short tokens need less room while they are handed on. Where there are more loops, tiles of the others make them short.
+      // Where a step costs nothing by itself, they become shorter as long as they get better.
       int fitted = 0;
       const int more = reductions_.size() == 1 && parallel_.size() <= 2 ? 3 : 0;
-      for (std::int64_t t : halvings(extent, thorough_ ? 40 : 12))
-        if (cut(t) && ++fitted > effort_ + more) break;
+      least_ = std::numeric_limits<double>::infinity();
+      for (std::int64_t t : halvings(extent, thorough_ ? 40 : 12)) {
+        const double before = least_;
+        if (cut(t) && ++fitted > effort_ + more && !(evaluator_.steps_are_free() && least_ < before * kBetter)) break;
+      }
     }
     current_.tile[d] = extent;
     current_.trips[d] = 1;
@@ -233,6 +257,8 @@ class Search {
       }
       fits = true;
       found_ = true;
+      least_ = std::min(least_, current_.cost);
+      best_cost_ = std::min(best_cost_, current_.cost);
       if (at == best_.end()) {
         best_[key].fill(current_);
         continue;
@@ -243,6 +269,8 @@ class Search {
     return fits;
   }
 
+  static constexpr double kBetter = 0.999;             ///< times the cost: what is worth another step
+  static constexpr double kNear = 1.05;                ///< times the least cost: what may become the best
   static constexpr std::int64_t kMostFirings = 65536;  ///< of one instance: finer tiles are not worth timing
 
   const Machine& machine_;
@@ -255,6 +283,8 @@ class Search {
   std::map<std::vector<std::int64_t>, Best> best_;  ///< by instances along each dim; on a grid one for all
   bool found_ = false, thorough_ = false;
   std::int64_t tried_ = 0;
+  double best_cost_ = std::numeric_limits<double>::infinity();
+  double least_ = 0;  ///< cost, of the candidates that differ in the cut of reductions only
 };
 
 }  // namespace

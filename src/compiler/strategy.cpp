@@ -152,7 +152,6 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
   }
   std::stable_sort(order.begin(), order.end());
-  if (getenv("SHOW")) fprintf(stderr, "searched %lld\n", (long long)searched);
   const double first = least;
   for (const auto& [time, m] : order)
     for (std::size_t s = 1; s < strategies.size(); ++s) {

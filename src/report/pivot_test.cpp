@@ -93,6 +93,7 @@ TEST(Layers, TellWorkTrafficAndTime) {
   r.contexts[0].vector_ops = 500;
   r.contexts[0].offchip_read = 900;
   r.contexts[0].offchip_written = 100;
+  r.contexts[0].busy_bound = Picoseconds(r.contexts[0].busy.value / 4);
   r.contexts[1].share = Picoseconds(60'000'000);
   const Rows exact = layer_rows(r);
   ASSERT_EQ(exact.cells.size(), 2u);
@@ -104,7 +105,7 @@ TEST(Layers, TellWorkTrafficAndTime) {
   EXPECT_EQ(readable.cells[0][1], "1.00 k");
   EXPECT_EQ(readable.cells[0][3], "2.5");
   EXPECT_EQ(readable.cells[1][3], "-");
-  EXPECT_EQ(readable.cells[0][7], "2.00");
+  EXPECT_EQ(readable.cells[0][7], "4.00") << "busy over its bound";
   TableStyle style;
   style.layers = true;
   EXPECT_NE(print_table(r, style).find("op/B"), std::string::npos);
