@@ -147,7 +147,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   for (const Pipeline& p : pipelines) out.decisions.push_back({"pipeline", print_pipeline(p, kernels)});
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
-    d.alternatives = alternatives_of(kernels[k], candidates[k], splits.costs[k]);
+    d.alternatives = alternatives_of(kernels[k], *candidates[k], splits.costs[k]);
     d.chosen = splits.choice[k];
     d.tried = splits.mappings[k].tried;
   }

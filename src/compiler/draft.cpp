@@ -50,9 +50,10 @@ Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, 
 /// Everything a mapping depends on: kernels with equal forms get equal mappings.
 std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
                     const std::vector<Reach>& reach, std::int64_t reserved) {
-  std::string form = fmt::format("{}:", reserved);
+  std::string form;
+  const auto number = [&](std::int64_t v) { form.append(reinterpret_cast<const char*>(&v), sizeof v); };
+  number(reserved);
   for (const Reach r : reach) form += static_cast<char>('a' + static_cast<int>(r));
-  const auto number = [&](std::int64_t v) { form += fmt::format("{},", v); };
   const auto index_of = [&](const std::vector<numerics::Affine>& index) {
     for (const auto& f : index) {
       number(f.constant);
@@ -84,12 +85,11 @@ std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vect
 /// Candidates of each kernel; kernels of one form are mapped once. Composite operators for which there are none are listed in `too_large`;
 /// a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and all is tried again by the caller
 /// (`again`). Where others have none, all reasons are given.
-Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                                                      const std::vector<std::vector<int>>& layouts, const CompileOptions& options,
-                                                      int search, Attempt& attempt, Known& known, std::vector<graph::OpId>& too_large,
-                                                      bool& again) {
+Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
+                                            const std::vector<std::vector<int>>& layouts, const CompileOptions& options, int search,
+                                            Attempt& attempt, Known& known, std::vector<graph::OpId>& too_large, bool& again) {
   constexpr std::size_t kCandidates = 12;
-  std::vector<std::vector<Mapping>> mappings;
+  std::vector<Candidates> mappings;
   const auto search_of = [&](std::size_t k, const std::vector<Reach>& reach) {
     return choose_mappings(machine, g, kernels[k], layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search, kCandidates);
   };
@@ -97,7 +97,7 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
   const auto numbers = numbers_among_namesakes(kernels);
   const auto entry_of = [&](std::size_t k) { return options.mappings ? options.mappings->find(kernels[k].name, numbers[k]) : nullptr; };
   const auto form_at = [&](std::size_t k, const std::vector<Reach>& reach) {
-    return fmt::format("{};", search) + form_of(kernels[k], g, layouts, reach, attempt.reserved[k]);
+    return std::string(1, static_cast<char>('0' + search)) + form_of(kernels[k], g, layouts, reach, attempt.reserved[k]);
   };
 
   // Forms that are new are searched on all threads; what they come to is used in order below.
@@ -112,7 +112,8 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
     if (entry_of(k)) continue;
     auto reach = reach_of(machine, g, kernels[k], attempt.stays, k == 0);
     std::string form = form_at(k, reach);
-    if (!known.contains(form) && number_of.emplace(std::move(form), searched.size()).second) searched.push_back({k, std::move(reach)});
+    if (!known.candidates.contains(form) && number_of.emplace(std::move(form), searched.size()).second)
+      searched.push_back({k, std::move(reach)});
   }
   parallel_for(options.threads, searched.size(),
                [&](std::size_t i) { searched[i].found = search_of(searched[i].kernel, searched[i].reach); });
@@ -122,7 +123,7 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
     const MappingFile::Entry* entry = entry_of(k);
     const auto reach = reach_of(machine, g, kernel, attempt.stays, k == 0);
     const std::string form = form_at(k, reach);
-    if (const auto same = known.find(form); same != known.end() && !entry) {
+    if (const auto same = known.candidates.find(form); same != known.candidates.end() && !entry) {
       mappings.push_back(same->second);
       continue;
     }
@@ -136,8 +137,8 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
     };
     auto found = find();
     if (found) {
-      if (!entry) known.emplace(form, found.value());
-      mappings.push_back(std::move(found).value());
+      mappings.push_back(std::make_shared<const std::vector<Mapping>>(std::move(found).value()));
+      if (!entry) known.candidates.emplace(form, mappings.back());
       continue;
     }
     std::int64_t largest = 0;
@@ -153,7 +154,7 @@ Result<std::vector<std::vector<Mapping>>> map_kernels(const Machine& machine, co
       again = true;
       if (largest > 0) attempt.stays[give_up] = false;
       if (attempt.reserved[k] > 0) attempt.reserved[k] = -1;
-      mappings.emplace_back();
+      mappings.push_back(std::make_shared<const std::vector<Mapping>>());
       continue;
     }
     const Failure& f = found.failure();
@@ -239,7 +240,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     }
     if (!too_large.empty()) tell("decompose", [&] { return graph::print(g); });
     if (fresh || again) continue;
-    d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted));
+    d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted), known.costs);
     d.pipelines.clear();
     if (strategy.pipelined) pipeline(d, strategy);
     for (std::size_t k = 0; k < d.kernels.size(); ++k) d.splits.mappings[k].readers = d.attempt.one_reader[k] ? 1 : strategy.readers;
@@ -272,16 +273,17 @@ bool Builder::dissolve(Draft& d, std::size_t kernel) {
   return false;
 }
 
-void Builder::pipeline(Draft& d, const Strategy& strategy) const {
+void Builder::pipeline(Draft& d, const Strategy& strategy) {
   std::vector<double> apart;
   for (std::size_t k = 0; k < d.kernels.size(); ++k) apart.push_back(run_of(d, k));
   d.pipelines =
       find_pipelines(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, d.attempt.alone, options.pipelines);
   if (d.pipelines.empty()) return;
   for (const Pipeline& p : d.pipelines)
-    for (std::size_t s = 0; s < p.stages.size(); ++s) d.candidates[p.first + s] = {p.stages[s]};
+    for (std::size_t s = 0; s < p.stages.size(); ++s)
+      d.candidates[p.first + s] = std::make_shared<const std::vector<Mapping>>(1, p.stages[s]);
   d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight,
-                           std::vector<std::optional<std::size_t>>(d.kernels.size()));
+                           std::vector<std::optional<std::size_t>>(d.kernels.size()), known.costs);
 }
 
 std::string Builder::look_of(const Draft& d, std::size_t k) const { return form_of(d.kernels[k], g, d.layouts, {}, 0); }
@@ -305,7 +307,7 @@ Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy,
   constexpr std::size_t kAlternatives = 6;
   for (const auto& [look, spent] : order) {
     const std::size_t k = spent.second;
-    const auto& candidates = start.candidates[k];
+    const std::vector<Mapping>& candidates = *start.candidates[k];
     std::vector<std::size_t> likeliest;
     for (std::size_t c = 0; c < candidates.size(); ++c)
       if (c != start.splits.choice[k]) likeliest.push_back(c);
@@ -329,8 +331,8 @@ std::vector<std::optional<std::size_t>> Builder::fixed_of(const Draft& d, const 
   for (std::size_t k = 0; k < d.kernels.size(); ++k) {
     const auto at = wanted.find(look_of(d, k));
     if (at == wanted.end()) continue;
-    for (std::size_t c = 0; c < d.candidates[k].size() && !fixed[k]; ++c)
-      if (d.candidates[k][c].tile == at->second.tile && d.candidates[k][c].trips == at->second.trips) fixed[k] = c;
+    for (std::size_t c = 0; c < d.candidates[k]->size() && !fixed[k]; ++c)
+      if ((*d.candidates[k])[c].tile == at->second.tile && (*d.candidates[k])[c].trips == at->second.trips) fixed[k] = c;
   }
   return fixed;
 }

@@ -40,15 +40,18 @@ struct Attempt {
   std::vector<bool> alone;             ///< per kernel: as a stage it would not fit
 };
 
-/// Candidates of kernels, by everything a mapping depends on.
-using Known = std::map<std::string, std::vector<Mapping>>;
+/// What has been found out about one machine, kept from program to program.
+struct Known {
+  std::map<std::string, Candidates> candidates;  ///< of kernels, by everything a mapping depends on
+  std::shared_ptr<SpreadCosts> costs;
+};
 
 /// A program on its way: what the passes after the formats have made.
 struct Draft {
   std::vector<Kernel> kernels;
   std::vector<std::vector<int>> layouts;
   Attempt attempt;
-  std::vector<std::vector<Mapping>> candidates;
+  std::vector<Candidates> candidates;
   std::vector<Pipeline> pipelines;
   Splits splits;
   Homes homes;
@@ -78,7 +81,7 @@ struct Builder {
   static bool dissolve(Draft& d, std::size_t kernel);
 
   /// Kernels become stages where that is estimated to be faster than one after the other.
-  void pipeline(Draft& d, const Strategy& strategy) const;
+  void pipeline(Draft& d, const Strategy& strategy);
 
   /// What a kernel looks like, wherever it stands.
   std::string look_of(const Draft& d, std::size_t k) const;

@@ -84,11 +84,11 @@ std::string print_layouts(const graph::Graph& graph, const std::vector<std::vect
   return out;
 }
 
-std::string print_mappings(const std::vector<Kernel>& kernels, const std::vector<std::vector<Mapping>>& candidates) {
+std::string print_mappings(const std::vector<Kernel>& kernels, const std::vector<Candidates>& candidates) {
   std::string out;
   for (std::size_t k = 0; k < candidates.size(); ++k) {
-    out += fmt::format("kernel {}: {} candidates\n", kernels[k].name, candidates[k].size());
-    for (const Mapping& m : candidates[k])
+    out += fmt::format("kernel {}: {} candidates\n", kernels[k].name, candidates[k]->size());
+    for (const Mapping& m : *candidates[k])
       out += fmt::format("  {} ({} with operands fetched): {}; {} instances, {} bytes\n", microseconds(m.seconds), microseconds(m.on_chip),
                          describe_tiling(kernels[k], m), m.instances, m.storage + m.placed);
   }

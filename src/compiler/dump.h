@@ -22,7 +22,7 @@ std::vector<Alternative> alternatives_of(const Kernel& kernel, const std::vector
 std::string print_decisions(const std::vector<Decision>& decisions, std::string_view subject);
 std::string print_kernels(const graph::Graph& graph, const std::vector<Kernel>& kernels);
 std::string print_layouts(const graph::Graph& graph, const std::vector<std::vector<int>>& layouts);
-std::string print_mappings(const std::vector<Kernel>& kernels, const std::vector<std::vector<Mapping>>& candidates);
+std::string print_mappings(const std::vector<Kernel>& kernels, const std::vector<Candidates>& candidates);
 std::string print_splits(const std::vector<Kernel>& kernels, const Splits& splits);
 std::string print_homes(const graph::Graph& graph, const std::vector<Kernel>& kernels, const Homes& homes, const program::Program& program);
 /// Addresses in scratchpads by context, and how early movers may start.

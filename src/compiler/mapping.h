@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,9 @@ struct Mapping {
 /// Which is best depends on all kernels together, so the search keeps the best for each, and whole programs are compared.
 inline constexpr std::array<double, 4> kHeldWeights{0.05, 0.1, 0.4, 0.0};
 inline double cost_of(const Mapping& m, double held_weight) { return m.cost + held_weight * m.held; }
+
+/// Mappings of a kernel to choose from, the best first; kernels that look alike have the same ones.
+using Candidates = std::shared_ptr<const std::vector<Mapping>>;
 
 /// Token extents of an operand for given tile sizes: the box that one firing needs, clipped to the tensor where the tile spans it.
 std::vector<std::int64_t> token_shape(const KernelOperand& operand, const std::vector<std::int64_t>& tile);

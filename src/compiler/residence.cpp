@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <deque>
 #include <limits>
 #include <map>
 #include <optional>
+#include <unordered_map>
 
 #include "chip/query.h"
 #include "program/parts.h"
@@ -95,7 +98,8 @@ struct Laid : Held {
 /// out.
 class MoveCost {
  public:
-  explicit MoveCost(const Machine& machine) : machine_(machine) {
+  explicit MoveCost(const Machine& machine) {
+    issue_ = machine.chip->sequencer.issue.value;
     if (!machine.cast.valid()) return;
     const chip::Mover& mover = machine.chip->movers[machine.cast.index()];
     startup_ = mover.startup.value;
@@ -125,7 +129,7 @@ class MoveCost {
       in = std::max(in, missing * bytes);
     }
     if (count == 0) return 0;
-    return startup_ + std::max({(count - 1) * startup_ / places_, out / rate_, in / rate_}) + machine_.chip->sequencer.issue.value * count;
+    return startup_ + std::max({(count - 1) * startup_ / places_, out / rate_, in / rate_}) + issue_ * count;
   }
 
  private:
@@ -138,8 +142,7 @@ class MoveCost {
     return true;
   }
 
-  const Machine& machine_;
-  double startup_ = 0, places_ = 1, rate_ = 1;
+  double issue_ = 0, startup_ = 0, places_ = 1, rate_ = 1;
   std::int64_t most_ = 0;
 };
 
@@ -185,61 +188,87 @@ std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& g, const
   return reach;
 }
 
+struct SpreadCosts {
+  std::unordered_map<std::string, int> numbers;  ///< of spreads: equal ones have equal costs
+  std::deque<Laid> laid;                         ///< by number
+  std::unordered_map<std::uint64_t, double> moves;
+
+  /// The number of the spread that a mapping makes of an operand.
+  int number_of(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const KernelOperand& o, const Mapping& m) {
+    Spread s = spread_of(machine, kernel, o, m);
+    const graph::Tensor& tensor = g.tensor(o.tensor);
+    std::string key;
+    const auto number = [&](std::int64_t v) { key.append(reinterpret_cast<const char*>(&v), sizeof v); };
+    const auto list = [&](const auto& values) {
+      number(static_cast<std::int64_t>(values.size()));
+      for (const auto v : values) number(static_cast<std::int64_t>(v));
+    };
+    number(static_cast<std::int64_t>(tensor.format));
+    list(tensor.shape), list(s.shape), list(s.extent);
+    for (const auto& f : s.start) {
+      number(f.constant), number(static_cast<std::int64_t>(f.terms.size()));
+      for (const auto& t : f.terms) number(t.coefficient), number(t.variable);
+    }
+    if (!m.components.empty()) list(s.components);
+    const auto [at, fresh] = numbers.try_emplace(std::move(key), static_cast<int>(laid.size()));
+    if (fresh) laid.emplace_back(tensor, std::move(s));
+    return at->second;
+  }
+  using Numbers = std::vector<std::vector<int>>;  ///< by candidate and operand; -1: it is not spread
+  struct Asked {
+    Candidates candidates;  ///< kept, so that no others have their address
+    Numbers numbers;
+  };
+  std::unordered_map<const void*, Asked> asked;
+
+  /// Kernels with the same candidates look alike, and so do their spreads.
+  const Numbers& numbers_of(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Candidates& candidates,
+                            const std::vector<bool>& stays) {
+    const auto [at, fresh] = asked.try_emplace(candidates.get());
+    if (!fresh) return at->second.numbers;
+    at->second.candidates = candidates;
+    for (const Mapping& m : *candidates) {
+      auto& row = at->second.numbers.emplace_back();
+      for (const KernelOperand& o : kernel.operands) row.push_back(stays[o.tensor.index()] ? number_of(machine, g, kernel, o, m) : -1);
+    }
+    return at->second.numbers;
+  }
+  double move(const MoveCost& cost, const graph::Tensor& tensor, int from, int to) {
+    const auto [at, fresh] = moves.try_emplace(static_cast<std::uint64_t>(from) << 32 | static_cast<std::uint64_t>(to), 0.0);
+    if (fresh) at->second = cost(tensor, laid[static_cast<std::size_t>(from)], laid[static_cast<std::size_t>(to)]);
+    return at->second;
+  }
+};
+
 Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight,
-                     const std::vector<std::optional<std::size_t>>& fixed) {
+                     const std::vector<Candidates>& candidates, const std::vector<bool>& stays, double held_weight,
+                     const std::vector<std::optional<std::size_t>>& fixed, std::shared_ptr<SpreadCosts>& costs) {
+  if (!costs) costs = std::make_shared<SpreadCosts>();
   const MoveCost move_cost(machine);
   const auto users = users_of(g, kernels);
-  // Spreads by kernel, candidate and operand, and their numbers: equal ones have equal costs.
-  std::map<std::string, int> numbers;
-  std::vector<Laid> laid;
-  std::vector<std::vector<std::vector<int>>> spreads(kernels.size());
-  for (std::size_t k = 0; k < kernels.size(); ++k)
-    for (const Mapping& m : candidates[k]) {
-      auto& row = spreads[k].emplace_back();
-      for (const KernelOperand& o : kernels[k].operands) {
-        row.push_back(-1);
-        if (!stays[o.tensor.index()]) continue;
-        Spread s = spread_of(machine, kernels[k], o, m);
-        const graph::Tensor& tensor = g.tensor(o.tensor);
-        std::string key = fmt::format("{}:{}:{}:{}|", static_cast<int>(tensor.format), fmt::join(tensor.shape, ","),
-                                      fmt::join(s.shape, ","), fmt::join(s.extent, ","));
-        for (const auto& f : s.start) {
-          key += fmt::format("{}", f.constant);
-          for (const auto& t : f.terms) key += fmt::format("+{}*{}", t.coefficient, t.variable);
-          key += ';';
-        }
-        if (!m.components.empty()) key += fmt::format("|{}", fmt::join(s.components, ","));
-        const auto [at, fresh] = numbers.try_emplace(key, static_cast<int>(laid.size()));
-        if (fresh) laid.emplace_back(tensor, std::move(s));
-        row.back() = at->second;
-      }
-    }
-  std::map<std::pair<int, int>, double> known;
-  const auto moving = [&](TensorId t, int from, int to) {
-    const auto [at, fresh] = known.try_emplace({from, to}, 0.0);
-    if (fresh) at->second = move_cost(g.tensor(t), laid[static_cast<std::size_t>(from)], laid[static_cast<std::size_t>(to)]);
-    return at->second;
-  };
+  std::vector<const SpreadCosts::Numbers*> of_kernel;
+  for (std::size_t k = 0; k < kernels.size(); ++k) of_kernel.push_back(&costs->numbers_of(machine, g, kernels[k], candidates[k], stays));
+  const auto spread = [&](std::size_t k, std::size_t candidate, std::size_t operand) { return (*of_kernel[k])[candidate][operand]; };
+  const auto moving = [&](TensorId t, int from, int to) { return costs->move(move_cost, g.tensor(t), from, to); };
   std::vector<std::size_t> choice(kernels.size(), 0);
   for (std::size_t k = 0; k < kernels.size(); ++k) choice[k] = fixed[k].value_or(0);
   // Room is of use to the others as far as they have something to fetch while the kernel runs.
   double fetched = 0;
-  for (std::size_t k = 0; k < kernels.size(); ++k) fetched += candidates[k].front().off_chip;
+  for (std::size_t k = 0; k < kernels.size(); ++k) fetched += candidates[k]->front().off_chip;
   const auto own_cost = [&](std::size_t k, const Mapping& m) {
-    const double others = std::max(0.0, fetched - candidates[k].front().off_chip);
+    const double others = std::max(0.0, fetched - candidates[k]->front().off_chip);
     return cost_of(m, held_weight * std::min(1.0, others / std::max(m.cost, 1e-12)));
   };
   const auto total_cost = [&](std::size_t k, std::size_t c, bool readers_too) {
-    double cost = own_cost(k, candidates[k][c]);
+    double cost = own_cost(k, (*candidates[k])[c]);
     for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
       const KernelOperand& o = kernels[k].operands[i];
       if (!stays[o.tensor.index()]) continue;
       const Users& others = users[o.tensor.index()];
       if (!o.write)
-        for (const User& w : others.writers) cost += moving(o.tensor, spreads[w.kernel][choice[w.kernel]][w.operand], spreads[k][c][i]);
+        for (const User& w : others.writers) cost += moving(o.tensor, spread(w.kernel, choice[w.kernel], w.operand), spread(k, c, i));
       else if (readers_too)
-        for (const User& r : others.readers) cost += moving(o.tensor, spreads[k][c][i], spreads[r.kernel][choice[r.kernel]][r.operand]);
+        for (const User& r : others.readers) cost += moving(o.tensor, spread(k, c, i), spread(r.kernel, choice[r.kernel], r.operand));
     }
     return cost;
   };
@@ -250,7 +279,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
       if (fixed[k]) continue;
       std::size_t best = choice[k];
       double least = total_cost(k, best, sweep > 0);
-      for (std::size_t c = 0; c < candidates[k].size(); ++c) {
+      for (std::size_t c = 0; c < candidates[k]->size(); ++c) {
         const double cost = total_cost(k, c, sweep > 0);
         if (cost < least * (1 - 1e-9) || (std::isinf(least) && !std::isinf(cost))) {
           least = cost;
@@ -265,17 +294,18 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   Splits out;
   out.moves.assign(g.tensors.size(), 0);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
-    out.mappings.push_back(candidates[k][choice[k]]);
-    auto& costs = out.costs.emplace_back();
-    for (std::size_t c = 0; c < candidates[k].size(); ++c) costs.push_back(total_cost(k, c, true) - own_cost(k, candidates[k][c]));
+    out.mappings.push_back((*candidates[k])[choice[k]]);
+    auto& of_candidates = out.costs.emplace_back();
+    for (std::size_t c = 0; c < candidates[k]->size(); ++c)
+      of_candidates.push_back(total_cost(k, c, true) - own_cost(k, (*candidates[k])[c]));
   }
   out.choice = choice;
   for (std::size_t t = 0; t < stays.size(); ++t)
     for (const User& w : users[t].writers)
       for (const User& r : users[t].readers)
         if (stays[t])
-          out.moves[t] = std::max(out.moves[t], moving(TensorId(t), spreads[w.kernel][choice[w.kernel]][w.operand],
-                                                       spreads[r.kernel][choice[r.kernel]][r.operand]));
+          out.moves[t] = std::max(out.moves[t], moving(TensorId(t), spread(w.kernel, choice[w.kernel], w.operand),
+                                                       spread(r.kernel, choice[r.kernel], r.operand)));
   out.waits.assign(kernels.size(), barrier_seconds(machine));
   for (std::size_t k = 0; k < kernels.size(); ++k)
     for (const KernelOperand& o : kernels[k].operands)

@@ -2,6 +2,7 @@
 // so that little has to move between them.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,12 +25,15 @@ struct Splits {
   std::vector<double> waits;               ///< by kernel: seconds until what it writes is where it is needed, and the contexts' barrier
   std::vector<double> moves;  ///< by tensor: seconds from being written to being where it is needed; infinite: no mover does it
 };
+/// What it costs on one machine to move tensors from one spread to another: what was asked for one program is known for the next.
+struct SpreadCosts;
+
 /// One of each kernel's candidates, so that the sum of the kernels' own times and of what moves between them is small: coordinate descent
 /// from the best candidates, in order of the kernels, with this weight of what mappings hold. `fixed`: candidates that
-/// are not to be changed. Deterministic.
+/// are not to be changed; `costs`: what is known of this machine, or null at first. Deterministic.
 Splits choose_splits(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
-                     const std::vector<std::vector<Mapping>>& candidates, const std::vector<bool>& stays, double held_weight,
-                     const std::vector<std::optional<std::size_t>>& fixed);
+                     const std::vector<Candidates>& candidates, const std::vector<bool>& stays, double held_weight,
+                     const std::vector<std::optional<std::size_t>>& fixed, std::shared_ptr<SpreadCosts>& costs);
 
 /// Where one operand of a kernel lies.
 struct OperandHome {

@@ -61,18 +61,41 @@ class Addresses {
     alignment_ = std::max<std::int64_t>(1, memory.alignment);
   }
 
-  /// The highest free address over a life; nothing when there is none.
-  std::optional<std::int64_t> find_high(Life life, std::int64_t bytes, int set) const {
-    std::vector<Range> taken = taken_over(life, set);
-    std::sort(taken.begin(), taken.end(), [](const Range& a, const Range& b) { return a.end > b.end; });
-    std::int64_t at = down(end_ - bytes);
-    for (const Range& r : taken) {
-      if (at >= r.end) break;
-      at = std::min(at, down(r.begin - bytes));
+  struct Range {
+    std::int64_t begin = 0, end = 0;
+    int set = 0;
+    auto operator<=>(const Range&) const = default;
+  };
+  /// What is taken over a life, from the highest address down, together with what is to be taken besides.
+  class Over {
+   public:
+    Over(const Addresses& addresses, Life life) : addresses_(addresses) {
+      for (int c = life.first; c <= life.last; ++c)
+        for (const Range& r : addresses.in_use_[static_cast<std::size_t>(c)])
+          if (r.end > r.begin) taken_.push_back(r);
+      std::sort(taken_.begin(), taken_.end(), above);
+      taken_.erase(std::unique(taken_.begin(), taken_.end()), taken_.end());  // what lives through several contexts
     }
-    return at >= begin_ ? std::optional(at) : std::nullopt;
-  }
-  /// The lowest one.
+    /// The highest free address, which is taken then; nothing when there is none.
+    std::optional<std::int64_t> take_high(std::int64_t bytes, int set) {
+      std::int64_t at = addresses_.down(addresses_.end_ - bytes);
+      for (const Range& r : taken_) {
+        if (at >= r.end) break;
+        if (addresses_.sets_.meet(r.set, set)) at = std::min(at, addresses_.down(r.begin - bytes));
+      }
+      if (at < addresses_.begin_) return std::nullopt;
+      const Range own{at, at + bytes, set};
+      if (bytes > 0) taken_.insert(std::lower_bound(taken_.begin(), taken_.end(), own, above), own);
+      return at;
+    }
+
+   private:
+    static bool above(const Range& a, const Range& b) { return std::tie(a.end, a.begin, a.set) > std::tie(b.end, b.begin, b.set); }
+    const Addresses& addresses_;
+    std::vector<Range> taken_;
+  };
+
+  /// The lowest free address over a life; nothing when there is none.
   std::optional<std::int64_t> find(Life life, std::int64_t bytes, int set) const {
     const std::vector<Range> taken = taken_over(life, set);
     std::int64_t at = up(begin_);
@@ -93,11 +116,6 @@ class Addresses {
   }
 
  private:
-  struct Range {
-    std::int64_t begin = 0, end = 0;
-    int set = 0;
-    auto operator<=>(const Range&) const = default;
-  };
   [[nodiscard]] std::int64_t up(std::int64_t at) const { return (at + alignment_ - 1) / alignment_ * alignment_; }
   [[nodiscard]] std::int64_t down(std::int64_t at) const { return at / alignment_ * alignment_; }
   [[nodiscard]] std::vector<Range> taken_over(Life life, int set) const {
@@ -197,7 +215,7 @@ class Planner {
   std::optional<Overflow> place_context(int k) {
     const Life life{k, k};
     const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes, int set, bool high) {
-      const auto at = high ? in(memory).find_high(life, bytes, set) : in(memory).find(life, bytes, set);
+      const auto at = high ? Addresses::Over(in(memory), life).take_high(bytes, set) : in(memory).find(life, bytes, set);
       if (!at) return false;
       offset = *at;
       in(memory).take(life, *at, bytes, set);
@@ -261,8 +279,7 @@ class Planner {
       int first = k;
       for (int low = soonest, high = k; low < high;) {
         const int middle = low + (high - low) / 2;
-        if (place(context, early, {middle, k})) {
-          take_back(context, early, {middle, k});
+        if (find_places(context, early, {middle, k})) {
           first = high = middle;
         } else {
           low = middle + 1;
@@ -312,19 +329,25 @@ class Planner {
     }
   }
 
-  bool place(const Context& context, const std::vector<Channel*>& channels, Life life) {
-    for (std::size_t i = 0; i < channels.size(); ++i) {
-      Channel& c = *channels[i];
-      const int set = set_of(context, c);
-      const auto at = in(c.memory).find_high(life, c.bytes, set);
-      if (!at) {
-        take_back(context, {channels.begin(), channels.begin() + static_cast<std::ptrdiff_t>(i)}, life);
-        return false;
-      }
-      c.offset = *at;
-      in(c.memory).take(life, *at, c.bytes, set);
+  /// The addresses of channels, one after the other the highest free ones; nothing when they do not all fit.
+  std::optional<std::vector<std::int64_t>> find_places(const Context& context, const std::vector<Channel*>& channels, Life life) {
+    std::map<chip::MemoryId, Addresses::Over> memories;
+    std::vector<std::int64_t> places;
+    for (const Channel* c : channels) {
+      const auto at = memories.try_emplace(c->memory, in(c->memory), life).first->second.take_high(c->bytes, set_of(context, *c));
+      if (!at) return std::nullopt;
+      places.push_back(*at);
     }
-    return true;
+    return places;
+  }
+
+  bool place(const Context& context, const std::vector<Channel*>& channels, Life life) {
+    const auto places = find_places(context, channels, life);
+    for (std::size_t i = 0; places && i < channels.size(); ++i) {
+      channels[i]->offset = (*places)[i];
+      in(channels[i]->memory).take(life, (*places)[i], channels[i]->bytes, set_of(context, *channels[i]));
+    }
+    return places.has_value();
   }
 
   void take_back(const Context& context, const std::vector<Channel*>& channels, Life life) {

@@ -73,15 +73,46 @@ constexpr std::size_t kManyContexts = 800;
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
 constexpr std::int64_t kSearchedForLesser = 150'000;
 
-}  // namespace
+constexpr double kHopeless = 1.25;   ///< times the fastest: other strategies change less
+constexpr double kNear = 1.001;      ///< times the fastest: another strategy may make it faster than that
+constexpr double kClose = 1.05;      ///< the same, of several kernels to a context
+constexpr double kMuchSooner = 0.9;  ///< times what was fastest apart: what was chosen for one kernel to a context may be mistaken
 
-Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
-                               const std::shared_ptr<const chip::Chip>& chip) {
-  const int effort = std::clamp(options.effort, 0, 3);
-  const auto affordable = kTriedOfEffort[static_cast<std::size_t>(effort)];
-  const bool timed = options.time && !options.mappings;
-  const std::vector<Strategy> strategies = strategies_of(machine, timed, effort);
-  const bool corners = effort > 0 && timed && !machine.grid;
+/// The comparison, phase by phase. What one phase finds tells the next what to try; what has been spent tells how much.
+class Comparison {
+ public:
+  Comparison(const Machine& machine, Compiled& out, const CompileOptions& options, const std::shared_ptr<const chip::Chip>& chip)
+      : out_(out),
+        options_(options),
+        chip_(chip),
+        effort_(std::clamp(options.effort, 0, 3)),
+        affordable_(kTriedOfEffort[static_cast<std::size_t>(effort_)]),
+        timed_(options.time && !options.mappings),
+        strategies_(strategies_of(machine, timed_, effort_)),
+        corners_(effort_ > 0 && timed_ && !machine.grid),
+        best_{machine, strategies_[0]} {
+    for (Machine& m : corners_ ? corners_of(machine) : std::vector<Machine>{machine}) machines_.push_back({std::move(m)});
+    several_ = machines_.size() > 1;
+  }
+
+  Result<Chosen> run() {
+    if (!timed_ || strategies_.size() * machines_.size() == 1) return std::move(best_);
+    best_.compared = true;
+    SY_TRY(const std::vector<Found> order, try_corners());
+    SY_TRY([[maybe_unused]] Done strategies, try_strategies(order));
+    try_lesser_machines();
+    if (!options_.disabled.fuse && !options_.disabled.overlap && !best_.machine.grid) {
+      const double apart = least_;
+      SY_TRY([[maybe_unused]] Done chained, try_chains(apart));
+      SY_TRY([[maybe_unused]] Done sooner, try_others_of_the_soonest(apart));
+      SY_TRY([[maybe_unused]] Done pipelines, try_pipelines());
+    }
+    out_.decisions.insert(out_.decisions.end(), told_.begin(), told_.end());
+    SY_TRY([[maybe_unused]] Done refined, refine());
+    return std::move(best_);
+  }
+
+ private:
   struct Contender {
     Machine machine;
     std::string name{};
@@ -90,139 +121,189 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     double time = std::numeric_limits<double>::infinity();  ///< of its fastest program
     Attempt reached{};                                      ///< by that program
   };
-  std::vector<Contender> machines;
-  for (Machine& m : corners ? corners_of(machine) : std::vector<Machine>{machine}) machines.push_back({std::move(m)});
-  Chosen best{machine, strategies[0]};
-  if (!timed || strategies.size() * machines.size() == 1) return best;
-  best.compared = true;
-  const bool several = machines.size() > 1;
   struct Trial {
     double time;
     std::size_t machine;
     Strategy strategy;
   };
-  std::vector<Trial> trials_of;
-  std::size_t contexts = 0;   ///< of all programs so far
-  std::int64_t searched = 0;  ///< candidates of kernels, for the first program
-  std::size_t calls = 0, spent = 0, each = 0;
-  double least = 0;
-  std::vector<Decision> told;
-  const auto time_of = [&](std::size_t m, const Strategy& strategy) -> Result<double> {
+  using Found = std::pair<double, std::size_t>;  ///< time, and on which machine
+
+  [[nodiscard]] bool spent() const { return spent_ > affordable_; }
+  [[nodiscard]] bool long_already() const { return contexts_ > kManyContexts; }
+
+  /// Makes and times a program; remembers it where it is the fastest.
+  Result<double> time_of(std::size_t m, const Strategy& strategy) {
     // What does not fit a corner is no reason to change the graph for all.
     graph::Graph trial;
-    if (m > 0) trial = out.graph;
+    if (m > 0) trial = out_.graph;
     std::vector<Decision> ignored;
-    Contender& c = machines[m];
-    Builder builder{c.machine, m > 0 ? trial : out.graph,  options,           m > 0 ? ignored : out.decisions,
-                    chip,      c.lesser ? c.lesser : chip, std::move(c.known)};
+    Contender& c = machines_[m];
+    Builder builder{c.machine, m > 0 ? trial : out_.graph,  options_,          m > 0 ? ignored : out_.decisions,
+                    chip_,     c.lesser ? c.lesser : chip_, std::move(c.known)};
     if (strategy.chained) builder.begin_with = c.reached;
     SY_TRY(Draft draft, builder.build(strategy, false));
     c.known = std::move(builder.known);
-    if (m > 0 && trial.ops.size() != out.graph.ops.size()) return std::numeric_limits<double>::infinity();
+    if (m > 0 && trial.ops.size() != out_.graph.ops.size()) return std::numeric_limits<double>::infinity();
     if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
     SY_TRY(const double time, builder.time_of(draft));
-    const std::size_t count = c.machine.components.size();
-    spent += count * draft.program.contexts.size();
-    contexts += draft.program.contexts.size();
-    if (calls == 0)
-      for (const auto& [form, candidates] : c.known) searched += candidates.front().tried;
-    told.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {:.1f} us", count, c.name, describe(machine, strategy),
-                                            draft.program.contexts.size(), time * 1e6)});
+    const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
+    spent_ += count * contexts;
+    contexts_ += contexts;
+    if (trials_.empty())
+      for (const auto& [form, candidates] : c.known.candidates) searched_ += candidates->front().tried;
+    told_.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {:.1f} us", count, c.name,
+                                             describe(machines_[0].machine, strategy), contexts, time * 1e6)});
     if (time < c.time) c.time = time, c.reached = draft.attempt;
-    if (calls == 0 || time < least) {
-      least = time;
-      best.start = draft.attempt;
-      best.machine = c.machine;
-      best.number = m;
-      best.strategy = strategy;
-      best.timed = calls;
-      each = count * draft.program.contexts.size();
+    if (trials_.empty() || time < least_) {
+      least_ = time;
+      best_.start = draft.attempt;
+      best_.machine = c.machine;
+      best_.number = m;
+      best_.strategy = strategy;
+      best_.timed = trials_.size();
+      each_ = count * contexts;
     }
-    ++calls;
-    trials_of.push_back({time, m, strategy});
+    trials_.push_back({time, m, strategy});
     return time;
-  };
-  constexpr double kMuchSooner = 0.9;
-  constexpr double kHopeless = 1.25;  // times the fastest: other strategies change less
-  std::vector<std::pair<double, std::size_t>> order;
-  for (std::size_t m = 0; m < machines.size(); ++m) {
-    if (m > 0 && (spent > affordable || order.back().first > least * kHopeless)) break;
-    const auto time = time_of(m, strategies[0]);
-    if (!time && m == 0) return time.failure();
-    order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
   }
-  std::stable_sort(order.begin(), order.end());
-  const double first = least;
-  for (const auto& [time, m] : order)
-    for (std::size_t s = 1; s < strategies.size(); ++s) {
-      if (time > first * kHopeless || (several && spent > affordable)) continue;
-      const auto found = time_of(m, strategies[s]);
-      if (!found && m == 0) return found.failure();
+
+  /// The same, where only the first machine has to be able to do it.
+  Status attempt(std::size_t m, const Strategy& strategy) {
+    const auto found = time_of(m, strategy);
+    if (!found && m == 0) return found.failure();
+    return Done{};
+  }
+
+  /// The first strategy on the whole array and on ever smaller corners of it, as long as that gets better; the fastest first.
+  Result<std::vector<Found>> try_corners() {
+    std::vector<Found> order;
+    for (std::size_t m = 0; m < machines_.size(); ++m) {
+      if (m > 0 && (spent() || order.back().first > least_ * kHopeless)) break;
+      const auto time = time_of(m, strategies_[0]);
+      if (!time && m == 0) return time.failure();
+      order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
     }
-  constexpr double kNear = 1.001, kClose = 1.05;  // times the fastest: another strategy may make it faster than that
-  const Machine whole = best.machine;
-  std::int64_t searches = 0;
-  for (const LesserMachine& l : corners ? lesser_machines(whole) : std::vector<LesserMachine>{}) {
-    if (++searches * searched > kSearchedForLesser || spent > affordable / 2 || contexts > kManyContexts) break;
-    machines.push_back({l.machine, ", as for " + l.what, l.chip});
-    const double before = least;
-    const std::size_t m = machines.size() - 1;
-    if (const auto time = time_of(m, best.strategy); time && time.value() < before * kNear)
-      for (const Strategy& strategy : strategies)
-        if (!(strategy == best.strategy)) static_cast<void>(time_of(m, strategy));
+    std::stable_sort(order.begin(), order.end());
+    return order;
   }
-  if (!options.disabled.fuse && !options.disabled.overlap && !best.machine.grid) {
-    // What is best apart need not be best together. Programs of one time are one program.
-    std::stable_sort(trials_of.begin(), trials_of.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
-    const double apart = least;
+
+  /// The other strategies, on those that were fast.
+  Status try_strategies(const std::vector<Found>& order) {
+    const double first = least_;
+    for (const auto& [time, m] : order)
+      for (std::size_t s = 1; s < strategies_.size(); ++s) {
+        if (time > first * kHopeless || (several_ && spent())) continue;
+        SY_TRY([[maybe_unused]] Done tried, attempt(m, strategies_[s]));
+      }
+    return Done{};
+  }
+
+  /// Programs for machines with less of one resource.
+  void try_lesser_machines() {
+    if (!corners_) return;
+    const Machine whole = best_.machine;
+    std::int64_t searches = 0;
+    for (const LesserMachine& l : lesser_machines(whole)) {
+      if (++searches * searched_ > kSearchedForLesser || spent_ > affordable_ / 2 || long_already()) break;
+      machines_.push_back({l.machine, ", as for " + l.what, l.chip});
+      const double before = least_;
+      const std::size_t m = machines_.size() - 1;
+      if (const auto time = time_of(m, best_.strategy); time && time.value() < before * kNear)
+        for (const Strategy& strategy : strategies_)
+          if (!(strategy == best_.strategy)) static_cast<void>(time_of(m, strategy));
+    }
+  }
+
+  /// Several kernels to a context: what is best apart need not be best together, so of the fastest programs each. Programs of one time are
+  /// one program.
+  Status try_chains(double apart) {
+    std::stable_sort(trials_.begin(), trials_.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
     std::vector<Trial> likeliest;
-    for (const Trial& t : trials_of)
+    for (const Trial& t : trials_)
       if (likeliest.size() < kChainedTrials && (likeliest.empty() || t.time > likeliest.back().time)) likeliest.push_back(t);
     for (std::size_t i = 0; i < likeliest.size(); ++i) {
-      if (i > 0 && (searched > kSearchedForLesser || spent > affordable || contexts > kManyContexts || likeliest[i].time > apart * kClose))
-        break;
+      if (i > 0 && (searched_ > kSearchedForLesser || spent() || long_already() || likeliest[i].time > apart * kClose)) break;
       Strategy strategy = likeliest[i].strategy;
       strategy.chained = kChainedWeights[0];
-      if (const auto found = time_of(likeliest[i].machine, strategy); !found && likeliest[i].machine == 0) return found.failure();
+      SY_TRY([[maybe_unused]] Done tried, attempt(likeliest[i].machine, strategy));
     }
-    const bool long_already = contexts > kManyContexts;
-    if (fetches_early(machine) && !long_already) {  // where a little caution pays, none may pay more, and where it does not, more
-      Strategy strategy = best.strategy;
-      strategy.chained = kChainedWeights[least < apart ? 1 : 2];
-      if (const auto found = time_of(best.number, strategy); !found && best.number == 0) return found.failure();
+    pipelines_too_ = !long_already();
+    if (!fetches_early(machines_[0].machine) || long_already()) return Done{};
+    // Where a little caution pays, none may pay more, and where it does not, more.
+    Strategy strategy = best_.strategy;
+    strategy.chained = kChainedWeights[least_ < apart ? 1 : 2];
+    return attempt(best_.number, strategy);
+  }
+
+  /// What was best apart may hold more than others, which tells where contexts are dear.
+  Status try_others_of_the_soonest(double apart) {
+    if (!(least_ < kMuchSooner * apart)) return Done{};
+    const Strategy sooner = best_.strategy;
+    const std::size_t m = best_.number;
+    for (Strategy other : strategies_) {
+      if (several_ && spent()) break;
+      other.chained = sooner.chained;
+      if (other == sooner) continue;
+      SY_TRY([[maybe_unused]] Done tried, attempt(m, other));
     }
-    // What was best apart may hold more than others, which tells where contexts are dear.
-    if (least < kMuchSooner * apart) {
-      const Strategy sooner = best.strategy;
-      const std::size_t m = best.number;
-      for (Strategy other : strategies) {
-        if (several && spent > affordable) break;
-        other.chained = sooner.chained;
-        if (other == sooner) continue;
-        if (const auto found = time_of(m, other); !found && m == 0) return found.failure();
-      }
-    }
-    Strategy pipelined = best.strategy;
+    return Done{};
+  }
+
+  /// Stages share what one kernel after the other could not use: the whole array, where a corner of it was better.
+  Status try_pipelines() {
+    if (!pipelines_too_) return Done{};
+    Strategy pipelined = best_.strategy;
     if (!pipelined.chained) pipelined.chained = kChainedWeights[0];
     pipelined.pipelined = true;
-    // Stages share what one kernel after the other could not use: the whole array, where a corner of it was better.
-    for (const std::size_t m : long_already ? std::set<std::size_t>{} : std::set<std::size_t>{0, best.number})
-      if (const auto found = time_of(m, pipelined); !found && m == 0) return found.failure();
+    for (const std::size_t m : std::set<std::size_t>{0, best_.number}) {
+      SY_TRY([[maybe_unused]] Done tried, attempt(m, pipelined));
+    }
+    return Done{};
   }
-  out.decisions.insert(out.decisions.end(), told.begin(), told.end());
-  best.known = std::move(machines[best.number].known);
-  best.lesser = machines[best.number].lesser;
-  int trials = kTrialsOfEffort[static_cast<std::size_t>(effort)];
-  if (several)
-    trials = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable - std::min(affordable, spent)) / each));
-  if (trials == 0) return best;
-  Builder builder{best.machine, out.graph, options, out.decisions, chip, best.lesser ? best.lesser : chip, std::move(best.known)};
-  SY_TRY(best.wanted, builder.refine(best.strategy, least, trials));
-  best.known = std::move(builder.known);
-  if (!best.wanted.empty()) best.timed.reset();
-  out.decisions.push_back({"strategy", fmt::format("other mappings of {} looks of kernels, tried in whole programs: {:.1f} us",
-                                                   best.wanted.size(), least * 1e6)});
-  return best;
+
+  /// Other mappings, look by look, in what is the best program now.
+  Status refine() {
+    best_.known = std::move(machines_[best_.number].known);
+    best_.lesser = machines_[best_.number].lesser;
+    int trials = kTrialsOfEffort[static_cast<std::size_t>(effort_)];
+    if (several_)
+      trials =
+          static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable_ - std::min(affordable_, spent_)) / each_));
+    if (trials == 0) return Done{};
+    Builder builder{best_.machine,         out_.graph, options_, out_.decisions, chip_, best_.lesser ? best_.lesser : chip_,
+                    std::move(best_.known)};
+    SY_TRY(best_.wanted, builder.refine(best_.strategy, least_, trials));
+    best_.known = std::move(builder.known);
+    if (!best_.wanted.empty()) best_.timed.reset();
+    out_.decisions.push_back({"strategy", fmt::format("other mappings of {} looks of kernels, tried in whole programs: {:.1f} us",
+                                                      best_.wanted.size(), least_ * 1e6)});
+    return Done{};
+  }
+
+  Compiled& out_;
+  const CompileOptions& options_;
+  const std::shared_ptr<const chip::Chip>& chip_;
+  int effort_;
+  std::size_t affordable_;
+  bool timed_;
+  std::vector<Strategy> strategies_;
+  bool corners_, several_ = false, pipelines_too_ = true;
+  std::vector<Contender> machines_;  ///< the whole array, its corners, and lesser machines
+  Chosen best_;
+  double least_ = 0;           ///< seconds of the best program
+  std::size_t each_ = 0;       ///< its components times contexts
+  std::size_t spent_ = 0;      ///< of all programs, components times contexts
+  std::size_t contexts_ = 0;   ///< of all programs
+  std::int64_t searched_ = 0;  ///< candidates of kernels, for the first program
+  std::vector<Trial> trials_;
+  std::vector<Decision> told_;
+};
+
+}  // namespace
+
+Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
+                               const std::shared_ptr<const chip::Chip>& chip) {
+  return Comparison(machine, out, options, chip).run();
 }
 
 }  // namespace switchyard::compiler
