@@ -39,7 +39,7 @@ std::vector<Alternative> alternatives_of(const Kernel& kernel, const std::vector
     a.text = describe_tiling(kernel, m);
     a.instances = m.instances;
     a.alone = m.seconds;
-    a.fetched = m.on_chip;
+    a.fetched = m.fetched;
     a.off_chip = m.off_chip;
     a.moves = c < moves.size() ? moves[c] : 0;
     a.terms = m.terms;
@@ -89,7 +89,7 @@ std::string print_mappings(const std::vector<Kernel>& kernels, const std::vector
   for (std::size_t k = 0; k < candidates.size(); ++k) {
     out += fmt::format("kernel {}: {} candidates\n", kernels[k].name, candidates[k]->size());
     for (const Mapping& m : *candidates[k])
-      out += fmt::format("  {} ({} with operands fetched): {}; {} instances, {} bytes\n", microseconds(m.seconds), microseconds(m.on_chip),
+      out += fmt::format("  {} ({} with operands fetched): {}; {} instances, {} bytes\n", microseconds(m.seconds), microseconds(m.fetched),
                          describe_tiling(kernels[k], m), m.instances, m.storage + m.placed);
   }
   return out;

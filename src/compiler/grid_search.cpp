@@ -161,7 +161,7 @@ class GridSearch {
       if (time.total() >= least_) continue;
       least_ = time.total();
       m.slices = slices;
-      m.seconds = m.cost = m.on_chip = time.total();
+      m.seconds = m.cost = m.fetched = m.on_chip = time.total();
       m.held = m.off_chip = 0;
       m.terms = {time.compute + time.imbalance, time.interconnect, time.control, time.memory, time.launch};
       best_ = m;

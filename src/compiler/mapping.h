@@ -43,7 +43,8 @@ struct Mapping {
   std::int64_t placed = 0;             ///< bytes of the parts of placed operands in each component
   std::int64_t instances = 1;
   double seconds = 0;                       ///< estimate, on its own
-  double on_chip = 0;                       ///< the same when all that may be fetched early has been
+  double fetched = 0;                       ///< the same when all that may be fetched early has been
+  double on_chip = 0;                       ///< that, weighed for the search: cautious where resources are nearly equally busy
   double off_chip = 0;                      ///< time on off-chip memory of what may be fetched early
   double cost = 0;                          ///< seconds that the kernel adds to the program
   double held = 0;                          ///< seconds to fetch as much as it holds when all has been fetched that may be early

@@ -172,6 +172,51 @@ TEST(Mapping, AnyLegalOneComputesTheValues) {
              rings, multicasts, at(1), at(5), at(9));
 }
 
+/// What the compiler says that a context will take, against what the engine finds, over mappings drawn by chance of products of 64 to 1024
+/// a side: right in the median, on machines with and without dear start-ups. Sharing that has to wait is what it knows least of.
+TEST(Mapping, EstimatesAreRightInTheMedian) {
+  for (const char* name : {"tx81", "rpu-4x4"}) {
+    SCOPED_TRACE(name);
+    const auto chip = load(name);
+    std::mt19937_64 random(7);
+    const auto pick = [&](std::int64_t low, std::int64_t high) { return std::uniform_int_distribution<std::int64_t>(low, high)(random); };
+    std::vector<double> ratios, distances;
+    for (int i = 0; i < 160; ++i) {
+      model::LoadOptions sizes;
+      sizes.set = {{"m", 64 * pick(1, 16)}, {"n", 64 * pick(1, 16)}, {"k", 64 * pick(1, 16)}};
+      const std::int64_t rows = std::int64_t{1} << pick(0, 4);
+      const char* sharing[] = {"none", "multicast", "ring"};
+      const std::string tiles = fmt::format("m: {}, n: {}, k: {}", 32 * pick(1, 8), 32 * pick(1, 8), 64 * pick(1, 16));
+      std::string operands;
+      for (const char* operand : {"A", "B"})
+        operands += fmt::format("      {}: {{sharing: {}, resident: {}}}\n", operand, sharing[pick(0, 2)], pick(0, 1) ? "true" : "false");
+      const std::string text =
+          fmt::format("mappings:\n  - kernel: gemm\n    split: {{m: {}, n: {}}}\n    tile: {{{}}}\n    order: [{}]\n    operands:\n{}",
+                      rows, 16 / rows, tiles, pick(0, 1) ? "m, n" : "n, m", operands);
+      compiler::CompileOptions options;
+      options.mappings = std::make_shared<const compiler::MappingFile>(compiler::MappingFile::parse(text, "random").value());
+      const auto compiled = compiler::compile(model::build_zoo_model("gemm", sizes).value(), chip, options);
+      if (!compiled) continue;
+      const auto timed = simulation::time_program(compiled.value().program);
+      ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
+      for (const compiler::Decision& d : compiled.value().decisions)
+        if (!d.alternatives.empty())
+          ratios.push_back(d.alternatives[d.chosen].alone / (static_cast<double>(timed.value().contexts[0].span.value) * 1e-12));
+    }
+    ASSERT_GT(ratios.size(), 60u);
+    for (const double r : ratios) distances.push_back(std::max(r, 1 / r) - 1);
+    std::sort(ratios.begin(), ratios.end());
+    std::sort(distances.begin(), distances.end());
+    const auto at = [](const std::vector<double>& of, std::size_t tenths) { return of[of.size() * tenths / 10]; };
+    fmt::print("{}: {} mappings; estimate / engine: p10 {:.2f}, median {:.2f}, p90 {:.2f}; median distance {:.2f}\n", name, ratios.size(),
+               at(ratios, 1), at(ratios, 5), at(ratios, 9), at(distances, 5));
+    EXPECT_NEAR(at(ratios, 5), 1.0, 0.12);
+    EXPECT_GT(at(ratios, 1), 0.55);
+    EXPECT_LT(at(ratios, 9), 1.5);
+    EXPECT_LT(at(distances, 5), 0.2);
+  }
+}
+
 /// What the compiler chose, written down and read back, is the same program.
 TEST(Mapping, WrittenDownGivesTheSameProgram) {
   for (const auto& chip : {load("tx81"), load("tx81", {{"/memories/spm/bytes", "160 KiB"}}), load("h100-sxm")})
