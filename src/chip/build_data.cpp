@@ -228,7 +228,7 @@ void Builder::read_sequencer(const Place& root) {
 
 void Builder::read_waves(const Place& sequencer) {
   const Place at = fields_.map(sequencer, "waves");
-  fields_.allow(at, {"clock", "load_clock", "start", "fill", "fill_once", "port", "store", "rows", "share", "combine", "overlap"});
+  fields_.allow(at, {"clock", "load_clock", "start", "fill", "fill_once", "port", "store", "rows", "wait", "share", "combine", "overlap"});
   Waves waves;
   const auto clock = [&](const char* key, std::string& name, Number& hertz) {
     name = fields_.text(at, key, true);
@@ -243,6 +243,7 @@ void Builder::read_waves(const Place& sequencer) {
   waves.port = fields_.number(at, "port");
   waves.store = fields_.number(at, "store");
   waves.rows = fields_.number(at, "rows");
+  waves.wait = fields_.number(at, "wait");
   waves.share = fields_.count(at, "share");
   waves.combine = fields_.number(at, "combine");
   waves.overlap = fields_.number(at, "overlap");

@@ -149,7 +149,8 @@ struct Waves {
   Number fill;             ///< cycles until a block's first step
   bool fill_once = false;  ///< blocks are persistent: the next tile's operands arrive while the one before is finished
   Number port, store;      ///< bytes per cycle into a component, and of results out of it
-  Number rows;             ///< bytes per cycle through a component in kernels that come back to each row they read
+  Number rows;             ///< bytes of rows per cycle that a component takes in, in kernels that come back to each row they read
+  Number wait;             ///< cycles of an access to memory that nothing hides
   std::int64_t share = 1;  ///< blocks that get an operand by one read, along either side of a tile
   Number combine;          ///< seconds more where reductions are cut into slices
   Number overlap;          ///< p of the norm in which components and memory overlap: large where they do perfectly

@@ -200,6 +200,7 @@ void describe_control(const Chip& chip, Table& table) {
     table.number("port", waves->port);
     table.number("store", waves->store);
     table.number("rows", waves->rows);
+    table.number("wait", waves->wait);
     table.number("combine", waves->combine);
     table.number("overlap", waves->overlap);
   }
@@ -299,7 +300,7 @@ std::vector<const Number*> numbers(const Chip& chip) {
   add(chip.sequencer.launch);
   if (const auto& waves = chip.sequencer.waves)
     for (const Number* number : {&waves->clock_hz, &waves->load_hz, &waves->start, &waves->fill, &waves->port, &waves->store, &waves->rows,
-                                 &waves->combine, &waves->overlap})
+                                 &waves->wait, &waves->combine, &waves->overlap})
       add(*number);
   add_counts("/sequencer/");
   add(chip.context.switch_time);

@@ -52,6 +52,7 @@ constexpr std::array kFields = {
     NumberField{"/sequencer/waves/port", Dimension::bytes_per_cycle, kLeastRate, kMostRate},
     NumberField{"/sequencer/waves/store", Dimension::bytes_per_cycle, kLeastRate, kMostRate},
     NumberField{"/sequencer/waves/rows", Dimension::bytes_per_cycle, kLeastRate, kMostRate, false, "1000000 B/cycle"},
+    NumberField{"/sequencer/waves/wait", Dimension::cycles, 0, kMostCycles, false, "0 cycles"},
     NumberField{"/sequencer/waves/share", Dimension::ratio, 1, 1024, true, "1"},
     NumberField{"/sequencer/waves/combine", Dimension::seconds, 0, kMostSeconds, false, "0 s"},
     NumberField{"/sequencer/waves/overlap", Dimension::ratio, 1, 1000, false, "1000"},

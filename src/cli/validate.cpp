@@ -5,9 +5,11 @@
 #include <limits>
 #include <map>
 
+#include "chip/query.h"
 #include "cli/console.h"
 #include "cli/flow.h"
 #include "cli/verbs.h"
+#include "model/quantised.h"
 #include "report/json.h"
 #include "report/validation.h"
 #include "support/file.h"
@@ -53,7 +55,9 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
     out.skipped = known.problem;
     return out;
   }
-  const auto graph = model::build_operation(row.operation);
+  const model::Operation operation = report::measured_operation(row);
+  const bool quantised = model::is_quantised_scheme(row.format) && operation.name == "gemm";
+  const auto graph = quantised ? model::build_quantised(operation, row.format) : model::build_operation(operation);
   if (!graph) {
     if (graph.failure().kind == FailureKind::malformed) return located(graph.failure(), row);
     out.skipped = fmt::format("unknown operator '{}'", row.operation.name);
@@ -64,13 +68,18 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
       out.skipped = fmt::format("caches in {} beside operators in {} cannot be built", value, row.format);
       return out;
     }
-  const auto format = numerics::format_named(row.format);
+  const auto format = quantised ? std::optional(numerics::Format::bf16) : numerics::format_named(row.format);
   if (!format || !numerics::format_info(*format).floating) {
     out.skipped = fmt::format("operators in {} cannot be built", row.format);
     return out;
   }
+  if (quantised && chip::best_contract_rate(*known.chip, model::multiplied_format(row.format)) == 0) {
+    out.skipped = fmt::format("no unit of {} multiplies what {} needs", row.chip, row.format);
+    return out;
+  }
   compiler::CompileOptions how;
   how.precision = *format;
+  how.keep_formats = quantised;
   how.effort = options.effort;
   how.time = [](const program::Program& program) {
     const auto timing = simulation::time_program(program);

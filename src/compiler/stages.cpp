@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "chip/query.h"
 #include "compiler/grid_search.h"
 
 namespace switchyard::compiler {
@@ -43,7 +44,7 @@ bool multiplies_weights(const graph::Graph& g, const Kernel& kernel) {
 }
 
 /// Everything kernels [first, last) write is read inside (first, last] alone, and read there.
-bool hands_on(const graph::Graph& g, const std::vector<Kernel>& kernels, const Users& users, std::size_t first, std::size_t last) {
+bool stays_inside(const graph::Graph& g, const std::vector<Kernel>& kernels, const Users& users, std::size_t first, std::size_t last) {
   for (std::size_t k = first; k < last; ++k)
     for (const KernelOperand& o : kernels[k].operands) {
       if (!o.write) continue;
@@ -53,7 +54,12 @@ bool hands_on(const graph::Graph& g, const std::vector<Kernel>& kernels, const U
       for (const std::size_t w : users.writers[o.tensor.index()])
         if (w < first || w >= last) return false;
     }
-  // The last product takes what the stage before it has made.
+  return true;
+}
+
+/// The same, and the last product takes what the stage before it has made.
+bool hands_on(const graph::Graph& g, const std::vector<Kernel>& kernels, const Users& users, std::size_t first, std::size_t last) {
+  if (!stays_inside(g, kernels, users, first, last)) return false;
   const KernelStatement& s = kernels[last].statements.front();
   return std::any_of(s.reads.begin(), s.reads.end(), [&](const KernelAccess& a) {
     if (a.local) return false;
@@ -143,11 +149,109 @@ std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel
 
 }  // namespace
 
+namespace {
+
+double bytes_of(const graph::Graph& g, const KernelOperand& o) {
+  const graph::Tensor& t = g.tensor(o.tensor);
+  return static_cast<double>(numerics::element_count(t.shape)) * numerics::format_bytes(t.format);
+}
+
+bool plain(const KernelOperand& o) {
+  return std::all_of(o.index.begin(), o.index.end(), [](const numerics::Affine& f) { return f.terms.empty() || f.as_variable() >= 0; });
+}
+
+/// A kernel that makes a factor of a product out of fewer bytes, point by point.
+bool unpacks(const graph::Graph& g, const Kernel& kernel) {
+  if (kernel.contraction || kernel.statements.size() != 1 || reduces(kernel)) return false;
+  double read = 0, written = 0;
+  for (const KernelOperand& o : kernel.operands) (o.write ? written : read) += bytes_of(g, o);
+  return read < written;
+}
+
+/// A kernel that adds up the results of a product along loops that both factors have.
+bool adds_up(const Kernel& product, const Kernel& sum) {
+  if (sum.contraction || sum.statements.empty() || sum.statements.front().combiner != numerics::Combiner::add) return false;
+  const auto result = std::find_if(product.operands.begin(), product.operands.end(), [](const KernelOperand& o) { return o.write; });
+  const auto read = std::find_if(sum.operands.begin(), sum.operands.end(), [](const KernelOperand& o) { return !o.write; });
+  if (!plain(*result) || !plain(*read) || read->tensor != result->tensor) return false;
+  const KernelStatement& s = product.statements.front();
+  const auto& a = product.operands[static_cast<std::size_t>(s.reads[0].number)];
+  const auto& b = product.operands[static_cast<std::size_t>(s.reads[1].number)];
+  bool all = true;
+  for (std::size_t d = 0; d < result->index.size(); ++d) {
+    const int made = result->index[d].as_variable(), used = read->index[d].as_variable();
+    if (made < 0 || used < 0) continue;
+    const bool both = depends(a, made) && depends(b, made);
+    all = all && both == sum.dims[static_cast<std::size_t>(used)].reduction;
+  }
+  return all;
+}
+
+/// Runs of kernels that are stages of one product: factors unpacked before it, parts of its sums added up behind it.
+std::optional<Chain> product_from(const graph::Graph& g, const std::vector<Kernel>& kernels, const Users& users, std::size_t first) {
+  std::size_t product = first;
+  while (product < kernels.size() && unpacks(g, kernels[product])) ++product;
+  if (product == kernels.size() || !kernels[product].contraction) return std::nullopt;
+  for (const KernelAccess& a : kernels[product].statements.front().reads)
+    if (a.local || !plain(kernels[product].operands[static_cast<std::size_t>(a.number)])) return std::nullopt;
+  const bool sums = product + 1 < kernels.size() && adds_up(kernels[product], kernels[product + 1]);
+  if (product > first && !hands_on(g, kernels, users, first, product)) return std::nullopt;
+  if (sums && stays_inside(g, kernels, users, product, product + 1)) return Chain{first, product + 1, {}};
+  return product > first ? std::optional(Chain{first, product, {}}) : std::nullopt;
+}
+
+/// The operator of which a kernel is a part, where it was cut because its rows do not fit the scratchpad.
+std::string whole_of(const graph::Graph& g, const Kernel& kernel) {
+  std::string whole;
+  for (const graph::OpId id : kernel.ops) {
+    const std::string& name = g.ops[id.index()].name;
+    const std::size_t colon = name.rfind(':');
+    if (colon == std::string::npos) return {};
+    if (!whole.empty() && name.substr(0, colon) != whole) return {};
+    whole = name.substr(0, colon);
+  }
+  return whole;
+}
+
+/// Runs of kernels that are the steps of one operator along rows.
+std::optional<Chain> rows_from(const graph::Graph& g, const std::vector<Kernel>& kernels, const Users& users, std::size_t first) {
+  const std::string whole = whole_of(g, kernels[first]);
+  if (whole.empty()) return std::nullopt;
+  std::size_t last = first;
+  bool reduced = false;
+  for (; last < kernels.size() && !kernels[last].contraction && whole_of(g, kernels[last]) == whole; ++last)
+    reduced = reduced || reduces(kernels[last]);
+  if (last - first < 2 || !reduced || !stays_inside(g, kernels, users, first, last - 1)) return std::nullopt;
+  return Chain{first, last - 1, {}};
+}
+
+/// Does a unit with a menu of tiles multiply what this kernel does?
+bool has_tiles(const Machine& machine, const graph::Graph& g, const Kernel& kernel) {
+  const auto units = chip::units_for(*machine.chip, chip::OpClass::contract, g.tensor(kernel.operands.front().tensor).format);
+  return !units.empty() && !machine.chip->units[units.front().index()].tiles.m.empty();
+}
+
+}  // namespace
+
 std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels) {
   std::vector<Chain> chains;
   if (!deals_waves(machine) || !machine.keeps) return chains;
   const Users users = users_of(g, kernels);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
+    if (auto product = product_from(g, kernels, users, k)) {
+      const auto at =
+          std::find_if(kernels.begin() + static_cast<std::ptrdiff_t>(k), kernels.end(), [](const Kernel& x) { return x.contraction; });
+      if (has_tiles(machine, g, *at)) {
+        k = product->last;
+        chains.push_back(std::move(*product));
+        continue;
+      }
+    }
+    if (auto rows = rows_from(g, kernels, users, k)) {
+      k = rows->last;
+      chains.push_back(std::move(*rows));
+      continue;
+    }
     if (!kernels[k].contraction || multiplies_weights(g, kernels[k])) continue;
     std::size_t last = k + 1;
     bool along_rows = false;

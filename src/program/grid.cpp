@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "chip/query.h"
+#include "program/rows.h"
 
 namespace switchyard::program {
 namespace {
@@ -47,6 +48,23 @@ double round_up(double value, std::int64_t multiple) {
   return std::ceil(value / static_cast<double>(multiple)) * static_cast<double>(multiple);
 }
 
+/// Blocks come in the tiles of the menu: one that is cut at the edge of its matrix computes all of its tile.
+void whole_tile(const chip::Unit& unit, double& m, double& n) {
+  double least = std::numeric_limits<double>::infinity(), best[2] = {m, n};
+  const auto offer = [&](double tm, double tn) {
+    if (tm < m || tn < n || tm * tn >= least) return;
+    least = tm * tn;
+    best[0] = tm, best[1] = tn;
+  };
+  for (const std::int64_t tm : unit.tiles.m)
+    for (const std::int64_t tn : unit.tiles.n) {
+      if (tm * tn < unit.tiles.least || tm * tn > unit.tiles.most) continue;
+      offer(static_cast<double>(tm), static_cast<double>(tn));
+      if (unit.tiles.turn) offer(static_cast<double>(tn), static_cast<double>(tm));
+    }
+  m = best[0], n = best[1];
+}
+
 /// Multiply-accumulates that a whole tile costs: its two sides rounded up to the unit's step, whichever lies along which.
 double contraction_points(const chip::Unit& unit, const Actor& actor, const Statement& s) {
   double side[3] = {1, 1, 1}, batch = 1;
@@ -57,6 +75,7 @@ double contraction_points(const chip::Unit& unit, const Actor& actor, const Stat
     (s.kinds[d] == LoopKind::reduction ? side[2] : a && !b ? side[0] : b && !a ? side[1] : batch) *= extent;
   }
   const auto area = [&](double m, double n) { return round_up(m, unit.geometry[0]) * round_up(n, unit.geometry[1]); };
+  whole_tile(unit, side[0], side[1]);
   return batch * std::min(area(side[0], side[1]), area(side[1], side[0])) * round_up(side[2], unit.geometry[2]);
 }
 
@@ -107,9 +126,9 @@ void add_compute(const chip::Chip& chip, const Actor& actor, GridWork& work) {
     const PointCost cost = point_cost(chip, actor, s, false);
     work.vector_ops += points_of(actor, s, true) * cost.operations;
     work.vector_cycles += times * points_of(actor, s, false) * cost.cycles;
-    work.along_rows = work.along_rows || (s.combiner != numerics::Combiner::none && actor.statements.size() > 2);
   }
   for (const State& state : actor.states) work.accumulator_bytes += static_cast<double>(state.bytes);
+  if (actor.statements.size() > 2) add_rows(actor, work.rows);
 }
 
 /// What an access reaches over all blocks and loops, as one box.
@@ -201,12 +220,7 @@ void time_stream(const Machine& m, const GridWork& w, double bytes, GridTime& t)
   t.hertz = m.waves.clock_hz.value;
   t.compute = w.vector_cycles * share / t.hertz;
   const double moved = w.load_bytes + w.store_bytes;
-  double way = std::max(share * moved / m.waves.port.value / t.hertz, moved * blocks / m.cache_rate);
-  if (w.along_rows) {  // what a component does for a row waits for the step before; what all rows share is at hand
-    double rows = 0;
-    for (const GridWork::Touched& touched : w.touched) rows += touched.bytes;
-    way = std::max(way, rows / blocks * share / m.waves.rows.value / t.hertz);
-  }
+  const double way = std::max(share * moved / m.waves.port.value / t.hertz, moved * blocks / m.cache_rate);
   t.interconnect = std::max(0.0, way - t.compute);
   t.memory = std::max(0.0, bytes / m.memory_rate - std::max(way, t.compute));
 }
@@ -244,8 +258,9 @@ void time_rounds(const chip::Chip& chip, const Machine& m, const GridWork& w, do
   // Blocks that share a component take its units in turn, and hide each other's latencies.
   const double resident = resident_blocks(chip, w, blocks / m.components);
   const double rounds = std::ceil(blocks / (m.components * resident)), active = std::min(blocks, m.components * resident);
-  const double multiply = rounds * resident * w.contract_cycles * part / unit.sustained.value;
-  const double latency = rounds * steps * unit.step_cycles.value;
+  // Some warps of a block do the work between contractions while others contract.
+  const double multiply = rounds * resident * std::max(w.contract_cycles / unit.sustained.value, w.inner_cycles) * part;
+  const double latency = rounds * steps * unit.step_cycles.value * w.waits;
   const double operands = w.load_bytes * part / static_cast<double>(waves.share);
   const double arrive = rounds * operands * std::max(resident / waves.port.value, active * load / m.cache_rate);
   const double steady = std::max({multiply, latency, arrive});
@@ -254,12 +269,14 @@ void time_rounds(const chip::Chip& chip, const Machine& m, const GridWork& w, do
   // The clock sinks as the multipliers are used.
   const double useful = w.useful_cycles / m.components, used = std::min(1.0, useful / cycles);
   t.hertz = used * load + (1 - used) * boost;
-  const double seconds = std::max(cycles / t.hertz, 2 * w.macs / operations_allowed(chip, unit, w.format));
+  const double executed =
+      blocks * part * w.contract_cycles * w.macs / std::max(1.0, w.useful_cycles);  // what fills up tiles takes power too
+  const double seconds = std::max(cycles / t.hertz, 2 * executed / operations_allowed(chip, unit, w.format));
   const double memory = bytes / m.tile_rate;
   const double longest = std::max(seconds, memory), shortest = std::min(seconds, memory), p = waves.overlap.value;
   const double body = longest * std::pow(1 + std::pow(shortest / longest, p), 1 / p);
   // Each cause gets what it adds to those before it.
-  t.compute = std::min(seconds, std::max(useful / unit.sustained.value / t.hertz, 2 * w.macs / operations_allowed(chip, unit, w.format)));
+  t.compute = std::min(seconds, std::max(useful / unit.sustained.value / t.hertz, 2 * executed / operations_allowed(chip, unit, w.format)));
   t.imbalance = std::clamp(multiply / t.hertz - t.compute, 0.0, seconds - t.compute);
   t.interconnect =
       std::clamp((std::max(0.0, arrive - std::max(multiply, latency)) + leave) / t.hertz, 0.0, seconds - t.compute - t.imbalance);
@@ -281,6 +298,8 @@ GridTime grid_time(const chip::Chip& chip, const GridWork& work, std::int64_t sl
   for (const GridWork::Touched& touched : work.touched) bytes += touched.bytes;
   if (work.matrix.valid() && work.steps > 0)
     time_rounds(chip, machine, work, static_cast<double>(slices), bytes, t);
+  else if (work.rows)
+    time_rows(chip, work, bytes, t);
   else
     time_stream(machine, work, bytes, t);
   return t;

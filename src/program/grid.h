@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct GridWork {
   double contract_cycles = 0;                        ///< of a block
   double useful_cycles = 0;                          ///< of all blocks, without what fills up tiles
   double steps = 0;                                  ///< of a block: firings that contract
-  bool along_rows = false;                           ///< rows are reduced and then used again
+  double waits = 1;                                  ///< of a step: one after another
+  double inner_cycles = 0;                           ///< of a block: element-wise work between contractions
   double vector_cycles = 0;                          ///< of a block: element-wise work and reductions
   double load_bytes = 0;                             ///< into the component, of a block
   double store_bytes = 0;                            ///< out of it
@@ -36,6 +38,14 @@ struct GridWork {
   };
   std::vector<Touched> touched;  ///< in the order of actors; boxes of one buffer are different ones
   double macs = 0, vector_ops = 0;
+  /// Rows that are reduced and then used again, where there are any (program/rows.h).
+  struct Rows {
+    double count = 0;       ///< of rows
+    double elements = 0;    ///< of each
+    double passes = 2;      ///< how often each is read
+    bool greatest = false;  ///< its greatest element is wanted
+  };
+  std::optional<Rows> rows;
 };
 
 /// How the time is made up, in seconds.

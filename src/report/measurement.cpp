@@ -82,21 +82,32 @@ struct Overhead {
   std::string_view source;
   std::array<std::string_view, 2> ops;  ///< that it holds for; empty: all others of the source
   double microseconds;
+  std::string_view library = {};  ///< a part of its name; empty: any
 };
-constexpr std::array kOverheads{Overhead{"neusight", {"gemm", "batch_gemm"}, 21}, Overhead{"neusight", {}, 13.8},
-                                Overhead{"aic", {"attention_prefill", "attention_decode"}, 5.7}};
+constexpr std::array kOverheads{Overhead{"aic", {}, 6, "trt_flow"}, Overhead{"neusight", {"gemm", "batch_gemm"}, 21},
+                                Overhead{"neusight", {}, 13.8}, Overhead{"aic", {"attention_prefill", "attention_decode"}, 5.7}};
 
 }  // namespace
 
 double framework_overhead_us(const Measurement& m) {
   for (const Overhead& o : kOverheads) {
     const bool any = o.ops[0].empty();
-    if (m.source == o.source && (any || m.operation.name == o.ops[0] || m.operation.name == o.ops[1])) return o.microseconds;
+    if (m.source == o.source && m.library.find(o.library) != std::string::npos &&
+        (any || m.operation.name == o.ops[0] || m.operation.name == o.ops[1]))
+      return o.microseconds;
   }
   return 0;
 }
 
+model::Operation measured_operation(const Measurement& m) {
+  model::Operation operation = m.operation;
+  if (m.source == "neusight" && (operation.name == "gemm" || operation.name == "batch_gemm"))
+    for (auto& [key, value] : operation.shape) key = key == "n" ? "k" : key == "k" ? "n" : key;
+  return operation;
+}
+
 bool near_best(const Measurement& m) {
+  if (m.format == "fp8_block" && m.repeats < 2) return false;
   if (!m.operation.name.starts_with("attention") || m.repeats >= 2 || m.library.empty()) return true;
   for (const std::string_view good : {"flash_attention", "flash_attn", "fa3"})
     if (m.library.find(good) != std::string::npos) return true;

@@ -8,6 +8,8 @@
 #include "chip/query.h"
 #include "program/chain.h"
 #include "program/grid.h"
+#include "program/product.h"
+#include "program/rows.h"
 #include "simulation/timing/recorder.h"
 
 namespace switchyard::simulation::timing {
@@ -120,12 +122,14 @@ Result<GroupRun> WaveTimer::run(const Group& group, Totals& totals, Fabric& fabr
     return counted;
   };
   const auto chain = program::chain_work(chip, program_.buffers, stages);
+  const auto product = chain ? std::nullopt : program::product_work(chip, program_.buffers, stages);
+  const auto rows = chain || product ? std::nullopt : program::rows_work(chip, program_.buffers, stages);
   if (recorder != nullptr) recorder->begin_group(group.origin);
   first_recorded_ = group.first;
   for (std::size_t c = 0; c < stages.size(); ++c) {
     const std::int64_t begin = out.makespan;
     Prelude prelude = group.preludes[c];
-    if (chain && c > 0) {  // part of the first stage's time
+    if ((chain || product || rows) && c > 0) {  // part of the first stage's time
       ContextRun run;
       run.opens = run.begin = run.end = begin;
       out.contexts.push_back(run);
@@ -142,8 +146,19 @@ Result<GroupRun> WaveTimer::run(const Group& group, Totals& totals, Fabric& fabr
       run.vector_ops = whole(t.points * chain->vector_ops);
       run.offchip_read = whole(moved.read);
       run.offchip_written = whole(moved.written);
+    } else if (product) {
+      const Moved moved = touch(product->touched);
+      const program::ProductTime t = program::product_time(chip, *product, moved.hit);
+      if (!end(t.time, moved)) return failure();
+      run = run_of(prelude, begin, t.time);
+      run.firings = run.events = t.blocks;
+      run.macs = whole(t.macs);
+      run.vector_ops = whole(product->vector_ops);
+      run.offchip_read = whole(moved.read);
+      run.offchip_written = whole(moved.written);
+      totals.unit_busy[product->matrix.index()] += from_seconds(t.multiply / t.time.hertz).value;
     } else {
-      const program::GridWork work = program::grid_work(chip, program_.buffers, stages[c]);
+      const program::GridWork work = rows ? *rows : program::grid_work(chip, program_.buffers, stages[c]);
       const Moved moved = touch(work.touched);
       const program::GridTime time = program::grid_time(chip, work, stages[c].slices, moved.hit);
       if (!end(time, moved)) return failure();
