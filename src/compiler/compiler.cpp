@@ -25,12 +25,14 @@
 #include "compiler/merge.h"
 #include "compiler/partition.h"
 #include "compiler/pipeline.h"
+#include "compiler/place.h"
 #include "compiler/plan.h"
 #include "compiler/residence.h"
 #include "compiler/stages.h"
 #include "compiler/storage.h"
 #include "compiler/strategy.h"
 #include "graph/text.h"
+#include "program/relocate.h"
 #include "program/text.h"
 #include "support/check.h"
 
@@ -62,6 +64,39 @@ double worth_merging(const Machine& machine) {
   return kShare * static_cast<double>(range.end - range.begin) * static_cast<double>(machine.components.size());
 }
 
+/// The finished program takes other components where the caller's engine finds that faster. Returns the placement; empty: plain order.
+std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& options, const std::vector<double>& times, Compiled& out) {
+  constexpr std::array<int, 4> kSeeds{0, 1, 2, 4};  // by effort
+  // What the busiest links have less to carry is the most that may be won.
+  constexpr double kWorth = 0.002;
+  const int effort = std::clamp(options.effort, 0, 3);
+  std::vector<std::uint32_t> chosen;
+  if (options.disabled.place || options.mappings || !options.time) return chosen;
+  const program::Program plain = out.program;
+  for (int i = 0; i < kSeeds[static_cast<std::size_t>(effort)]; ++i) {
+    const Placement placement = place_components(machine, plain, options.seed + static_cast<std::uint64_t>(i), effort);
+    if (placement.exchanges == 0) return chosen;
+    if (!out.timed) out.timed = times.size(), static_cast<void>(options.time(plain));
+    const double before = times[*out.timed];
+    std::string text = print_placement(placement);
+    if (placement.before - placement.after < kWorth * before) {
+      out.decisions.push_back({"place", text + ": too little to matter"});
+      continue;
+    }
+    program::Program moved = plain;
+    program::relocate(moved, machine.component, placement.to);
+    const double time = options.time(moved);
+    const bool faster = time < before;
+    out.decisions.push_back({"place", fmt::format("{}; the program takes {:.1f} us instead of {:.1f} us: {}", text, time * 1e6,
+                                                  before * 1e6, faster ? "placed so" : "not so")});
+    if (!faster) continue;
+    out.program = std::move(moved);
+    out.timed = times.size() - 1;
+    chosen = placement.to;
+  }
+  return chosen;
+}
+
 void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Mapping>& mappings, const chip::Chip& chip,
                     program::Labels& labels) {
   bool has_matrix = false;
@@ -83,8 +118,11 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
 
 }  // namespace
 
-Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options) {
+Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& given) {
   Compiled out;
+  std::vector<double> times;  // of all programs that were timed
+  CompileOptions options = given;
+  if (given.time) options.time = [&](const program::Program& program) { return times.emplace_back(given.time(program)); };
   SY_TRY(Machine machine, describe_machine(*chip));
   machine.keeps = !options.disabled.fuse;
   machine.shares = !options.disabled.share;
@@ -137,11 +175,6 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.mappings) {
     SY_TRY([[maybe_unused]] Done known_kernels, check_kernels(*options.mappings, kernels));
   }
-  if (options.dump_mappings) {
-    std::vector<std::vector<Reach>> reaches;
-    for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
-    out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches);
-  }
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} kernels", g.ops.size(), kernels.size())});
   out.decisions.push_back({"partition", print_partition(sections, kernels.size())});
   for (const Pipeline& p : pipelines) out.decisions.push_back({"pipeline", print_pipeline(p, kernels)});
@@ -190,11 +223,22 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   tell("bounds", [&] { return print_bounds(program, out.contexts); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
   tell("plan", [&] { return print_plan(program); });
+  std::vector<std::uint32_t> placement = place(machine, options, times, out);
+  if (options.mappings) {
+    SY_TRY(placement, placement_of(*options.mappings, machine));
+    if (!placement.empty()) program::relocate(program, machine.component, placement);
+  }
+  tell("place", [&] { return print_decisions(out.decisions, "place"); });
   const Bounds::Hidden hidden = hidden_work(g, kernels, chains);
   const Bound bound = bounds.model(hidden);
   labels.lower_bound = bound.time();
   labels.peak_bound = bounds.model_peak(hidden);
   out.decisions.push_back({"bound", print_bound(bound)});
+  if (options.dump_mappings) {
+    std::vector<std::vector<Reach>> reaches;
+    for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
+    out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches, placement);
+  }
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;
 }

@@ -30,9 +30,9 @@ struct Disabled {
 using Observer = std::function<void(std::string_view pass, const std::function<std::string()>& text)>;
 /// Names of the passes, in order. `strategies` makes whole programs of which the best is made again; `decompose` runs only where an
 /// operator does not fit as one context.
-inline constexpr std::array<std::string_view, 13> kPasses{"canonicalise", "formats",   "strategies", "kernels",   "layouts",
+inline constexpr std::array<std::string_view, 14> kPasses{"canonicalise", "formats",   "strategies", "kernels",   "layouts",
                                                           "mappings",     "decompose", "splits",     "residence", "emit",
-                                                          "storage",      "bounds",    "plan"};
+                                                          "storage",      "bounds",    "plan",       "place"};
 
 class MappingFile;  // compiler/mapping_file.h
 

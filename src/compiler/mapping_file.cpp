@@ -78,12 +78,9 @@ class Reader {
     const Node& root = document_.root;
     std::vector<Entry> out;
     if (!wants(root, Node::Kind::map, "a mapping file", "a map with the key 'mappings'")) return out;
-    allow(root, {"array", "mappings"});
-    if (const Node* array = root.find("array"); array && wants(*array, Node::Kind::sequence, "'array'", "a list of numbers")) {
-      within.emplace();
-      for (const Node& item : array->items)
-        if (const auto n = number(item)) within->push_back(*n);
-    }
+    allow(root, {"array", "placement", "mappings"});
+    within = list_of(root, "array", 1);
+    placement = list_of(root, "placement", 0);
     const Node* list = root.find("mappings");
     if (!list) {
       report("mapping/shape", "a mapping file has a key 'mappings'", root, "mappings:\n  - kernel: NAME");
@@ -95,9 +92,18 @@ class Reader {
   }
 
   Failure failure{FailureKind::malformed, {}, {}};
-  std::optional<std::vector<MappingFile::Value>> within;
+  std::optional<std::vector<MappingFile::Value>> within, placement;
 
  private:
+  std::optional<std::vector<MappingFile::Value>> list_of(const Node& root, std::string_view key, std::int64_t least) {
+    const Node* list = root.find(key);
+    if (!list || !wants(*list, Node::Kind::sequence, fmt::format("'{}'", key), "a list of numbers")) return std::nullopt;
+    std::vector<MappingFile::Value> out;
+    for (const Node& item : list->items)
+      if (const auto n = number(item, least)) out.push_back(*n);
+    return out;
+  }
+
   Entry entry(const Node& node) {
     Entry e;
     if (!wants(node, Node::Kind::map, "an entry of 'mappings'", "a map with the key 'kernel'")) return e;
@@ -156,12 +162,12 @@ class Reader {
     return MappingFile::Name{node.text, document_.location(node)};
   }
 
-  std::optional<MappingFile::Value> number(const Node& node) {
+  std::optional<MappingFile::Value> number(const Node& node, std::int64_t least = 1) {
     if (!wants(node, Node::Kind::scalar, "this", "a whole number")) return std::nullopt;
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(node.text.data(), node.text.data() + node.text.size(), value);
-    if (error != std::errc() || end != node.text.data() + node.text.size() || value < 1 || value > kMost) {
-      report("mapping/value", fmt::format("'{}' is not a whole number from 1 on", node.text), node);
+    if (error != std::errc() || end != node.text.data() + node.text.size() || value < least || value > kMost) {
+      report("mapping/value", fmt::format("'{}' is not a whole number from {} on", node.text, least), node);
       return std::nullopt;
     }
     return MappingFile::Value{value, document_.location(node)};
@@ -447,6 +453,7 @@ Result<MappingFile> MappingFile::parse(std::string text, std::string file) {
   Reader reader(out, out.document_);
   out.entries_ = reader.entries();
   out.within_ = std::move(reader.within);
+  out.placement_ = std::move(reader.placement);
   if (!reader.failure.diagnostics.empty()) return reader.failure;
   return out;
 }
@@ -470,6 +477,39 @@ std::vector<std::int64_t> numbers_among_namesakes(const std::vector<Kernel>& ker
   std::vector<std::int64_t> out;
   for (const Kernel& k : kernels) out.push_back(++seen[k.name]);
   return out;
+}
+
+Result<std::vector<std::uint32_t>> placement_of(const MappingFile& file, const Machine& machine) {
+  std::vector<std::uint32_t> to;
+  if (!file.placement()) return to;
+  const std::vector<MappingFile::Value>& wanted = *file.placement();
+  const chip::Component& component = machine.chip->components[machine.component.index()];
+  const auto all = static_cast<std::size_t>(chip::instance_count(component));
+  Failure failure{FailureKind::malformed, {}, {}};
+  const auto problem = [&](std::string text, const Location& at) {
+    failure.diagnostics.push_back(file.diagnose("mapping/value", std::move(text), at, "where the work of each of them goes, in order"));
+  };
+  const Location first = wanted.empty() ? Location{} : wanted.front().at;
+  if (machine.grid) problem(fmt::format("{} deals instances to all its components", machine.chip->name), first);
+  if (wanted.size() != all) problem(fmt::format("there are {} {}s, 'placement' names {}", all, component.name, wanted.size()), first);
+  if (!failure.diagnostics.empty()) return failure;
+  std::vector<bool> works(all, false), taken(all, false);
+  for (const std::uint32_t i : chip::working_instances(component)) works[i] = true;
+  for (std::size_t i = 0; i < all; ++i) {
+    const auto [number, at] = wanted[i];
+    if (number >= static_cast<std::int64_t>(all)) {
+      problem(fmt::format("{} {} does not exist", component.name, number), at);
+    } else if (taken[static_cast<std::size_t>(number)]) {
+      problem(fmt::format("{} {} is taken twice", component.name, number), at);
+    } else if (works[static_cast<std::size_t>(number)] != works[i]) {
+      problem(fmt::format("one of {0} {1} and {0} {2} is absent from this chip", component.name, i, number), at);
+    } else {
+      taken[static_cast<std::size_t>(number)] = true;
+    }
+    to.push_back(static_cast<std::uint32_t>(number));
+  }
+  if (!failure.diagnostics.empty()) return failure;
+  return to;
 }
 
 Result<Machine> apply_array(const MappingFile& file, const Machine& machine) {
@@ -533,7 +573,8 @@ Result<Mapping> apply_entry(const MappingFile& file, const Entry& entry, const M
 }
 
 std::string print_mapping_file(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                               const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach) {
+                               const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach,
+                               const std::vector<std::uint32_t>& placement) {
   Node root = collection(Node::Kind::map), list = collection(Node::Kind::sequence);
   const auto numbers = numbers_among_namesakes(kernels);
   std::map<std::string, int> namesakes;
@@ -586,6 +627,11 @@ std::string print_mapping_file(const Machine& machine, const graph::Graph& g, co
     Node array = collection(Node::Kind::sequence);
     for (const std::int64_t extent : machine.extent) array.items.push_back(whole(extent));
     root.entries.emplace_back("array", std::move(array));
+  }
+  if (!placement.empty()) {
+    Node places = collection(Node::Kind::sequence);
+    for (const std::uint32_t to : placement) places.items.push_back(whole(to));
+    root.entries.emplace_back("placement", std::move(places));
   }
   root.entries.emplace_back("mappings", std::move(list));
   return print_yaml(root);

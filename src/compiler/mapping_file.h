@@ -56,16 +56,20 @@ class MappingFile {
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   /// The corner of the array that does all the work, where the file says so.
   [[nodiscard]] const std::optional<std::vector<Value>>& within() const { return within_; }
+  /// By component instance: where what the other keys put there goes, where the file says so.
+  [[nodiscard]] const std::optional<std::vector<Value>>& placement() const { return placement_; }
   [[nodiscard]] Diagnostic diagnose(std::string code, std::string message, const Location& at, std::string hint = {}) const;
 
  private:
   Document document_;
   std::vector<Entry> entries_;
-  std::optional<std::vector<Value>> within_;
+  std::optional<std::vector<Value>> within_, placement_;
 };
 
 /// The machine as far as the file lets it work: mapping/value where its array has no such corner.
 Result<Machine> apply_array(const MappingFile& file, const Machine& machine);
+/// The file's placement, for program/relocate.h; empty where it has none. mapping/value where it is no permutation of working components.
+Result<std::vector<std::uint32_t>> placement_of(const MappingFile& file, const Machine& machine);
 /// Entries whose kernel the model does not have: mapping/unknown-name.
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels);
 /// Which of the tensors that could stay in scratchpads the file keeps off chip: their stays[t] becomes false.
@@ -77,8 +81,10 @@ Result<Mapping> apply_entry(const MappingFile& file, const MappingFile::Entry& e
 
 /// The `nth` of each kernel among those of its name, from 1.
 std::vector<std::int64_t> numbers_among_namesakes(const std::vector<Kernel>& kernels);
-/// All mappings in full, as text of a mapping file. Read back they give the same program. `reach` is by kernel and operand.
+/// All mappings in full, as text of a mapping file. Read back they give the same program. `reach` is by kernel and operand; `placement`
+/// (empty: plain order) by component.
 std::string print_mapping_file(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
-                               const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach);
+                               const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach,
+                               const std::vector<std::uint32_t>& placement);
 
 }  // namespace switchyard::compiler

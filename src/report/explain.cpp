@@ -53,7 +53,7 @@ class Teller {
     story.number = number;
     story.start = timing_.contexts[number].start;
     const Context& context = program_.contexts[number];
-    story.traffic = count_traffic(program_, context);
+    story.traffic = program::count_traffic(program_, context);
     if (story.number < compiled_.contexts.size()) story.bound = compiled_.contexts[story.number].bound;
     for (const compiler::Decision& d : compiled_.decisions) {
       if (d.subject == context.name && !d.alternatives.empty()) story.decision = d;
@@ -98,7 +98,7 @@ class Teller {
     }
     for (std::size_t a = 0; a < context.actors.size(); ++a) {
       const Actor& actor = context.actors[a];
-      const ActorTraffic& traffic = story.traffic.actors[a];
+      const program::ActorTraffic& traffic = story.traffic.actors[a];
       if (!write && actor.source && actor.source->buffer == buffer && !b.spread) {
         t.moved += traffic.bytes;
         t.early = t.early || actor.early;
@@ -154,7 +154,7 @@ class Teller {
 
   std::vector<Demand> demands_of(const ContextStory& story, const Context& context) {
     std::vector<Demand> list;
-    const ContextTraffic& t = story.traffic;
+    const program::ContextTraffic& t = story.traffic;
     const auto add = [&](std::string resource, Picoseconds time, Cause cause, std::string how) {
       if (time.value > 0) list.push_back({std::move(resource), std::move(how), time, cause});
     };
@@ -207,9 +207,9 @@ class Teller {
   }
 
   template <class Add>
-  void demand_memories(const ContextTraffic& t, const ContextStory& story, const Add& add) {
+  void demand_memories(const program::ContextTraffic& t, const ContextStory& story, const Add& add) {
     std::map<std::size_t, std::int64_t> bytes;
-    for (const PortTraffic& p : t.ports) bytes[p.memory.index()] += p.read + p.written;
+    for (const program::PortTraffic& p : t.ports) bytes[p.memory.index()] += p.read + p.written;
     if (t.ports.empty() && t.read + t.written > 0) bytes[chip::off_chip_memory(chip_).index()] = t.read + t.written;
     for (const auto& [m, n] : bytes) {
       const chip::Memory& memory = chip_.memories[m];
@@ -226,11 +226,11 @@ class Teller {
   }
 
   template <class Add>
-  void demand_mover(const chip::Mover& mover, const std::vector<ActorTraffic>& use, const Add& add) {
+  void demand_mover(const chip::Mover& mover, const std::vector<program::ActorTraffic>& use, const Add& add) {
     const auto engines = static_cast<double>(std::max<std::int64_t>(1, mover.count));
     const double places = engines * static_cast<double>(std::max<std::int64_t>(1, mover.outstanding));
     std::int64_t bytes = 0, transfers = 0;
-    for (const ActorTraffic& u : use) bytes = std::max(bytes, u.bytes), transfers = std::max(transfers, u.transfers);
+    for (const program::ActorTraffic& u : use) bytes = std::max(bytes, u.bytes), transfers = std::max(transfers, u.transfers);
     const auto is_dram = [&](chip::MemoryId id) { return chip_.memories[id.index()].kind == chip::MemoryKind::dram; };
     const bool off_chip =
         std::any_of(mover.from.begin(), mover.from.end(), is_dram) || std::any_of(mover.to.begin(), mover.to.end(), is_dram);

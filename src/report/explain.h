@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "compiler/compiler.h"
+#include "program/traffic.h"
 #include "report/levers.h"
 #include "report/run.h"
-#include "report/traffic.h"
 
 namespace switchyard::report {
 
@@ -55,7 +55,7 @@ struct ContextStory {
   std::int64_t ahead_bytes = 0;  ///< of each component's scratchpad, for what is fetched early
   std::int64_t early_bytes = 0;  ///< loaded by early movers
   std::vector<Demand> demands;   ///< the longest first
-  ContextTraffic traffic;
+  program::ContextTraffic traffic;
   std::string why;    ///< one or two sentences
   std::string bound;  ///< what each resource needs at least, the longest first
 };

@@ -11,12 +11,12 @@
 
 #include "chip/query.h"
 #include "program/instance.h"
+#include "program/traffic.h"
 #include "report/map_chip.h"
 #include "report/occupancy.h"
 #include "report/run.h"
 #include "report/svg.h"
 #include "report/table_parts.h"
-#include "report/traffic.h"
 
 namespace switchyard::report {
 namespace {
@@ -70,7 +70,7 @@ class Drawing {
     for (std::size_t i = 0; i < std::min(order.size(), kLooked); ++i) {
       MapPanel p;
       p.context = order[i];
-      p.traffic = count_traffic(program_, program_.contexts[p.context]);
+      p.traffic = program::count_traffic(program_, program_.contexts[p.context]);
       std::int64_t work = 0, links = 0;
       for (const std::int64_t w : p.traffic.work) work += w;
       for (const auto& network : p.traffic.links) {

@@ -287,7 +287,7 @@ class ChipPicture {
     for (const chip::Memory& m : chip_.memories) {
       for (const std::uint32_t port : m.ports) at[port];
     }
-    for (const PortTraffic& t : p.traffic.ports) {
+    for (const program::PortTraffic& t : p.traffic.ports) {
       const chip::Memory& memory = chip_.memories[t.memory.index()];
       if (memory.ports.empty()) continue;
       At& here = at[t.component];

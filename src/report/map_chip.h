@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "program/program.h"
+#include "program/traffic.h"
 #include "report/svg.h"
-#include "report/traffic.h"
 
 namespace switchyard::report {
 
@@ -25,7 +25,7 @@ double busy_share(std::int64_t bytes, double rate, Picoseconds span);
 struct MapPanel {
   std::size_t context = 0;
   std::size_t alike = 1;  ///< contexts that move and compute the same
-  ContextTraffic traffic;
+  program::ContextTraffic traffic;
   std::vector<std::int64_t> held;  ///< of the scratchpad of its components
   double capacity = 0;
 };

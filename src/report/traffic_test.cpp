@@ -1,5 +1,5 @@
 // What is counted from a program is what the timing engine moves, and maps and explanations of it can be read.
-#include "report/traffic.h"
+#include "program/traffic.h"
 
 #include <gtest/gtest.h>
 
@@ -65,7 +65,7 @@ TEST(Traffic, IsWhatTheTimingEngineMoves) {
   for (const Made& m : made()) {
     std::int64_t read = 0, written = 0, links = 0, macs_work = 0;
     for (const program::Context& context : m.compiled.program.contexts) {
-      const ContextTraffic t = count_traffic(m.compiled.program, context);
+      const program::ContextTraffic t = program::count_traffic(m.compiled.program, context);
       read += t.read;
       written += t.written;
       for (const auto& network : t.links) {
@@ -73,7 +73,7 @@ TEST(Traffic, IsWhatTheTimingEngineMoves) {
       }
       for (const std::int64_t work : t.work) macs_work += work;
       std::int64_t at_ports = 0;
-      for (const PortTraffic& p : t.ports) at_ports += p.read + p.written;
+      for (const program::PortTraffic& p : t.ports) at_ports += p.read + p.written;
       EXPECT_EQ(at_ports, t.read + t.written) << m.name << ", " << context.name;
     }
     EXPECT_EQ(links, m.timing.link_bytes) << m.name;
@@ -86,7 +86,7 @@ TEST(Traffic, IsWhatTheTimingEngineMoves) {
 
 TEST(Traffic, DealsGridsEvenly) {
   const Made& m = on_a_grid();
-  const ContextTraffic t = count_traffic(m.compiled.program, m.compiled.program.contexts[0]);
+  const program::ContextTraffic t = program::count_traffic(m.compiled.program, m.compiled.program.contexts[0]);
   std::int64_t all = 0;
   for (const std::int64_t n : t.dealt) all += n;
   const auto& array = m.compiled.program.contexts[0].arrays[0];

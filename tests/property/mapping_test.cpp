@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 
 #include "chip/read.h"
@@ -79,10 +80,15 @@ class OneKernel {
       operands += fmt::format("      {}: {{sharing: {}, resident: {}{}}}\n", canonical.tensor(t).name, sharing[pick(0, 3)],
                               pick(0, 1) ? "true" : "false", pick(0, 1) ? fmt::format(", depth: {}", pick(1, 4)) : "");
     }
-    return fmt::format(
-        "mappings:\n  - kernel: '*'\n    split: {{{}}}\n    tile: {{{}}}\n    order: [{}]\n    accumulators: {}\n    overlap: {}\n    "
-        "operands:\n{}",
-        split, tile, order, pick(1, 3), pick(0, 1) ? "true" : "false", operands);
+    std::vector<int> places(16);
+    std::iota(places.begin(), places.end(), 0);
+    std::shuffle(places.begin(), places.end(), random_);
+    const std::string placement = pick(0, 1) ? fmt::format("placement: [{}]\n", fmt::join(places, ", ")) : "";
+    return placement + fmt::format(
+                           "mappings:\n  - kernel: '*'\n    split: {{{}}}\n    tile: {{{}}}\n    order: [{}]\n    accumulators: {}\n    "
+                           "overlap: {}\n    "
+                           "operands:\n{}",
+                           split, tile, order, pick(1, 3), pick(0, 1) ? "true" : "false", operands);
   }
 
   [[nodiscard]] const graph::Graph& graph() const { return g_; }

@@ -1,23 +1,20 @@
-#include "report/traffic.h"
+#include "program/traffic.h"
 
 #include <algorithm>
 #include <array>
 #include <map>
 #include <numeric>
 #include <set>
+#include <tuple>
 
 #include "chip/query.h"
 #include "program/instance.h"
 #include "program/parts.h"
 #include "program/spread.h"
 
-namespace switchyard::report {
+namespace switchyard::program {
 namespace {
 
-using program::Actor;
-using program::ActorKind;
-using program::Context;
-using program::Port;
 using Ranges = std::vector<std::array<std::int64_t, 2>>;  ///< per loop: indices at which something happens
 
 constexpr std::int64_t kMostLooked = std::int64_t{1} << 18;  ///< of one box
@@ -31,11 +28,11 @@ std::int64_t times(std::int64_t a, std::int64_t b) {
 }
 void add(std::int64_t& to, std::int64_t n) { to = std::min(kMostCount, to + std::min(n, kMostCount)); }
 
-void narrow(Ranges& ranges, const program::Guard& guard, const std::vector<program::Loop>& loops) {
-  for (const program::IndexRange& r : guard) {
+void narrow(Ranges& ranges, const Guard& guard, const std::vector<Loop>& loops) {
+  for (const IndexRange& r : guard) {
     if (r.loop < 0) continue;
     const auto l = static_cast<std::size_t>(r.loop);
-    const auto [begin, end] = program::resolve(r, loops[l].trip);
+    const auto [begin, end] = resolve(r, loops[l].trip);
     ranges[l] = {std::max(ranges[l][0], begin), std::min(ranges[l][1], end)};
   }
 }
@@ -48,7 +45,7 @@ void keep(Ranges& ranges, const Port& port) {
 
 Ranges all_of(const Actor& actor) {
   Ranges ranges;
-  for (const program::Loop& l : actor.loops) ranges.push_back({0, l.trip});
+  for (const Loop& l : actor.loops) ranges.push_back({0, l.trip});
   return ranges;
 }
 
@@ -154,7 +151,7 @@ Sum sum_of(const std::vector<Side>& sides, const Ranges& ranges, std::span<const
   return total;
 }
 
-std::vector<Side> sides_of(const program::BufferAccess& access, std::span<const std::int64_t> extent) {
+std::vector<Side> sides_of(const BufferAccess& access, std::span<const std::int64_t> extent) {
   std::vector<Side> sides;
   for (std::size_t d = 0; d < access.start.size(); ++d)
     sides.push_back({&access.start[d], extent[d], access.region[d][0], access.region[d][1]});
@@ -163,11 +160,11 @@ std::vector<Side> sides_of(const program::BufferAccess& access, std::span<const 
 
 class Counter {
  public:
-  Counter(const program::Program& program, const Context& context)
-      : program_(program), chip_(*program.chip), context_(context), layout_(program::lay_out(context)), parts_(program.buffers) {
+  Counter(const Program& program, const Context& context)
+      : program_(program), chip_(*program.chip), context_(context), layout_(lay_out(context)), parts_(program.buffers) {
     for (const chip::Network& n : chip_.networks) out_.links.emplace_back(static_cast<std::size_t>(chip::link_count(chip_, n)), 0);
     std::size_t most = 0;
-    for (const program::Array& a : context.arrays)
+    for (const Array& a : context.arrays)
       most = std::max(most, static_cast<std::size_t>(chip::instance_count(chip_.components[a.component.index()])));
     for (auto* list : {&out_.work, &out_.commands, &out_.into, &out_.out_of}) list->assign(most, 0);
     out_.actors.resize(context.actors.size());
@@ -178,7 +175,7 @@ class Counter {
     deal();
     for (std::uint32_t i = 0; i < layout_.actors.size(); ++i) {
       const Actor& actor = context_.actors[layout_.actors[i].actor.index()];
-      coordinates_ = program::coordinates(context_.arrays[actor.array.index()], layout_.actors[i].instance);
+      coordinates_ = coordinates(context_.arrays[actor.array.index()], layout_.actors[i].instance);
       here_ = layout_.actors[i].component;
       traffic_ = &out_.actors[layout_.actors[i].actor.index()];
       if (actor.kind == ActorKind::compute) {
@@ -190,19 +187,24 @@ class Counter {
       }
     }
     for (const auto& [key, bytes] : ports_) out_.ports.push_back({chip::MemoryId(key.first), key.second, bytes.first, bytes.second});
+    for (auto& [key, bytes] : flows_) {
+      const auto& [network, memory, stores, here, receivers] = key;
+      out_.flows.push_back({chip::NetworkId(network), memory > 0 ? std::optional(chip::MemoryId(memory - 1)) : std::nullopt, stores, here,
+                            receivers, bytes});
+    }
     return std::move(out_);
   }
 
  private:
   /// Grids: evenly, in the order of the components.
   void deal() {
-    for (const program::Array& a : context_.arrays) {
+    for (const Array& a : context_.arrays) {
       if (!a.dynamic) continue;
       const chip::Component& component = chip_.components[a.component.index()];
       const auto working = chip::working_instances(component);
       if (working.empty()) continue;
       out_.dealt.resize(std::max(out_.dealt.size(), static_cast<std::size_t>(chip::instance_count(component))), 0);
-      const std::int64_t all = program::instance_count(a), n = static_cast<std::int64_t>(working.size());
+      const std::int64_t all = instance_count(a), n = static_cast<std::int64_t>(working.size());
       for (std::int64_t w = 0; w < n; ++w) out_.dealt[working[static_cast<std::size_t>(w)]] += all / n + (w < all % n ? 1 : 0);
     }
   }
@@ -216,7 +218,7 @@ class Counter {
     add(traffic_->bytes, bytes);
     tally(out_.commands, here_, transfers);
     auto& list = out_.movers[mover.index()];
-    if (here_ == program::kNoIndex) return;
+    if (here_ == kNoIndex) return;
     if (here_ >= list.size()) list.resize(here_ + std::size_t{1});
     add(list[here_].transfers, transfers);
     add(list[here_].bytes, bytes);
@@ -224,7 +226,7 @@ class Counter {
 
   void compute(const Actor& actor) {
     std::vector<Side> sides;
-    for (const program::Dim& d : actor.dims) sides.push_back({&d.offset, d.tile, 0, d.total});
+    for (const Dim& d : actor.dims) sides.push_back({&d.offset, d.tile, 0, d.total});
     const Sum sum = sum_of(sides, all_of(actor), coordinates_, budget_);
     add(traffic_->transfers, sum.firings);
     tally(out_.work, here_, sum.points);
@@ -266,44 +268,53 @@ class Counter {
     return chip::default_route(chip_, chip_.networks[id.index()], from, to);
   }
 
+  void flow(chip::NetworkId id, std::optional<chip::MemoryId> memory, bool stores, std::vector<std::uint32_t> to, std::int64_t bytes) {
+    if (bytes <= 0 || chip_.networks[id.index()].topology == chip::Topology::crossbar) return;
+    std::sort(to.begin(), to.end());
+    to.erase(std::unique(to.begin(), to.end()), to.end());
+    add(flows_[{id.index(), memory ? memory->index() + 1 : 0, stores, here_, std::move(to)}], bytes);
+  }
+
   void messages(const Actor& actor) {
-    const program::Buffer& buffer = program_.buffers[actor.destination->buffer.index()];
-    const auto extent = program::move_extent(actor, *actor.destination);
+    const Buffer& buffer = program_.buffers[actor.destination->buffer.index()];
+    const auto extent = move_extent(actor, *actor.destination);
     Ranges ranges = all_of(actor);
     for (const Port& p : actor.ports)
-      if (program::carries_data(p.token)) narrow(ranges, p.guard, actor.loops), keep(ranges, p);
+      if (carries_data(p.token)) narrow(ranges, p.guard, actor.loops), keep(ranges, p);
     std::vector<int> loops;
     for (std::size_t l = 0; l < ranges.size(); ++l)
       if (static_cast<int>(l) != actor.destination->message) loops.push_back(static_cast<int>(l));
     std::int64_t element = numerics::format_bytes(buffer.format);
     if (actor.source)
       element = std::min<std::int64_t>(element, numerics::format_bytes(program_.buffers[actor.source->buffer.index()].format));
-    const program::Parts& parts = parts_[actor.destination->buffer];
-    const std::uint32_t here = program::updates_copies(actor) ? parts.on(here_) : program::Parts::kNone;
-    const auto own = here == program::Parts::kNone ? std::nullopt : std::optional(here);
+    const Parts& parts = parts_[actor.destination->buffer];
+    const std::uint32_t here = updates_copies(actor) ? parts.on(here_) : Parts::kNone;
+    const auto own = here == Parts::kNone ? std::nullopt : std::optional(here);
     const auto network = network_of(actor, std::nullopt);
     std::vector<std::int64_t> variables = coordinates_;
     variables.resize(coordinates_.size() + ranges.size(), 0);
     each_index(ranges, loops, variables, coordinates_.size(), budget_, [&](std::span<const std::int64_t> at) {
-      for (const program::Message& m : parts.messages(program::touched(*actor.destination, extent, at), own)) {
+      for (const Message& m : parts.messages(touched(*actor.destination, extent, at), own)) {
         std::int64_t bytes = element;
         for (const auto& [begin, end] : m.box) bytes = times(bytes, end - begin);
         carry(actor.mover, 1, bytes);
         std::set<std::uint32_t> tree;
-        bool leaves = false;
+        std::vector<std::uint32_t> receivers;
         for (const std::uint32_t i : m.instances) {
           const std::uint32_t to = buffer.spread->components[i];
           if (to == here_) continue;
-          leaves = true;
+          receivers.push_back(to);
           tally(out_.into, to, bytes);
           if (!network) continue;
           const auto hops = chip::default_route(chip_, chip_.networks[network->index()], here_, to);
           for (std::size_t h = 0; h + 1 < hops.size(); ++h) link(*network, hops[h], hops[h + 1], tree);
         }
-        if (!leaves) continue;
+        if (receivers.empty()) continue;
         add(out_.sent, bytes);
         tally(out_.out_of, here_, bytes);
-        if (network) pass(*network, tree, bytes);
+        if (!network) continue;
+        pass(*network, tree, bytes);
+        flow(*network, std::nullopt, false, std::move(receivers), bytes);
       }
     });
   }
@@ -312,14 +323,14 @@ class Counter {
     Ranges ranges = all_of(actor);
     std::optional<std::size_t> in, out;
     for (std::size_t p = 0; p < actor.ports.size(); ++p) {
-      if (!program::carries_data(actor.ports[p].token)) continue;
+      if (!carries_data(actor.ports[p].token)) continue;
       narrow(ranges, actor.ports[p].guard, actor.loops);
       keep(ranges, actor.ports[p]);
       (actor.ports[p].input ? in : out) = p;
     }
     Sum sum;
     if (const auto& box = actor.source ? actor.source : actor.destination) {
-      sum = sum_of(sides_of(*box, program::move_extent(actor, *box)), ranges, coordinates_, budget_);
+      sum = sum_of(sides_of(*box, move_extent(actor, *box)), ranges, coordinates_, budget_);
       sum.points = times(sum.points, numerics::format_bytes(program_.buffers[box->buffer.index()].format));
     } else if (out) {
       const std::int64_t tokens = count_of(ranges);
@@ -329,14 +340,14 @@ class Counter {
     if (sum.firings == 0) return;
     carry(actor.mover, sum.firings, sum.points);
 
-    const auto off_chip = [&](const std::optional<program::BufferAccess>& access) -> std::optional<chip::MemoryId> {
+    const auto off_chip = [&](const std::optional<BufferAccess>& access) -> std::optional<chip::MemoryId> {
       if (!access || program_.buffers[access->buffer.index()].spread) return std::nullopt;
       return program_.buffers[access->buffer.index()].memory;
     };
     const auto from = off_chip(actor.source), to = off_chip(actor.destination);
     if (from) add(out_.read, sum.points);
     if (to) add(out_.written, sum.points);
-    if (here_ == program::kNoIndex) return;  // of a grid: nobody knows where
+    if (here_ == kNoIndex) return;  // of a grid: nobody knows where
 
     struct Target {
       std::uint32_t component;
@@ -344,9 +355,9 @@ class Counter {
     };
     std::vector<Target> targets;
     if (out) {
-      for (const program::Outlet& outlet : layout_.outlets_of(number, *out)) {
-        if (outlet.ring == program::kNoIndex) continue;
-        const program::Ring& ring = layout_.rings[outlet.ring];
+      for (const Outlet& outlet : layout_.outlets_of(number, *out)) {
+        if (outlet.ring == kNoIndex) continue;
+        const Ring& ring = layout_.rings[outlet.ring];
         if (ring.component == here_ && from) {
           targets.push_back({here_, layout_.actors[number].instance});
         } else {
@@ -356,6 +367,7 @@ class Counter {
     }
     const auto network = network_of(actor, from ? from : to);
     std::set<std::uint32_t> tree;
+    std::vector<std::uint32_t> receivers;
     const auto follow = [&](const std::vector<std::uint32_t>& hops) {
       for (std::size_t h = 0; h + 1 < hops.size(); ++h) link(*network, hops[h], hops[h + 1], tree);
     };
@@ -367,6 +379,7 @@ class Counter {
       if (targets.empty()) targets.push_back({here_, layout_.actors[number].instance});
       for (const Target& t : targets) {
         tally(out_.into, t.component, sum.points);
+        receivers.push_back(t.component);
         if (!network) continue;
         if (!all_sides && memory.ports.empty()) {
           tree.insert(2 * t.component + 1);
@@ -387,33 +400,36 @@ class Counter {
         follow(route(*network, actor, layout_.actors[number].instance, here_, port));
       }
     } else {
-      bool leaves = false;
       for (const Target& t : targets) {
         if (t.component == here_) continue;
-        leaves = true;
+        receivers.push_back(t.component);
         tally(out_.into, t.component, sum.points);
         if (network) follow(route(*network, actor, t.path, here_, t.component));
       }
-      if (leaves) add(out_.sent, sum.points), tally(out_.out_of, here_, sum.points);
+      if (!receivers.empty()) add(out_.sent, sum.points), tally(out_.out_of, here_, sum.points);
     }
-    if (network) pass(*network, tree, sum.points);
+    if (!network) return;
+    pass(*network, tree, sum.points);
+    if (from || to || !receivers.empty()) flow(*network, from ? from : to, !from && to, std::move(receivers), sum.points);
   }
 
-  const program::Program& program_;
+  const Program& program_;
   const chip::Chip& chip_;
   const Context& context_;
-  program::Layout layout_;
-  program::PartsOf parts_;
+  Layout layout_;
+  PartsOf parts_;
   ContextTraffic out_;
   std::map<std::pair<std::size_t, std::uint32_t>, std::pair<std::int64_t, std::int64_t>> ports_;
+  /// By network, memory + 1 (0: none), whether it stores, source and receivers.
+  std::map<std::tuple<std::size_t, std::size_t, bool, std::uint32_t, std::vector<std::uint32_t>>, std::int64_t> flows_;
   std::vector<std::int64_t> coordinates_;
-  std::uint32_t here_ = program::kNoIndex;
+  std::uint32_t here_ = kNoIndex;
   ActorTraffic* traffic_ = nullptr;
   std::int64_t budget_ = kMostInAll;
 };
 
 }  // namespace
 
-ContextTraffic count_traffic(const program::Program& program, const Context& context) { return Counter(program, context).run(); }
+ContextTraffic count_traffic(const Program& program, const Context& context) { return Counter(program, context).run(); }
 
-}  // namespace switchyard::report
+}  // namespace switchyard::program

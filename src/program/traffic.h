@@ -2,11 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "program/program.h"
 
-namespace switchyard::report {
+namespace switchyard::program {
 
 /// Of one actor of a context, all its instances together; or of one engine.
 struct ActorTraffic {
@@ -21,9 +22,20 @@ struct PortTraffic {
   std::int64_t read = 0, written = 0;
 };
 
+/// Bytes that go over a network between components, or between a component and a memory whose port nearest to it they pass.
+struct Flow {
+  chip::NetworkId network;
+  std::optional<chip::MemoryId> memory;  ///< off-chip: none between components
+  bool stores = false;                   ///< into that memory
+  std::uint32_t from = 0;                ///< the mover's component instance
+  std::vector<std::uint32_t> to;         ///< who gets them, by one tree; of stores nobody
+  std::int64_t bytes = 0;
+};
+
 struct ContextTraffic {
   std::vector<ActorTraffic> actors;              ///< by actor; compute actors: firings, no bytes
   std::vector<std::vector<std::int64_t>> links;  ///< by network, by link (chip::link_between; crossbar: 2*from out of, 2*to+1 into)
+  std::vector<Flow> flows;                       ///< each network, memory, source and set of targets once; crossbars have none
   std::vector<PortTraffic> ports;                ///< by memory, then component
   /// By mover of the chip, then component instance: what its engines carry there.
   std::vector<std::vector<ActorTraffic>> movers;
@@ -38,6 +50,6 @@ struct ContextTraffic {
 
 /// Counts one context of a verified program. Boxes are clipped as in a run; where the firings of a box are too many to be looked at (over
 /// 2^18), it counts whole.
-ContextTraffic count_traffic(const program::Program& program, const program::Context& context);
+ContextTraffic count_traffic(const Program& program, const Context& context);
 
-}  // namespace switchyard::report
+}  // namespace switchyard::program
