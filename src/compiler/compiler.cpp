@@ -66,34 +66,37 @@ double worth_merging(const Machine& machine) {
 
 /// The finished program takes other components where the caller's engine finds that faster. Returns the placement; empty: plain order.
 std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& options, const std::vector<double>& times, Compiled& out) {
-  constexpr std::array<int, 4> kSeeds{0, 1, 2, 4};  // by effort
-  // What the busiest links have less to carry is the most that may be won.
-  constexpr double kWorth = 0.002;
-  const int effort = std::clamp(options.effort, 0, 3);
+  constexpr std::array<int, 4> kSeeds{0, 1, 2, 4};          // by effort
+  constexpr std::array<double, 4> kShare{1, 0.25, 0.1, 0};  // of the time, that links must be busy for a search
+  constexpr double kWorth = 0.002;                          // and that they must be relieved of for a trial
+  const auto effort = static_cast<std::size_t>(std::clamp(options.effort, 0, 3));
   std::vector<std::uint32_t> chosen;
-  if (options.disabled.place || options.mappings || !options.time) return chosen;
-  const program::Program plain = out.program;
-  for (int i = 0; i < kSeeds[static_cast<std::size_t>(effort)]; ++i) {
-    const Placement placement = place_components(machine, plain, options.seed + static_cast<std::uint64_t>(i), effort);
-    if (placement.exchanges == 0) return chosen;
-    if (!out.timed) out.timed = times.size(), static_cast<void>(options.time(plain));
+  if (options.disabled.place || options.mappings || !options.time || effort == 0) return chosen;
+  if (!out.timed) out.timed = times.size(), static_cast<void>(options.time(out.program));
+  std::optional<program::Program> best;
+  for (int i = 0; i < kSeeds[effort]; ++i) {
     const double before = times[*out.timed];
-    std::string text = print_placement(placement);
+    const Placement placement = place_components(machine, out.program, options.seed + static_cast<std::uint64_t>(i),
+                                                 static_cast<int>(effort), kShare[effort] * before);
+    if (placement.before == 0) break;
+    const std::string text = print_placement(placement);
     if (placement.before - placement.after < kWorth * before) {
-      out.decisions.push_back({"place", text + ": too little to matter"});
+      out.decisions.push_back({"place", fmt::format("{} of {:.1f} us: plain order", text, before * 1e6)});
+      if (placement.exchanges == 0) break;
       continue;
     }
-    program::Program moved = plain;
+    program::Program moved = out.program;
     program::relocate(moved, machine.component, placement.to);
     const double time = options.time(moved);
     const bool faster = time < before;
     out.decisions.push_back({"place", fmt::format("{}; the program takes {:.1f} us instead of {:.1f} us: {}", text, time * 1e6,
                                                   before * 1e6, faster ? "placed so" : "not so")});
     if (!faster) continue;
-    out.program = std::move(moved);
+    best = std::move(moved);
     out.timed = times.size() - 1;
     chosen = placement.to;
   }
+  if (best) out.program = *std::move(best);
   return chosen;
 }
 

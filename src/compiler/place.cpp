@@ -41,11 +41,11 @@ class Placer {
     read(program);
   }
 
-  Placement run(std::int64_t updates) {
+  Placement run(std::int64_t updates, double worth) {
     Placement out;
     out.to = at_;
     out.before = out.after = busiest();
-    if (flows_.empty() || sites_.size() < 2) return out;
+    if (flows_.empty() || sites_.size() < 2 || out.before < worth) return out;
     anneal(updates, out);
     at_ = out.to;
     for (std::size_t f = 0; f < flows_.size(); ++f) route(f);
@@ -271,7 +271,7 @@ class Placer {
 
 }  // namespace
 
-Placement place_components(const Machine& machine, const program::Program& program, std::uint64_t seed, int effort) {
+Placement place_components(const Machine& machine, const program::Program& program, std::uint64_t seed, int effort, double worth) {
   Placement plain;
   const bool linked = std::any_of(machine.chip->networks.begin(), machine.chip->networks.end(), [&](const chip::Network& n) {
     return n.over == machine.component && n.topology != chip::Topology::crossbar;
@@ -280,10 +280,11 @@ Placement place_components(const Machine& machine, const program::Program& progr
   plain.to.resize(all);
   std::iota(plain.to.begin(), plain.to.end(), 0U);
   if (machine.grid || !linked) return plain;
-  return Placer(machine, program, seed).run(kUpdates[static_cast<std::size_t>(std::clamp(effort, 0, 3))]);
+  return Placer(machine, program, seed).run(kUpdates[static_cast<std::size_t>(std::clamp(effort, 0, 3))], worth);
 }
 
 std::string print_placement(const Placement& p) {
+  if (p.exchanges == 0) return fmt::format("the busiest links of all contexts: {:.1f} us", p.before * 1e6);
   return fmt::format("the busiest links of all contexts: {:.1f} us in plain order, {:.1f} us where {} exchanges lead", p.before * 1e6,
                      p.after * 1e6, p.exchanges);
 }
