@@ -117,7 +117,7 @@ TEST(Placement, AnyOneComputesTheSame) {
 
 TEST(Placement, LeavesGridsAndCrossbarsAlone) {
   for (const char* chip : {"h100-sxm", "simba-like"}) {
-    const Made made = make(testing::random_model(1).graph, chip, numerics::Format::fp32);
+    const Made made = make(testing::random_model(1).graph, chip, numerics::Format::bf16);
     const Machine machine = describe_machine(*made.chip).value();
     const Placement placement = place_components(machine, made.program, 0, 2);
     expect_legal(machine, placement.to);
