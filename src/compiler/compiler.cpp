@@ -78,8 +78,8 @@ std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& o
   for (const auto& [level, seed] : kSearches) {
     if (level > static_cast<int>(effort)) break;
     const double before = times[*out.timed];
-    const Placement placement = place_components(machine, out.program, options.seed + static_cast<std::uint64_t>(i),
-                                                 static_cast<int>(effort), kShare[effort] * before);
+    const Placement placement =
+        place_components(machine, out.program, options.seed + static_cast<std::uint64_t>(seed), level, kShare[effort] * before);
     if (placement.before == 0) break;
     const std::string text = print_placement(placement);
     if (placement.before - placement.after < kWorth * before) {
