@@ -99,6 +99,53 @@ Result<std::string> write_safetensors(const std::string& path, const std::vector
   return digest.hex();
 }
 
+Result<std::vector<StoredTensor>> parse_safetensors(std::uint64_t size,
+                                                    const std::function<std::string(std::uint64_t offset, std::uint64_t count)>& read,
+                                                    const std::string& path) {
+  if (size < 8) return bad(path, "the file is shorter than its header");
+  std::uint64_t length = 0;
+  const std::string prefix = read(0, 8);
+  for (std::size_t i = 0; i < 8; ++i) length |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
+  if (length > kHeaderLimit || length > size - 8) return bad(path, "the header is longer than the file or than 64 MiB");
+  const auto header = nlohmann::json::parse(read(8, length), nullptr, false);
+  if (!header.is_object()) return bad(path, "the header is not a JSON object");
+
+  const std::uint64_t data = 8 + length;
+  std::vector<StoredTensor> result;
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__") continue;
+    StoredTensor stored;
+    stored.name = name;
+    const auto invalid = [&, key = name](const char* what) { return bad(path, fmt::format("the tensor '{}' {}", key, what)); };
+    if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() || !entry.contains("shape") ||
+        !entry["shape"].is_array() || !entry.contains("data_offsets") || !entry["data_offsets"].is_array() ||
+        entry["data_offsets"].size() != 2)
+      return invalid("lacks dtype, shape or data_offsets");
+    bool known = false;
+    for (const auto& [format, type] : kTypes) {
+      if (entry["dtype"] != type) continue;
+      known = true;
+      stored.format = format;
+    }
+    if (!known) return invalid("has an unknown dtype");
+    std::int64_t bytes = numerics::format_bytes(stored.format);
+    for (const auto& extent : entry["shape"]) {
+      if (!extent.is_number_unsigned() || extent.get<std::uint64_t>() > size) return invalid("has an impossible shape");
+      stored.shape.push_back(extent.get<std::int64_t>());
+      if (__builtin_mul_overflow(bytes, stored.shape.back(), &bytes)) return invalid("has an impossible shape");
+    }
+    const auto& offsets = entry["data_offsets"];
+    if (!offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) return invalid("has impossible offsets");
+    const auto begin = offsets[0].get<std::uint64_t>();
+    const auto end = offsets[1].get<std::uint64_t>();
+    if (begin > end || end > size - data || end - begin != static_cast<std::uint64_t>(bytes)) return invalid("has impossible offsets");
+    stored.begin = data + begin;
+    stored.end = data + end;
+    result.push_back(std::move(stored));
+  }
+  return result;
+}
+
 Result<std::vector<NamedConstant>> read_safetensors(const std::string& path, std::string_view sha256) {
   std::error_code ignored;
   auto slices = std::make_shared<Slices>();
@@ -119,50 +166,18 @@ Result<std::vector<NamedConstant>> read_safetensors(const std::string& path, std
     return fail(FailureKind::malformed, "program/sidecar-digest", fmt::format("'{}' is not the file this program was written with", path),
                 "its sha256 differs; write the program again", {path, 0, 0});
 
-  if (size < 8) return bad(path, "the file is shorter than its header");
-  std::uint64_t length = 0;
-  const std::vector<std::byte> prefix = slices->read(0, 8);
-  for (std::size_t i = 0; i < 8; ++i) length |= static_cast<std::uint64_t>(prefix[i]) << (8 * i);
-  if (length > kHeaderLimit || length > size - 8) return bad(path, "the header is longer than the file or than 64 MiB");
-  const std::vector<std::byte> text = slices->read(8, length);
-  const auto header = nlohmann::json::parse(reinterpret_cast<const char*>(text.data()),
-                                            reinterpret_cast<const char*>(text.data()) + text.size(), nullptr, false);
-  if (!header.is_object()) return bad(path, "the header is not a JSON object");
-
-  const std::uint64_t data = 8 + length;
+  SY_TRY(const std::vector<StoredTensor> stored, parse_safetensors(
+                                                     size,
+                                                     [&](std::uint64_t offset, std::uint64_t count) {
+                                                       const std::vector<std::byte> bytes = slices->read(offset, count);
+                                                       return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+                                                     },
+                                                     path));
   std::vector<NamedConstant> result;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
-    NamedConstant constant;
-    constant.name = name;
-    const auto invalid = [&, key = name](const char* what) { return bad(path, fmt::format("the tensor '{}' {}", key, what)); };
-    if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() || !entry.contains("shape") ||
-        !entry["shape"].is_array() || !entry.contains("data_offsets") || !entry["data_offsets"].is_array() ||
-        entry["data_offsets"].size() != 2)
-      return invalid("lacks dtype, shape or data_offsets");
-    bool known = false;
-    for (const auto& [format, type] : kTypes) {
-      if (entry["dtype"] != type) continue;
-      known = true;
-      constant.format = format;
-    }
-    if (!known) return invalid("has an unknown dtype");
-    std::int64_t bytes = numerics::format_bytes(constant.format);
-    for (const auto& extent : entry["shape"]) {
-      if (!extent.is_number_unsigned() || extent.get<std::uint64_t>() > size) return invalid("has an impossible shape");
-      constant.shape.push_back(extent.get<std::int64_t>());
-      if (__builtin_mul_overflow(bytes, constant.shape.back(), &bytes)) return invalid("has an impossible shape");
-    }
-    const auto& offsets = entry["data_offsets"];
-    if (!offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) return invalid("has impossible offsets");
-    const auto begin = offsets[0].get<std::uint64_t>();
-    const auto end = offsets[1].get<std::uint64_t>();
-    if (begin > end || end > size - data || end - begin != static_cast<std::uint64_t>(bytes)) return invalid("has impossible offsets");
-    constant.values = std::make_shared<numerics::Constant>(
-        numerics::Constant{[slices, begin, end, data, format = constant.format, shape = constant.shape] {
-          return numerics::Tensor{format, shape, slices->read(data + begin, end - begin)};
-        }});
-    result.push_back(std::move(constant));
+  for (const StoredTensor& t : stored) {
+    result.push_back({t.name, t.format, t.shape, std::make_shared<numerics::Constant>(numerics::Constant{[slices, t] {
+                        return numerics::Tensor{t.format, t.shape, slices->read(t.begin, t.end - t.begin)};
+                      }})});
   }
   return result;
 }

@@ -97,10 +97,7 @@ class Reader {
   const Document& document_;
 };
 
-}  // namespace
-
-Result<Config> read_config(const std::string& path) {
-  SY_TRY(const Document document, read_document(path));
+Result<Config> config_of(const Document& document, const std::string& path) {
   Reader reader(document);
   if (document.root.kind != Node::Kind::map) {
     reader.complain(document.root, "a configuration is a map");
@@ -139,6 +136,18 @@ Result<Config> read_config(const std::string& path) {
   if (c.rotary && c.head_size % 2 != 0) reader.complain(document.root, "rotary positions need heads of even size");
   if (!reader.failure.diagnostics.empty()) return reader.failure;
   return c;
+}
+
+}  // namespace
+
+Result<Config> read_config(const std::string& path) {
+  SY_TRY(const Document document, read_document(path));
+  return config_of(document, path);
+}
+
+Result<Config> parse_config(std::string text, const std::string& path) {
+  SY_TRY(const Document document, parse_document(std::move(text), path));
+  return config_of(document, path);
 }
 
 }  // namespace switchyard::model::llm

@@ -30,6 +30,8 @@ struct Config {
 /// Reads a configuration. Failures: those of a document, llm/config (malformed: a key is missing, or sizes do not go together),
 /// llm/unsupported (unsupported: a family that cannot be built).
 Result<Config> read_config(const std::string& path);
+/// The same of the text of one; `path` is its name in diagnostics.
+Result<Config> parse_config(std::string text, const std::string& path);
 
 struct Step {
   std::int64_t batch = 1;
