@@ -243,18 +243,32 @@ Failure missing_file(Failure failure, std::string_view code) {
 
 }  // namespace
 
+namespace {
+
+/// Options that would change nothing are mistakes: sizes of a step that the model does not have, or that the phase does not use.
+Status check_step(const Options& options, const std::string& name) {
+  const auto no_effect = [](const std::string& option, const std::string& where, std::string hint) {
+    return fail(FailureKind::usage, "cli/no-effect", fmt::format("{} changes nothing for {}", option, where), std::move(hint));
+  };
+  const bool configured = model::is_configuration(name);
+  for (const std::string& option : options.step_options) {
+    if (!configured) return no_effect(option, name, "only language models given by a folder with their config.json have it");
+    if (options.decode && option == "--prompt")
+      return no_effect(option, "a decode step", "--context-length says how many positions it sees");
+    if (!options.decode && option == "--context-length") return no_effect(option, "a prefill", "--prompt says how many tokens it has");
+  }
+  if (!configured) return Done{};
+  if (!options.set.empty())
+    return no_effect("--set", name, "its sizes are those of config.json; --prompt, --context-length and --batch set the others");
+  if (!options.shapes.empty()) return no_effect("--shape", name, "--prompt, --context-length and --batch set its sizes");
+  return Done{};
+}
+
+}  // namespace
+
 Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
   const Options& options = work.options;
   const std::string& name = options.arguments.back();
-  if (!options.set.empty()) {
-    const auto& zoo = model::zoo();
-    const bool built_in = std::any_of(zoo.begin(), zoo.end(), [&](const model::ZooEntry& e) { return e.name == name; });
-    std::error_code ignored;
-    if (!built_in && std::filesystem::exists(name, ignored)) {
-      return fail(FailureKind::usage, "cli/not-yet", "--set for a model file is part of the plan but not of this version",
-                  "built-in models take it; --batch sets a file's batch");
-    }
-  }
   model::LoadOptions how;
   how.batch = options.batch;
   how.seed = options.seed;
@@ -262,9 +276,13 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
   how.decode = options.decode;
   how.prompt = options.prompt;
   how.context_length = options.context_length;
+  how.shapes = options.shapes;
   work.progress.begin("import " + name);
   Result<model::LoadedModel> loaded = model::load_model(name, how);
   seconds = work.progress.end();
+  if (loaded) {
+    SY_TRY([[maybe_unused]] const Done sensible, check_step(options, name));
+  }
   return loaded ? std::move(loaded) : missing_file(loaded.failure(), "model/not-found");
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/console.h"
 #include "cli/diagnostic_page.h"
+#include "cli/limits.h"
 #include "cli/option_values.h"
 #include "cli/preflight.h"
 #include "cli/verb_table.h"
@@ -72,6 +73,7 @@ int run_command_line(const std::vector<std::string>& argv) {
   const Result<Options> parsed = parse_command_line(argv);
   if (!parsed) return report_failure(parsed.failure());
   const Options& options = parsed.value();
+  set_limits(options);
   if (options.help && options.verb != Verb::help) return deliver(options, help_text(options.verb));
   if (const Status files = check_files(options); !files) return report_failure(files.failure());
   if (options.verb == Verb::version) return deliver(options, fmt::format("switchyard {}\n", kVersion));

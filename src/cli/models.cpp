@@ -88,13 +88,27 @@ int show(const Options& options) {
   return deliver_rows(options, {row}, model_text(graph, *row.counts));
 }
 
+int export_model(const Options& options) {
+  if (options.output.empty())
+    return report_failure(fail(FailureKind::usage, "cli/missing-argument", "models export needs a file to write", "-o FILE.onnx"));
+  Workplace work(options);
+  double ignored = 0;
+  const Result<model::LoadedModel> model = load_model(work, ignored);
+  if (!model) return report_failure(model.failure());
+  work.progress.begin("write " + options.output);
+  const Status written = model::write_onnx(model.value().graph, options.output);
+  work.progress.end();
+  return written.ok() ? kDone : report_failure(written.failure());
+}
+
 }  // namespace
 
 int models_verb(const Options& options) {
   const std::string& what = options.arguments.front();
   if (what == "list" && options.arguments.size() == 1) return list(options);
   if (what == "show" && options.arguments.size() == 2) return show(options);
-  return report_bad_subject("models", what, {"list", "show"});
+  if (what == "export" && options.arguments.size() == 2) return export_model(options);
+  return report_bad_subject("models", what, {"list", "show", "export"});
 }
 
 }  // namespace switchyard::cli

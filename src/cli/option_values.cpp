@@ -99,6 +99,35 @@ void read_set(const std::vector<std::string>& texts, ValueReader& reader, std::m
   }
 }
 
+/// NAME=2x3 of --shape. A name may have a '=' in it, sizes have none.
+void read_shapes(const std::vector<std::string>& texts, ValueReader& reader, std::map<std::string, std::vector<std::int64_t>>& to) {
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.rfind('=');
+    std::vector<std::int64_t> shape;
+    bool good = equals != std::string::npos && equals > 0;
+    for (std::size_t begin = equals + 1; good && begin <= text.size();) {
+      const std::size_t end = std::min(text.find('x', begin), text.size());
+      good = parse_whole(text.substr(begin, end - begin), shape.emplace_back()) && shape.back() > 0;
+      begin = end + 1;
+    }
+    if (!good) {
+      reader.bad("--shape", text, "INPUT=SIZES with positive whole numbers, such as x=1x3x224x224", {});
+      continue;
+    }
+    to[text.substr(0, equals)] = std::move(shape);
+  }
+}
+
+void read_memory(const std::string& text, ValueReader& reader, std::int64_t& to) {
+  if (text.empty()) return;
+  const auto size = parse_quantity(text);
+  constexpr double kLeast = 1 << 24, kMost = 0x1p62;
+  if (size && size->dimension == Dimension::bytes && size->value >= kLeast && size->value <= kMost)
+    to = static_cast<std::int64_t>(size->value);
+  else
+    reader.bad("--max-memory", text, "a size of at least 16 MiB, such as 8 GiB", {});
+}
+
 void read_overrides(const std::vector<std::string>& texts, ValueReader& reader, std::vector<chip::Override>& to) {
   for (const std::string& text : texts) {
     const std::size_t equals = text.find('=');
@@ -210,11 +239,17 @@ Result<Options> read_values(const Raw& raw, Options options) {
   reader.choice("--phase", raw.phase, kPhases, options.decode);
   reader.whole<std::int64_t>("--prompt", raw.prompt, 1, 1 << 20, options.prompt);
   reader.whole<std::int64_t>("--context-length", raw.context_length, 1, 1 << 20, options.context_length);
+  if (!raw.phase.empty()) options.step_options.emplace_back("--phase");
+  if (!raw.prompt.empty()) options.step_options.emplace_back("--prompt");
+  if (!raw.context_length.empty()) options.step_options.emplace_back("--context-length");
   reader.whole<std::int64_t>("--every", raw.every, 1, 1'000'000'000, options.every);
   reader.whole<int>("--effort", raw.effort, 0, 3, options.effort);
   reader.real("--rtol", raw.rtol, options.rtol);
   reader.real("--atol", raw.atol, options.atol);
   read_set(raw.set, reader, options.set);
+  read_shapes(raw.shapes, reader, options.shapes);
+  reader.whole<std::int64_t>("--timeout", raw.timeout, 1, 1'000'000, options.timeout_s);
+  read_memory(raw.max_memory, reader, options.max_memory);
   read_overrides(raw.overrides, reader, options.overrides);
   std::vector<std::string> parts;
   for (const Part& part : kParts) parts.emplace_back(part.name);

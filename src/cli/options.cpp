@@ -17,8 +17,7 @@ namespace {
 
 /// Promised by the contract for later.
 constexpr std::array<const char*, 5> kLaterVerbs{"study", "sweep", "serve", "train", "view"};
-constexpr std::array<const char*, 8> kLaterOptions{"--shape",   "--max-memory",         "--timeout", "--weights", "--report",
-                                                   "--fail-if", "--timing-from-values", "--explain"};
+constexpr std::array<const char*, 5> kLaterOptions{"--weights", "--report", "--fail-if", "--timing-from-values", "--explain"};
 
 /// Every option of every verb, in the order in which help lists them, by groups.
 void add_options(CLI::App& app, Raw& raw, Verb verb) {
@@ -40,7 +39,10 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   if (compiles || predicts || verb == Verb::chips) list("--chip-path", raw.chip_paths, "DIR", "search chips here first; may be repeated");
   if (compiles || predicts || verb == Verb::simulate || verb == Verb::chips)
     list("--override", raw.overrides, "POINTER=QUANTITY", "change a number of the chip: /memories/ddr/bandwidth=400GB/s; may be repeated");
-  if (does.loads_model) list("--set", raw.set, "NAME=VALUE", "a parameter of a built-in model: m=2048; may be repeated");
+  if (does.loads_model) {
+    list("--set", raw.set, "NAME=VALUE", "a built-in model's parameter (m=2048), a named dimension of a file's inputs; may be repeated");
+    list("--shape", raw.shapes, "INPUT=1x3x224x224", "sizes for an input's open dimensions; may be repeated");
+  }
   if (does.loads_model)
     value("--batch", raw.batch, does.takes_lists ? "N,..." : "N", "batch size (default: the model's own; 1 for built-in models)");
   if (does.loads_model) {
@@ -96,7 +98,8 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--map", raw.map, "FILE.svg", "draw the chip, context by context: who sits where, what the links carry");
     value("--trace", raw.trace, "FILE.pftrace", "all that happens, event by event, for ui.perfetto.dev");
   }
-  if (verb == Verb::conform) value("--operators", raw.operators, "FILE.md", "write a table of the operators, with the cases that pass, here");
+  if (verb == Verb::conform)
+    value("--operators", raw.operators, "FILE.md", "write a table of the operators, with the cases that pass, here");
   if (predicts) {
     value("--rows", raw.rows, "FILE.csv", "write every row with its prediction here");
     value("--report", raw.report, "FILE.svg", "draw predicted over measured times, and the errors, of each group");
@@ -106,6 +109,10 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   if (does.formats[0] != '\0') value("--format", raw.format, does.formats, "how to print the result (default table)");
   if (verb != Verb::help) value("-o,--output", raw.output, "FILE", "write the result here instead of on standard output");
   if (does.runs || compiles || predicts) value("--threads", raw.threads, "N", "host threads (default: all); results do not depend on it");
+  if (does.loads_model || does.runs) {
+    value("--timeout", raw.timeout, "SECONDS", "stop after this time, and deliver what there is");
+    value("--max-memory", raw.max_memory, "SIZE", "give up rather than use more of the host's memory: 8 GiB, 500 MB");
+  }
   flag("--quiet", raw.quiet, "no progress on standard error");
   flag("-h,--help", raw.help, "this text");
 }
@@ -245,7 +252,6 @@ Result<Options> parse_command_line(const std::vector<std::string>& argv) {
   }
   SY_TRY(options, read_values(raw, std::move(options)));
   if (options.help) return options;
-  if (options.verb == Verb::models && !options.arguments.empty() && options.arguments[0] == "export") return not_yet("`models export`");
   SY_TRY([[maybe_unused]] const Done complete, check_complete(options));
   return options;
 }

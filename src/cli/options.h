@@ -34,11 +34,14 @@ struct Options {
   std::int64_t batch = 0;               ///< of a list the first; 0: the model's own
   std::vector<std::string> precisions;  ///< each once; empty: as above
   std::vector<std::int64_t> batches;
-  bool decode = false;  ///< --phase
+  bool decode = false;                    ///< --phase
+  std::vector<std::string> step_options;  ///< those of --phase, --prompt and --context-length that were given
   std::int64_t prompt = 2048, context_length = 2048;
   std::uint64_t seed = 0;
-  int threads = 0;  ///< 0: all the host offers
+  std::int64_t timeout_s = 0, max_memory = 0;  ///< seconds, bytes; 0: no limit
+  int threads = 0;                             ///< 0: all the host offers
   std::map<std::string, std::int64_t> set;
+  std::map<std::string, std::vector<std::int64_t>> shapes;
   std::vector<chip::Override> overrides;
   bool cold = false;
   int effort = 1;

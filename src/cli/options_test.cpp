@@ -219,17 +219,15 @@ TEST(Options, TellsAllBadValuesAtOnce) {
 }
 
 TEST(Options, SaysWhatHasNotArrived) {
-  for (const char* line : {"study s", "sweep s", "serve s", "train t", "view v", "models export gemm -o f",
-                           "run gemm --chip c --shape 1,2", "run gemm --chip c --timeout=5", "run gemm --chip c --report r.html",
-                           "run gemm --chip c --fail-if x", "run gemm --chip c --max-memory 1GB",
-                           "explain gemm --chip c --report r.html"}) {
+  for (const char* line : {"study s", "sweep s", "serve s", "train t", "view v", "run gemm --chip c --report r.html",
+                           "run gemm --chip c --fail-if x", "explain gemm --chip c --report r.html"}) {
     EXPECT_NE(refused(line).find("[cli/not-yet]"), std::string::npos) << line;
   }
 }
 
 TEST(Options, HelpStartsWithExamplesAndNamesEveryOption) {
-  for (const Verb verb : {Verb::help, Verb::run, Verb::compile, Verb::simulate, Verb::compare, Verb::explain, Verb::diff, Verb::conform, Verb::validate,
-                          Verb::chips, Verb::models}) {
+  for (const Verb verb : {Verb::help, Verb::run, Verb::compile, Verb::simulate, Verb::compare, Verb::explain, Verb::diff, Verb::conform,
+                          Verb::validate, Verb::chips, Verb::models}) {
     EXPECT_EQ(help_text(verb).rfind("examples:\n  switchyard ", 0), 0u);
   }
   const std::string run = help_text(Verb::run);

@@ -19,16 +19,35 @@ using program::BufferRole;
 /// Seeds of inputs must not meet those of weights, which are hashed names.
 constexpr std::uint64_t kInputSalt = 0x696e707574ULL;
 
-Tensor seeded_integers(std::uint64_t seed, Format format, const numerics::Shape& shape) {
+/// `limit`: 0, or what the numbers must stay below.
+Tensor seeded_integers(std::uint64_t seed, Format format, const numerics::Shape& shape, std::int64_t limit) {
   Tensor tensor = numerics::make_tensor(format, shape);
   const std::int64_t count = tensor.count();
   const bool narrow = format == Format::int8 || format == Format::uint8;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::uint64_t random = numerics::mix(seed, static_cast<std::uint64_t>(i));
-    const auto value = static_cast<double>(narrow ? random % 256 : random % 2);
-    tensor.set(i, format == Format::int8 ? value - 128 : value);
+    const auto below = static_cast<std::uint64_t>(limit > 0 ? limit : narrow ? 256 : 2);
+    const auto value = static_cast<double>(random % below);
+    tensor.set(i, format == Format::int8 && limit == 0 ? value - 128 : value);
   }
   return tensor;
+}
+
+/// By buffer: the least extent in which its elements are looked up as indices; 0 where they are not.
+std::vector<std::int64_t> index_limits(const program::Program& program) {
+  std::vector<std::int64_t> limits(program.buffers.size(), 0);
+  for (const program::Context& context : program.contexts)
+    for (const program::Channel& channel : context.channels)
+      for (const program::Channel::Consumer& to : channel.to) {
+        const program::Actor& user = context.actors[to.end.actor.index()];
+        const program::Actor& loader = context.actors[channel.from.actor.index()];
+        const int dimension = user.ports[static_cast<std::size_t>(to.end.port)].picks;
+        if (dimension < 0 || !loader.source || !user.source) continue;
+        const std::int64_t extent = program.buffers[user.source->buffer.index()].shape[static_cast<std::size_t>(dimension)];
+        std::int64_t& limit = limits[loader.source->buffer.index()];
+        limit = limit == 0 ? extent : std::min(limit, extent);
+      }
+  return limits;
 }
 
 struct Wanted {
@@ -104,11 +123,13 @@ Format declared_format(const std::vector<std::string>& declared, std::size_t k, 
 std::vector<Tensor> seeded_inputs(const program::Program& program, std::uint64_t seed) {
   std::vector<Tensor> inputs;
   const auto buffers = numbered_buffers(program, BufferRole::input);
+  const std::vector<std::int64_t> limits = index_limits(program);
   for (std::size_t k = 0; k < buffers.size(); ++k) {
     const Format format = declared_format(program.labels.input_formats, k, *buffers[k]);
+    const std::int64_t limit = limits[static_cast<std::size_t>(buffers[k] - program.buffers.data())];
     const std::uint64_t own = numerics::mix(numerics::mix(seed, kInputSalt), k);
     inputs.push_back(numerics::format_info(format).floating ? numerics::seeded_uniform(own, Format::fp32, buffers[k]->shape, 1.0)
-                                                            : seeded_integers(own, format, buffers[k]->shape));
+                                                            : seeded_integers(own, format, buffers[k]->shape, limit));
   }
   return inputs;
 }

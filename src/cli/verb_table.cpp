@@ -180,11 +180,12 @@ constexpr std::array<VerbInfo, 11> kVerbs{{
      .perform = chips_verb},
     {.verb = Verb::models,
      .name = "models",
-     .usage = "models list | show MODEL",
+     .usage = "models list | show MODEL | export MODEL",
      .summary = "the built-in models",
      .examples = "  switchyard models list\n"
                  "  switchyard models show resnet50\n"
-                 "  switchyard models show model.onnx\n",
+                 "  switchyard models show model.onnx\n"
+                 "  switchyard models export gpt2 -o gpt2.onnx\n",
      .least = 1,
      .most = 2,
      .argument = "to be told what to do",

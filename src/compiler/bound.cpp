@@ -289,7 +289,9 @@ Bounds::Traffic Bounds::traffic_of(const Kernel& kernel, const std::vector<bool>
   Traffic traffic;
   for (const auto& o : kernel.operands) {
     if (stays[o.tensor.index()]) continue;
-    const double bytes = touched_bytes(g_, o.tensor, o.index, extents);
+    std::vector<numerics::Affine> index = o.index;
+    for (const KernelLookup& lookup : o.lookups) index[static_cast<std::size_t>(lookup.dimension)] = {};  // the same each time, perhaps
+    const double bytes = touched_bytes(g_, o.tensor, index, extents);
     if (o.write)
       traffic.written += bytes;
     else

@@ -214,7 +214,8 @@ class AffineFolder {
  private:
   bool fold(const Uses& uses, std::size_t map_number) {
     const Op& map = g_.ops[map_number];
-    if (!is_single_result(map) || map.nests[0].combiner != Combiner::none || map.operands.size() < 2) return false;
+    if (!is_single_result(map) || map.nests[0].combiner != Combiner::none || map.operands.size() < 2 || map.nests[0].has_lookups())
+      return false;
     const Nest& nest = map.nests[0];
     // One varying input, the others constants.
     int x = -1;
@@ -384,7 +385,12 @@ bool compose_reads(Graph& g) {
     if (!is_whole_identity(nest.write, nest, g.tensor(target).shape)) continue;
     for (std::size_t reader : std::vector<std::size_t>(uses.readers[target.index()])) {
       Op& user = g.ops[reader];
-      bool all = true;
+      // What is looked up is looked up where it is: the dimension of the copy need not be one of the source.
+      bool all = std::none_of(user.nests.begin(), user.nests.end(), [&](const Nest& n) {
+        return std::any_of(n.reads.begin(), n.reads.end(), [&](const Access& r) {
+          return !r.lookups.empty() && user.operands[static_cast<std::size_t>(r.slot)] == target;
+        });
+      });
       const auto slot_it = std::find(user.operands.begin(), user.operands.end(), target);
       if (slot_it == user.operands.end()) continue;
       const int slot = static_cast<int>(slot_it - user.operands.begin());
@@ -519,7 +525,7 @@ bool inline_maps(Graph& g) {
     for (bool again = true; again;) {
       again = false;
       Op& user = g.ops[o];
-      if (!is_single_result(user) || user.nests[0].is_contraction()) break;
+      if (!is_single_result(user) || user.nests[0].is_contraction() || user.nests[0].has_lookups()) break;
       Nest& nest = user.nests[0];
       for (std::size_t i = 0; i < user.operands.size(); ++i) {
         const TensorId t = user.operands[i];
@@ -529,7 +535,7 @@ bool inline_maps(Graph& g) {
         const Op& producer = g.ops[p];
         if (!is_single_result(producer) || producer.nests[0].combiner != Combiner::none) continue;
         const Nest& inner = producer.nests[0];
-        if (!is_whole_identity(inner.write, inner, g.tensor(t).shape) || inner.points() != nest.points()) continue;
+        if (inner.has_lookups() || !is_whole_identity(inner.write, inner, g.tensor(t).shape) || inner.points() != nest.points()) continue;
         bool filled = false;
         for (const Access& r : inner.reads) filled = filled || r.fill.has_value();
         for (const Access& r : nest.reads) filled = filled || (r.slot == static_cast<int>(i) && r.fill.has_value());

@@ -110,7 +110,7 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     if (!kernels[k].contraction) continue;
     const auto& unit = chip.units[mappings[k].unit.index()];
-    const auto format = g.tensor(kernels[k].operands.front().tensor).format;
+    const auto format = leading_format(g, kernels[k]);
     bool native = false;
     for (const auto& u : chip.units)
       native = native || (u.kind == chip::UnitKind::matrix && chip::find_rate(u, chip::OpClass::contract, format));

@@ -61,10 +61,12 @@ std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vect
       form += ';';
     }
   };
-  for (const KernelDim& d : kernel.dims) number(d.extent), number(d.parallel), number(d.reduction);
+  for (const KernelDim& d : kernel.dims) number(d.extent), number(d.parallel), number(d.reduction), number(d.single);
   for (const KernelOperand& o : kernel.operands) {
     form += '|';
     number(static_cast<int>(g.tensor(o.tensor).format)), number(o.write), number(o.epilogue);
+    for (const KernelLookup& l : o.lookups) number(l.dimension), number(l.operand);
+    number(o.picking);
     for (std::int64_t e : g.tensor(o.tensor).shape) number(e);
     for (int d : layouts[o.tensor.index()]) number(d);
     index_of(o.index);
@@ -222,6 +224,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       } else {
         d.attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
         if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
+        keep_lookups_off_chip(d.kernels, d.attempt.stays);
         d.attempt.reserved.assign(d.kernels.size(), 0);
         d.attempt.one_reader.assign(d.kernels.size(), false);
         d.attempt.alone.assign(d.kernels.size(), false);

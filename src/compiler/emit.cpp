@@ -148,6 +148,11 @@ program::BufferAccess Emitter::access_of(const KernelOperand& o, const std::vect
   a.fill = o.fill.value_or(0);
   const auto& shape = g_.tensor(o.tensor).shape;
   for (std::size_t d = 0; d < o.index.size(); ++d) {
+    if (std::any_of(o.lookups.begin(), o.lookups.end(), [&](const auto& l) { return static_cast<std::size_t>(l.dimension) == d; })) {
+      a.start.emplace_back();  // what is looked up is added
+      a.region.push_back({0, shape[d]});
+      continue;
+    }
     Affine start = numerics::affine_constant(o.index[d].constant);
     for (const auto& t : o.index[d].terms) {
       const auto v = static_cast<std::size_t>(t.variable);
@@ -293,6 +298,7 @@ void Emitter::emit_compute() {
     epilogue.dims = dims_of(outer);
   }
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+    if (kernel_.operands[i].picking) continue;
     add_port(afterwards[i] ? epilogue : main, i, afterwards[i] ? outer : loops);
     port_of_[i].first = afterwards[i] ? 1 : 0;
   }
@@ -345,6 +351,7 @@ void Emitter::emit_compute() {
   }
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
     const KernelOperand& o = kernel_.operands[i];
+    if (o.picking) continue;
     const ActorId user = port_of_[i].first == 1 ? epilogue_id : main_id;
     const std::vector<int>& user_loops = port_of_[i].first == 1 ? outer : loops;
     const auto kept = this->kept(o, user_loops);
@@ -369,6 +376,24 @@ void Emitter::emit_compute() {
       connect(fmt::format("out{}", i), user, port_of_[i].second, mover, 0, mapping_.depth[i]);
     else
       connect(fmt::format("in{}", i), mover, 0, user, port_of_[i].second, mapping_.depth[i]);
+    pick(i, mover, without(user_loops, kept));
+  }
+}
+
+void Emitter::pick(std::size_t i, ActorId mover, const std::vector<int>& loops) {
+  for (const KernelLookup& lookup : kernel_.operands[i].lookups) {
+    const auto number = static_cast<std::size_t>(lookup.operand);
+    const KernelOperand& o = kernel_.operands[number];
+    Port p;
+    p.name = fmt::format("index{}", lookup.dimension);
+    p.token = token_of(o);
+    p.kept = kept(o, loops);
+    p.picks = lookup.dimension;
+    const auto port = static_cast<int>(context_.actors[mover.index()].ports.size());
+    const auto from = without(loops, p.kept);
+    context_.actors[mover.index()].ports.push_back(std::move(p));
+    const ActorId load = add(move_actor(fmt::format("{}_{}", mover_name(number), i), o, from));
+    connect(fmt::format("index{}_{}", i, lookup.dimension), load, 0, mover, port, mapping_.depth[number]);
   }
 }
 
@@ -420,18 +445,16 @@ void Emitter::add_port(Actor& actor, std::size_t i, const std::vector<int>& loop
 Token Emitter::local_token(const KernelLocal& l) const {
   Token t;
   // Of a contraction the factors say in what it accumulates; else the first floating operand does, wherever integers stand before it.
-  numerics::Format format = g_.tensor(kernel_.operands.front().tensor).format;
+  numerics::Format format = leading_format(g_, kernel_);
   if (!kernel_.contraction) {
-    const auto floating = std::find_if(kernel_.operands.begin(), kernel_.operands.end(),
-                                       [&](const KernelOperand& o) { return numerics::format_info(g_.tensor(o.tensor).format).floating; });
-    const auto wide = std::find_if(kernel_.operands.begin(), kernel_.operands.end(), [&](const KernelOperand& o) {
-      return !numerics::represents(numerics::Format::int32, g_.tensor(o.tensor).format);
-    });
-    if (floating != kernel_.operands.end()) {
-      format = g_.tensor(floating->tensor).format;
-    } else if (wide != kernel_.operands.end()) {
-      format = g_.tensor(wide->tensor).format;
-    }
+    const auto first_of = [&](const auto& has) {
+      const auto found = std::find_if(kernel_.operands.begin(), kernel_.operands.end(),
+                                      [&](const KernelOperand& o) { return !o.picking && has(g_.tensor(o.tensor).format); });
+      if (found != kernel_.operands.end()) format = g_.tensor(found->tensor).format;
+      return found != kernel_.operands.end();
+    };
+    if (!first_of([](numerics::Format f) { return numerics::format_info(f).floating; }))
+      first_of([](numerics::Format f) { return !numerics::represents(numerics::Format::int32, f); });
   }
   const auto* rate =
       chip::find_rate(chip_.units[mapping_.unit.index()], kernel_.contraction ? chip::OpClass::contract : chip::OpClass::map, format);

@@ -142,6 +142,9 @@ class Emitter {
 
   void add_port(Actor& actor, std::size_t i, const std::vector<int>& loops);
 
+  /// Gives the mover of an operand with lookups the indices that say what it fetches, and each a mover that reads them.
+  void pick(std::size_t i, ActorId mover, const std::vector<int>& loops);
+
   [[nodiscard]] Token local_token(const KernelLocal& l) const;
 
   /// Slots are ports, then states; local number 0 is the token `accumulator_port` in the epilogue's own actor.

@@ -112,7 +112,7 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   issue_ = chip.sequencer.kind == chip::SequencerKind::component_queues ? chip.sequencer.issue.value : 0;
   clock_ = unit_.clock_hz.value;
   startup_cycles_ = unit_.startup_cycles.value;
-  main_rate_ = rate_of(unit_, OpClass::contract, g.tensor(kernel.operands.front().tensor).format);
+  main_rate_ = rate_of(unit_, OpClass::contract, leading_format(g, kernel));
   for (const KernelStatement& s : kernel.statements) cycles_per_point_.push_back(s.epilogue ? 0 : cycles_of(unit_, s));
   if (epilogue.valid()) {
     const chip::Unit& e = chip.units[epilogue.index()];
@@ -313,6 +313,12 @@ std::int64_t Evaluator::accumulator_bytes(const Mapping& m) const {
 
 std::string Evaluator::complete(Mapping& m) const {
   if (!writes_well(m)) return "an instance's results are not one box: the loops that share a dimension of the result must fill it";
+  for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
+    if (kernel_.dims[d].single && m.tile[d] != 1)
+      return fmt::format("the tile of '{}' is 1: along it rows are looked up, one at a time", kernel_.dims[d].name);
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i)
+    if (m.sharing[i] != Sharing::none && (kernel_.operands[i].picking || !kernel_.operands[i].lookups.empty()))
+      return fmt::format("'{}' is not shared: it is looked up, or picks what is", g_.tensor(kernel_.operands[i].tensor).name);
   const std::int64_t firings = count_sharers(m);
   size_tokens(m);
   m.storage = m.placed = 0;
@@ -399,7 +405,8 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
   if (!machine_.cast.valid() || !machine_.shares || m.instances < 2 || kernel_.copy) return;
   const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    if (kernel_.operands[i].write || placed(i) || sharers_[i] < 2) continue;
+    const KernelOperand& o = kernel_.operands[i];
+    if (o.write || placed(i) || sharers_[i] < 2 || o.picking || !o.lookups.empty()) continue;
     if (token_bytes_[i] * tokens_[i] < kWorthSharing) continue;
     const std::int64_t storage = m.storage;
     double least = m.cost;

@@ -80,6 +80,7 @@ class GridSearch {
       const auto d = static_cast<std::size_t>(dim);
       std::int64_t t = std::min(kernel_.dims[d].extent, std::max<std::int64_t>(1, size));
       while (divide_[d] && kernel_.dims[d].extent % t != 0) --t;
+      if (kernel_.dims[d].single) t = 1;
       m.tile[d] = t;
       size /= t;
     }

@@ -22,7 +22,8 @@ using numerics::Nest;
 int operand_number(Kernel& kernel, KernelOperand operand) {
   for (std::size_t i = 0; i < kernel.operands.size(); ++i) {
     KernelOperand& o = kernel.operands[i];
-    if (o.tensor == operand.tensor && o.index == operand.index && o.fill == operand.fill && o.write == operand.write) {
+    if (o.tensor == operand.tensor && o.index == operand.index && o.fill == operand.fill && o.write == operand.write &&
+        o.lookups == operand.lookups && o.picking == operand.picking) {
       o.epilogue = o.epilogue && operand.epilogue;
       return static_cast<int>(i);
     }
@@ -58,6 +59,24 @@ bool reads_as_written(const Nest& map, const Access& read, const Nest& producer,
   return points == numerics::element_count(shape);
 }
 
+/// The operand of a read whose index is looked up; before it, those that its index is read from.
+KernelOperand looked_up(Kernel& kernel, const Op& op, const Nest& nest, const Access& read) {
+  KernelOperand out{op.operands[static_cast<std::size_t>(read.slot)], read.index, read.fill, false, false};
+  for (const numerics::Lookup& lookup : read.lookups) {
+    const Access& index = nest.reads[static_cast<std::size_t>(lookup.read)];
+    KernelOperand picking{op.operands[static_cast<std::size_t>(index.slot)], index.index, {}, false, false};
+    picking.picking = true;
+    out.lookups.push_back({lookup.dimension, operand_number(kernel, std::move(picking))});
+    Affine& moves = out.index[static_cast<std::size_t>(lookup.dimension)];
+    for (const Affine& f : index.index)
+      for (const auto& term : f.terms) {
+        if (!moves.depends_on(term.variable)) moves = moves + numerics::affine_variable(term.variable);
+        kernel.dims[static_cast<std::size_t>(term.variable)].single = true;
+      }
+  }
+  return out;
+}
+
 Kernel kernel_of_nest(const Graph& g, OpId id, const Epilogue& epilogue) {
   const Op& op = g.ops[id.index()];
   const Nest& nest = op.nests[0];
@@ -76,10 +95,21 @@ Kernel kernel_of_nest(const Graph& g, OpId id, const Epilogue& epilogue) {
     main.dims.push_back(static_cast<int>(l));
     main.kinds.push_back(nest.loops[l].kind);
   }
-  for (const Access& r : nest.reads)
-    main.reads.push_back(
-        {false, operand_number(kernel, {op.operands[static_cast<std::size_t>(r.slot)], r.index, r.fill, false, false}), {}});
-  main.expression = nest.expression;
+  // Reads that only pick are no business of the statement's: the others are numbered anew.
+  std::vector<numerics::Expression> renumbered(nest.reads.size());
+  for (std::size_t r = 0; r < nest.reads.size(); ++r) {
+    const Access& read = nest.reads[r];
+    const auto& nodes = nest.expression.nodes;
+    const bool used = std::any_of(nodes.begin(), nodes.end(),
+                                  [&](const auto& n) { return n.op == numerics::ScalarOp::input && n.a == static_cast<int>(r); });
+    if (nest.has_lookups() && !used) continue;
+    renumbered[r] = numerics::expr_input(static_cast<int>(main.reads.size()));
+    KernelOperand operand = read.lookups.empty()
+                                ? KernelOperand{op.operands[static_cast<std::size_t>(read.slot)], read.index, read.fill, false, false}
+                                : looked_up(kernel, op, nest, read);
+    main.reads.push_back({false, operand_number(kernel, std::move(operand)), {}});
+  }
+  main.expression = nest.has_lookups() ? numerics::substitute(nest.expression, renumbered) : nest.expression;
   main.combiner = nest.combiner;
   kernel.contraction = nest.is_contraction();
   if (kernel.contraction) kernel.macs = nest.points();
@@ -264,7 +294,7 @@ std::vector<Kernel> make_kernels(const Graph& g, bool fuse) {
       if (map.operands[static_cast<std::size_t>(r.slot)] == t) fits = fits && reads_as_written(nest, r, op.nests[0], g.tensor(t).shape);
     for (const TensorId other : map.operands)  // biases and scales belong to the operator; what others have computed does not
       fits = fits && (fuse || other == t || g.tensor(other).role == graph::Role::constant);
-    if (!parallel || !fits || nest.is_copy()) continue;
+    if (!parallel || !fits || nest.is_copy() || nest.has_lookups()) continue;
     absorbed_into[o] = static_cast<int>(m);
     epilogue_of[m] = static_cast<int>(o);
   }

@@ -15,6 +15,14 @@ struct KernelDim {
   std::int64_t extent = 1;
   bool parallel = true;    ///< splittable in space and time
   bool reduction = false;  ///< splittable in time only (partial sums stay)
+  bool single = false;     ///< its tiles are one index: it moves an index that is looked up, and a mover looks up one at a time
+};
+
+/// A dimension of an operand whose index is an element of another operand, read when the kernel runs.
+struct KernelLookup {
+  int dimension = 0;
+  int operand = 0;  ///< a picking one of the same kernel
+  bool operator==(const KernelLookup&) const = default;
 };
 
 /// A tensor access that crosses the edge of the group: one port of the emitted actor.
@@ -23,7 +31,9 @@ struct KernelOperand {
   std::vector<numerics::Affine> index;  ///< over the group's dims
   std::optional<double> fill;
   bool write = false;
-  bool epilogue = false;  ///< read only after the reduction has ended
+  bool epilogue = false;                   ///< read only after the reduction has ended
+  std::vector<KernelLookup> lookups = {};  ///< `index` there moves with the dims that the picking operand's moves with
+  bool picking = false;                    ///< read by the mover of another operand, not by a statement
 };
 
 /// Does a dim of the group move the operand's index?
@@ -68,6 +78,12 @@ struct Kernel {
   bool copy = false;         ///< nothing is computed
   std::vector<std::string> written_parts;
 };
+
+/// The format that decides which units can run the kernel, and how fast: of the first operand that is computed with.
+inline numerics::Format leading_format(const graph::Graph& graph, const Kernel& kernel) {
+  const auto first = std::find_if(kernel.operands.begin(), kernel.operands.end(), [](const KernelOperand& o) { return !o.picking; });
+  return graph.tensor(first->tensor).format;
+}
 
 /// Groups the operators of a canonical graph, in execution order: a reduction with its element-wise epilogue, a map, a composite, a copy.
 /// Without `fuse` an epilogue reads nothing that other operators have computed.

@@ -83,6 +83,11 @@ std::vector<std::vector<int>> choose_layouts(const graph::Graph& g, const std::v
   for (auto t : g.outputs) fixed[t.index()] = true;
   for (std::size_t t = 0; t < count; ++t) is_constant[t] = g.tensors[t].role == graph::Role::constant;
 
+  // Rows that are looked up lie together, whatever else reads the table.
+  for (const Kernel& k : kernels)
+    for (const KernelOperand& o : k.operands)
+      if (!o.lookups.empty()) fixed[o.tensor.index()] = true;
+
   for (const Kernel& k : kernels) {
     const KernelOperand* out = nullptr;
     for (const KernelOperand& o : k.operands)

@@ -193,7 +193,7 @@ program::Spread spread_of(const Machine& machine, const Kernel& kernel, const Ke
 
 Result<std::vector<UnitChoice>> unit_choices(const Machine& machine, const graph::Graph& g, const Kernel& kernel) {
   const chip::Chip& chip = *machine.chip;
-  const Format format = g.tensor(kernel.operands.front().tensor).format;
+  const Format format = leading_format(g, kernel);
   std::vector<chip::UnitId> units = chip::units_for(chip, kernel.contraction ? OpClass::contract : OpClass::map, format);
   const auto vectors = chip::units_for(chip, OpClass::map, format);
   if (kernel.copy && units.empty())  // a copy only moves bits: any unit that maps in any format will do when it must be rearranged

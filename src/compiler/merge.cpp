@@ -65,7 +65,7 @@ bool read_within(const Graph& g, const Uses& uses, TensorId t) {
     for (const Nest& nest : g.ops[r].nests)
       for (const Access& a : nest.reads) {
         const auto slot = static_cast<std::size_t>(a.slot);
-        if (a.fill && slot < g.ops[r].operands.size() && g.ops[r].operands[slot] == t) return false;
+        if ((a.fill || !a.lookups.empty()) && slot < g.ops[r].operands.size() && g.ops[r].operands[slot] == t) return false;
       }
   return !uses.leaves[t.index()] && uses.writers[t.index()] == 1 && !uses.readers[t.index()].empty();
 }
@@ -98,7 +98,7 @@ std::optional<Along> product_along(const Graph& g, const Op& op) {
 std::optional<Along> map_along(const Graph& g, const Op& op, TensorId t, int dim) {
   if (op.nests.size() != 1 || op.results.size() != 1 || !op.locals.empty()) return std::nullopt;
   const Nest& nest = op.nests[0];
-  if (nest.combiner != numerics::Combiner::none || nest.is_copy()) return std::nullopt;
+  if (nest.combiner != numerics::Combiner::none || nest.is_copy() || nest.has_lookups()) return std::nullopt;
   Along along;
   for (const Access& a : nest.reads) {
     const TensorId read = op.operands[static_cast<std::size_t>(a.slot)];

@@ -44,6 +44,7 @@ int dimension_along(const KernelOperand& o, int dim) {
 const KernelOperand* only_write(const Kernel& kernel) {
   const KernelOperand* found = nullptr;
   for (const KernelOperand& o : kernel.operands) {
+    if (o.picking || !o.lookups.empty()) return nullptr;  // looked up row by row: nothing to stream into
     if (!o.write) continue;
     if (found != nullptr) return nullptr;
     found = &o;

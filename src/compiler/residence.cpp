@@ -165,6 +165,12 @@ std::vector<Users> users_of(const graph::Graph& g, const std::vector<Kernel>& ke
 
 }  // namespace
 
+void keep_lookups_off_chip(const std::vector<Kernel>& kernels, std::vector<bool>& stays) {
+  for (const Kernel& kernel : kernels)
+    for (const KernelOperand& o : kernel.operands)
+      if (o.picking || !o.lookups.empty()) stays[o.tensor.index()] = false;
+}
+
 std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels) {
   std::vector<bool> stays(g.tensors.size(), false);
   if (!keeps_values(machine)) return stays;
@@ -172,6 +178,7 @@ std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Gra
   for (std::size_t t = 0; t < stays.size(); ++t)
     stays[t] = g.tensors[t].role == graph::Role::intermediate && !users[t].writers.empty() && !users[t].readers.empty();
   for (TensorId t : g.outputs) stays[t.index()] = false;
+  keep_lookups_off_chip(kernels, stays);
   return stays;
 }
 
@@ -185,6 +192,9 @@ std::vector<Reach> reach_of(const Machine& machine, const graph::Graph& g, const
     else
       reach.push_back(!o.write && early && g.tensor(o.tensor).role != graph::Role::intermediate ? Reach::early : Reach::off_chip);
   }
+  for (std::size_t i = 0; i < reach.size(); ++i)
+    for (const KernelLookup& lookup : kernel.operands[i].lookups)
+      if (reach[static_cast<std::size_t>(lookup.operand)] != Reach::early && reach[i] == Reach::early) reach[i] = Reach::off_chip;
   return reach;
 }
 

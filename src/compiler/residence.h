@@ -11,6 +11,9 @@
 
 namespace switchyard::compiler {
 
+/// What is looked up, and what says where, lies off chip: nobody knows on which component a row will be wanted.
+void keep_lookups_off_chip(const std::vector<Kernel>& kernels, std::vector<bool>& stays);
+
 /// Tensors that may stay: written and read by kernels only.
 std::vector<bool> tensors_that_may_stay(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels);
 /// How each operand of a kernel is reached, given which tensors stay. Nothing runs before the first kernel beside which its operands

@@ -94,7 +94,7 @@ class Search {
     const std::size_t majors = std::min<std::size_t>(parallel_.size(), 3);
     for (std::size_t i = majors; i < parallel_.size(); ++i) {
       const auto d = static_cast<std::size_t>(parallel_[i]);
-      current_.tile[d] = rest == 0 ? kernel_.dims[d].extent : 1;
+      current_.tile[d] = rest == 0 && !kernel_.dims[d].single ? kernel_.dims[d].extent : 1;
       current_.trips[d] = machine_.grid ? 1 : ceil_div(kernel_.dims[d].extent, current_.tile[d]);
     }
     if (machine_.grid)
@@ -109,6 +109,7 @@ class Search {
     auto sizes = block_sizes(kernel_.dims[d].extent, kernel_.contraction);
     if (i >= 2) sizes = {kernel_.dims[d].extent <= 256 ? kernel_.dims[d].extent : 256, 16, 4, 1};
     if (divide_[d]) sizes = divisors(kernel_.dims[d].extent, 4096);
+    if (kernel_.dims[d].single) sizes = {1};
     for (std::int64_t t : sizes) {
       if (t > kernel_.dims[d].extent) continue;
       current_.tile[d] = t;
@@ -144,12 +145,15 @@ class Search {
     const auto d = static_cast<std::size_t>(parallel_[i]);
     const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
     const int most = (i < 2 ? thorough_ ? 40 : 4 : 2) + effort_;
-    for (std::int64_t t : divide_[d] ? divisors(kernel_.dims[d].extent, local) : halvings(local, most)) {
+    const bool single = kernel_.dims[d].single;
+    for (std::int64_t t : single       ? std::vector<std::int64_t>{1}
+                          : divide_[d] ? divisors(kernel_.dims[d].extent, local)
+                                       : halvings(local, most)) {
       current_.tile[d] = t;
       current_.trips[d] = ceil_div(local, t);
       tiles(i + 1, majors);
     }
-    if (i >= 2 && local > 1) {  // the last resort of a long third dim
+    if (i >= 2 && local > 1 && !single) {  // the last resort of a long third dim
       current_.tile[d] = 1;
       current_.trips[d] = local;
       tiles(i + 1, majors);

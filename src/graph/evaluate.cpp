@@ -28,13 +28,18 @@ void run_nest(const NestPlan& plan, const Nest& nest, std::vector<Values>& slots
   std::vector<double> inputs(plan.reads.size());
   Values& out = slots[static_cast<std::size_t>(nest.write.slot)];
   const auto loops = static_cast<int>(plan.order.size());
+  const auto at = [&](std::size_t r, std::int64_t offset) {
+    return slots[static_cast<std::size_t>(plan.reads[r].slot)][static_cast<std::size_t>(offset)];
+  };
   const auto fetch = [&](std::size_t r) {
     const NestPlan::Read& read = plan.reads[r];
     if (!read.inside(state)) {
       SY_CHECK(read.fill.has_value(), "a read outside of its slot, without a fill value");
       return *read.fill;
     }
-    return slots[static_cast<std::size_t>(read.slot)][static_cast<std::size_t>(state[r])];
+    std::int64_t offset = state[r];
+    for (const auto& lookup : read.lookups) offset += lookup.offset(at(lookup.read, state[lookup.read]));
+    return at(r, offset);
   };
   turn(plan, 0, plan.outer, state, [&] {
     double sum = numerics::combiner_identity(nest.combiner);

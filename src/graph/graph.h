@@ -32,6 +32,7 @@ struct Local {
 };
 
 /// One operator: its nests run in order. Slot s of an access is operand s, then result s-|operands|, then local s-|operands|-|results|.
+/// Lookups pick elements of operands only, by reads of integers that need no lookup themselves and stay inside; such a read has no `fill`.
 /// Laws (verify): every element of every result is written by exactly one nest at exactly one point of its parallel loops; reads
 /// without `fill` stay inside; operands are defined before; no result is read before the nest that writes it.
 struct Op {

@@ -38,6 +38,12 @@ Affine flat_offset(const Access& access, const numerics::Shape& shape) {
 
 }  // namespace
 
+std::int64_t NestPlan::Read::Lookup::offset(double value) const {
+  const auto index = static_cast<std::int64_t>(value);
+  SY_CHECK(index >= -extent && index < extent, "an index looked up leaves its dimension");
+  return (index < 0 ? index + extent : index) * stride;
+}
+
 const numerics::Shape& slot_shape(const Graph& graph, const Op& op, int slot) {
   const auto shape = [](const auto& x) -> const numerics::Shape& { return x.shape; };
   return visit_slot(graph, op, slot, shape, shape);
@@ -68,7 +74,12 @@ NestPlan plan_nest(const Graph& graph, const Op& op, const Nest& nest) {
   add_state(plan, flat_offset(nest.write, written));
   for (const Access& read : nest.reads) {
     const numerics::Shape& shape = slot_shape(graph, op, read.slot);
-    NestPlan::Read prepared{read.slot, {}, read.fill};
+    NestPlan::Read prepared{read.slot, {}, read.fill, {}};
+    const auto strides = numerics::row_major_strides(shape);
+    for (const numerics::Lookup& lookup : read.lookups) {
+      const auto d = static_cast<std::size_t>(lookup.dimension);
+      prepared.lookups.push_back({static_cast<std::size_t>(lookup.read), strides[d], shape[d]});
+    }
     for (std::size_t d = 0; d < shape.size(); ++d) {
       const numerics::Interval range = numerics::range_over(read.index[d], loop_extents);
       if (range.least >= 0 && range.greatest < shape[d]) continue;

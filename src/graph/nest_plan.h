@@ -24,6 +24,14 @@ struct NestPlan {
     int slot = 0;
     std::vector<Check> checks;  ///< only of the dimensions the loops can leave
     std::optional<double> fill;
+    /// The value of another read, times the stride, is added to the offset.
+    struct Lookup {
+      std::size_t read = 0;
+      std::int64_t stride = 1, extent = 1;
+
+      [[nodiscard]] std::int64_t offset(double value) const;  ///< SY_CHECK: the value is an index of the dimension
+    };
+    std::vector<Lookup> lookups;
 
     [[nodiscard]] bool inside(std::span<const std::int64_t> state) const {
       for (const Check& check : checks) {

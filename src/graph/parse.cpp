@@ -354,6 +354,16 @@ class Parser {
     if (!line_.take('[')) return complain("expected '['");
     if (!line_.take(']')) {
       do {
+        if (line_.take('@')) {
+          const std::string_view read = line_.word();
+          int number = 0;
+          const auto [end, error] = std::from_chars(read.data() + std::min<std::size_t>(1, read.size()), read.data() + read.size(), number);
+          if (read.size() < 2 || read[0] != 'x' || error != std::errc() || end != read.data() + read.size())
+            return complain("expected '@x' and the number of a read");
+          access.lookups.push_back({static_cast<int>(access.index.size()), number});
+          access.index.emplace_back();
+          continue;
+        }
         auto index = numerics::parse_affine(line_.until(",]"), loop_names_);
         if (!index) return complain("malformed index: expected a sum of loops of this nest");
         access.index.push_back(std::move(*index));

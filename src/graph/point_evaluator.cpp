@@ -291,7 +291,12 @@ struct PointEvaluator::Impl {
       sum = {numerics::combiner_identity(nest.combiner), 0, 0};
       if (nest.combiner == Combiner::mul) sum.magnitude = 1;
       turn(plan, plan.outer, last, state, [&] {
-        for (std::size_t r = 0; r < inputs.size(); ++r) inputs[r] = fetch(op_index, plan.reads[r], sources[r], state, r);
+        for (std::size_t r = 0; r < inputs.size(); ++r) {
+          std::int64_t offset = state[r];
+          for (const auto& lookup : plan.reads[r].lookups)
+            offset += lookup.offset(fetch(op_index, plan.reads[lookup.read], sources[lookup.read], state, state[lookup.read]).value);
+          inputs[r] = fetch(op_index, plan.reads[r], sources[r], state, offset);
+        }
         accumulate(nest.combiner, sum, value_of(nest.expression, inputs, nodes));
       });
     }
@@ -370,12 +375,11 @@ struct PointEvaluator::Impl {
   }
 
   Value fetch(std::size_t op_index, const NestPlan::Read& read, const numerics::Tensor* source, const std::vector<std::int64_t>& state,
-              std::size_t r) {
+              std::int64_t flat) {
     if (!read.inside(state)) {
       SY_CHECK(read.fill.has_value(), "a read outside of its slot, without a fill value");
       return leaf(*read.fill);
     }
-    const std::int64_t flat = state[r];
     if (source) return leaf(load(source->format, source->bytes.data() + flat * numerics::format_bytes(source->format)));
     const Op& op = graph.ops[op_index];
     const auto s = static_cast<std::size_t>(read.slot);

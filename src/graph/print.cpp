@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -89,7 +90,9 @@ class Printer {
     std::string text = fmt::format("slot {}[", access.slot);
     for (std::size_t d = 0; d < access.index.size(); ++d) {
       if (d > 0) text += ", ";
-      text += numerics::print_affine(access.index[d], loop_names);
+      const auto lookup = std::find_if(access.lookups.begin(), access.lookups.end(),
+                                       [&](const numerics::Lookup& l) { return static_cast<std::size_t>(l.dimension) == d; });
+      text += lookup == access.lookups.end() ? numerics::print_affine(access.index[d], loop_names) : fmt::format("@x{}", lookup->read);
     }
     text += ']';
     if (access.fill) text += " fill " + number(*access.fill);

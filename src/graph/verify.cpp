@@ -148,9 +148,12 @@ class Verifier {
     }
     if (!fits) complain("graph/loop", op.name, fmt::format("{}: more than 2^63 points", where));
     check_expression(op, nest, where);
-    for (std::size_t r = 0; r < nest.reads.size(); ++r)
+    for (std::size_t r = 0; r < nest.reads.size(); ++r) {
       check_access(op, nest.reads[r], extents, points, fmt::format("{}: read {}", where, r));
+      check_lookups(op, nest, nest.reads[r], fmt::format("{}: read {}", where, r));
+    }
     check_access(op, nest.write, extents, points, where + ": write");
+    if (!nest.write.lookups.empty()) complain("graph/lookup", op.name, where + ": a write has no lookups");
     if (nest.write.fill) complain("graph/access", op.name, where + ": a write has no fill value");
     if (nest.write.slot >= 0 && nest.write.slot < op.result_slot(0)) complain("graph/access", op.name, where + ": an operand is written");
     const bool reduces =
@@ -219,6 +222,29 @@ class Verifier {
       if (!access.fill && points > 0 && (range.least < 0 || range.greatest >= shape[d])) {
         complain("graph/out-of-bounds", op.name,
                  fmt::format("{}: index {} runs from {} to {} in a dimension of {}", where, d, range.least, range.greatest, shape[d]));
+      }
+    }
+  }
+
+  void check_lookups(const Op& op, const Nest& nest, const Access& access, const std::string& where) {
+    if (access.lookups.empty()) return;
+    if (access.fill || access.slot < 0 || access.slot >= op.result_slot(0)) {
+      complain("graph/lookup", op.name, where + ": only operands are looked up, without a fill value");
+      return;
+    }
+    std::set<int> dimensions;
+    for (const numerics::Lookup& lookup : access.lookups) {
+      const bool exists = lookup.dimension >= 0 && static_cast<std::size_t>(lookup.dimension) < access.index.size() && lookup.read >= 0 &&
+                          static_cast<std::size_t>(lookup.read) < nest.reads.size();
+      if (!exists || !dimensions.insert(lookup.dimension).second ||
+          access.index[static_cast<std::size_t>(lookup.dimension)] != numerics::Affine{}) {
+        complain("graph/lookup", op.name, where + ": a lookup names a dimension whose index is 0, once, and a read of the nest");
+        return;
+      }
+      const Access& index = nest.reads[static_cast<std::size_t>(lookup.read)];
+      if (index.slot < 0 || index.slot >= op.result_slot(0) || !index.lookups.empty() || index.fill ||
+          numerics::format_info(slot_format(graph_, op, index.slot)).floating) {
+        complain("graph/lookup", op.name, where + ": an index is an element of an operand of integers, neither filled nor looked up");
       }
     }
   }

@@ -91,6 +91,16 @@ graph::TensorId emit_copy(graph::Graph& graph, const Label& label, graph::Tensor
 graph::TensorId emit_reshape(graph::Graph& graph, const Label& label, graph::TensorId x, const numerics::Shape& shape);
 /// Part p of x lies at begin[p] along `axis` of the result.
 graph::TensorId emit_concat(graph::Graph& graph, const Label& label, std::span<const graph::TensorId> parts, int axis);
+/// An index that is known only when the model runs: the element `index` (over the result's loops) of a tensor of integers.
+struct LookedUp {
+  int dimension = 0;  ///< of x
+  graph::TensorId indices;
+  std::vector<numerics::Affine> index;
+};
+/// result[i] = x[index(i)], in the dimensions looked up at what is found there (from minus the extent to the extent less one); `index` is 0
+/// in these.
+graph::TensorId emit_lookup(graph::Graph& graph, const Label& label, graph::TensorId x, const numerics::Shape& shape,
+                            std::vector<numerics::Affine> index, std::span<const LookedUp> lookups);
 /// The elements `indices` (in range, row-major over index_shape) of dimension `axis` of x; runs of evenly spaced ones share a nest.
 graph::TensorId emit_gather(graph::Graph& graph, const Label& label, graph::TensorId x, std::span<const std::int64_t> indices,
                             const numerics::Shape& index_shape, int axis);

@@ -82,6 +82,27 @@ TensorId emit_copy(Graph& graph, const Label& label, TensorId x, const Shape& sh
   return y;
 }
 
+TensorId emit_lookup(Graph& graph, const Label& label, TensorId x, const Shape& shape, std::vector<Affine> index,
+                     std::span<const LookedUp> lookups) {
+  Nest nest;
+  std::vector<Affine> point = add_shape_loops(nest, shape);
+  std::vector<TensorId> operands{x};
+  nest.reads = {{0, std::move(index), {}}};
+  for (const LookedUp& lookup : lookups) {
+    const auto at = std::find(operands.begin(), operands.end(), lookup.indices);
+    nest.reads[0].lookups.push_back({lookup.dimension, static_cast<int>(nest.reads.size())});
+    nest.reads.push_back({static_cast<int>(at - operands.begin()), lookup.index, {}});
+    if (at == operands.end()) operands.push_back(lookup.indices);
+  }
+  nest.expression = expr_input(0);
+  nest.write = {static_cast<int>(operands.size()), std::move(point), {}};
+  const TensorId y = add_tensor(graph, label.result, graph.tensor(x).format, shape);
+  Op op = make_op(label, operands, {y});
+  op.nests.push_back(std::move(nest));
+  graph.ops.push_back(std::move(op));
+  return y;
+}
+
 TensorId emit_reshape(Graph& graph, const Label& label, TensorId x, const Shape& shape) {
   const Shape from = graph.tensor(x).shape;
   // Nothing to move: such an operator has no points, whatever its access says.

@@ -9,6 +9,7 @@
 #include "graph/text.h"
 #include "model/llm/llm.h"
 #include "model/onnx/reader.h"
+#include "model/onnx/write.h"
 #include "support/file.h"
 #include "support/sha256.h"
 
@@ -59,6 +60,14 @@ Result<graph::Graph> read_onnx(const std::string& path, const LoadOptions& optio
   return std::move(loaded.graph);
 }
 
+Status write_onnx(const graph::Graph& graph, const std::string& path) { return onnx::write_model(graph, path); }
+
+bool is_configuration(const std::string& name) {
+  std::error_code error;
+  return !is_built_in(name) && fs::is_directory(name, error) && !fs::exists(fs::path(name) / "model.onnx", error) &&
+         fs::exists(fs::path(name) / "config.json", error);
+}
+
 Result<LoadedModel> load_model(const std::string& name, const LoadOptions& options) {
   std::error_code error;
   // A built-in name wins over a stray file or folder of that name; "./resnet50" reaches the latter.
@@ -68,8 +77,8 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
     return LoadedModel{std::move(graph), std::move(digest), true};
   }
   std::string path = name;
-  const std::string config = (fs::path(name) / "config.json").string();
-  if (fs::is_directory(name, error) && !fs::exists(fs::path(name) / "model.onnx", error) && fs::exists(config, error)) {
+  if (is_configuration(name)) {
+    const std::string config = (fs::path(name) / "config.json").string();
     SY_TRY(const llm::Config c, llm::read_config(config));
     const std::int64_t batch = std::max<std::int64_t>(1, options.batch);
     const llm::Step step = options.decode ? llm::Step{batch, 1, options.context_length} : llm::Step{batch, options.prompt, options.prompt};

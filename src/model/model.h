@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
@@ -15,7 +16,8 @@ namespace switchyard::model {
 struct LoadOptions {
   std::int64_t batch = 0;  ///< 0: the model's own (1 for the zoo)
   std::uint64_t seed = 0;
-  std::map<std::string, std::int64_t> set;  ///< parameters of a built-in model: m, n, k
+  std::map<std::string, std::int64_t> set;        ///< parameters of a built-in model: m, n, k; sizes of a file's named dimensions
+  std::map<std::string, numerics::Shape> shapes;  ///< of inputs of a file: sizes of their open dimensions
   /// Of language models from their configurations: a prefill of `prompt` tokens, or a decode step that sees `context_length` positions.
   bool decode = false;
   std::int64_t prompt = 2048, context_length = 2048;
@@ -41,10 +43,19 @@ struct ZooEntry {
 const std::vector<ZooEntry>& zoo();
 Result<graph::Graph> build_zoo_model(const std::string& name, const LoadOptions& options);
 
+/// Is it the folder of a language model that has a configuration but no ONNX file?
+bool is_configuration(const std::string& name);
+
 Result<graph::Graph> read_onnx(const std::string& path, const LoadOptions& options);
+
+/// Writes any graph with values as an ONNX file (weights of more than 1 GiB beside it, in PATH.data). Failures: onnx/cannot-export,
+/// file/unwritable.
+Status write_onnx(const graph::Graph& graph, const std::string& path);
 
 /// Tensor files: .pb (ONNX TensorProto) and .npy (v1-v3, C order).
 Result<numerics::Tensor> read_tensor(const std::string& path);
+/// The same of bytes; the name says which of the two they are.
+Result<numerics::Tensor> parse_tensor(std::string_view bytes, const std::string& path);
 /// Writes a TensorProto (.pb); integers and floats keep their format.
 Status write_tensor(const numerics::Tensor& tensor, const std::string& name, const std::string& path);
 /// As .npy, version 1. NumPy has no bf16: such values are written as fp32, which holds them exactly. Failures: file/unwritable,

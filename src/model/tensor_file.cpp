@@ -162,6 +162,10 @@ Result<numerics::Tensor> read_npy(std::string_view bytes, const std::string& pat
 
 Result<numerics::Tensor> read_tensor(const std::string& path) {
   SY_TRY(const std::string bytes, read_file(path));
+  return parse_tensor(bytes, path);
+}
+
+Result<numerics::Tensor> parse_tensor(std::string_view bytes, const std::string& path) {
   if (std::filesystem::path(path).extension() == ".npy") return read_npy(bytes, path);
   SY_TRY(const onnx::TensorData data, onnx::decode_tensor(bytes, path));
   SY_TRY(const onnx::Value value, onnx::value_of(data, path, {}));

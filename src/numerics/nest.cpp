@@ -1,5 +1,6 @@
 #include "numerics/nest.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -53,6 +54,10 @@ double combine(Combiner c, double accumulator, double value) {
     case Combiner::min: return apply_scalar(ScalarOp::min, accumulator, value);
   }
   SY_CHECK(false, "unknown combiner");
+}
+
+bool Nest::has_lookups() const {
+  return std::any_of(reads.begin(), reads.end(), [](const Access& read) { return !read.lookups.empty(); });
 }
 
 std::int64_t Nest::points() const {

@@ -31,10 +31,18 @@ std::optional<Combiner> combiner_named(std::string_view name);
 double combiner_identity(Combiner c);  ///< 0, 1, -inf, +inf
 double combine(Combiner c, double accumulator, double value);
 
+/// A data-dependent index: in this dimension the index is the value of another read of the nest. Negative values count from the end.
+struct Lookup {
+  int dimension = 0;
+  int read = 0;
+  bool operator==(const Lookup&) const = default;
+};
+
 struct Access {
   int slot = 0;
-  std::vector<Affine> index;   ///< one per dimension of the slot
+  std::vector<Affine> index;   ///< one per dimension of the slot; 0 where a lookup gives it
   std::optional<double> fill;  ///< value where the index leaves the slot's shape; without it leaving is an error
+  std::vector<Lookup> lookups = {};
   bool operator==(const Access&) const = default;
 };
 
@@ -47,9 +55,10 @@ struct Nest {
   bool operator==(const Nest&) const = default;
 
   /// combiner add over a product of two reads: matrix units run these.
-  [[nodiscard]] bool is_contraction() const { return combiner == Combiner::add && expression.is_product_of_inputs(); }
-  /// A pure copy: no arithmetic at all.
-  [[nodiscard]] bool is_copy() const { return combiner == Combiner::none && expression.is_input(); }
+  [[nodiscard]] bool is_contraction() const { return combiner == Combiner::add && expression.is_product_of_inputs() && !has_lookups(); }
+  /// A pure copy: no arithmetic at all, from places known before it runs.
+  [[nodiscard]] bool is_copy() const { return combiner == Combiner::none && expression.is_input() && !has_lookups(); }
+  [[nodiscard]] bool has_lookups() const;
   [[nodiscard]] std::int64_t points() const;  ///< product of the extents (SY_CHECK on overflow)
 };
 

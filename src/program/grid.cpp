@@ -144,11 +144,24 @@ GridWork::Touched reach(std::span<const Buffer> buffers, const BufferAccess& acc
   return t;
 }
 
+/// What is looked up may lie anywhere in its dimension, and is at most what is moved.
+void widen(GridWork::Touched& t, const Actor& actor, const Buffer& buffer, double moved) {
+  bool picked = false;
+  for (const Port& port : actor.ports) {
+    if (port.picks < 0) continue;
+    const auto d = static_cast<std::size_t>(port.picks);
+    t.box[d] = {0, buffer.shape[d]};
+    t.bytes *= static_cast<double>(buffer.shape[d]);
+    picked = true;
+  }
+  if (picked) t.bytes = std::min(t.bytes, moved);
+}
+
 void add_move(std::span<const Buffer> buffers, const Actor& actor, const std::vector<std::int64_t>& extents, GridWork& work) {
   double times = 1;
   for (const Loop& loop : actor.loops) times *= static_cast<double>(loop.trip);
   for (const Port& port : actor.ports) {
-    if (!carries_data(port.token)) continue;
+    if (!moves_data(port)) continue;
     const auto pass = [&](const std::optional<BufferAccess>& access, bool write, double& per_block) {
       if (!access) return;
       const Buffer& buffer = buffers[access->buffer.index()];
@@ -157,6 +170,7 @@ void add_move(std::span<const Buffer> buffers, const Actor& actor, const std::ve
         bytes *= static_cast<double>(std::min(port.token.shape[d], access->region[d][1] - access->region[d][0]));
       per_block += times * bytes;
       GridWork::Touched t = reach(buffers, *access, write, port.token.shape, extents);
+      widen(t, actor, buffer, times * static_cast<double>(work.blocks) * bytes);
       const bool known = std::any_of(work.touched.begin(), work.touched.end(), [&](const GridWork::Touched& other) {
         return other.buffer == t.buffer && other.write == t.write && other.box == t.box;
       });

@@ -265,6 +265,13 @@ class ContextReader {
       if (!window) return false;
       port.window = *window;
     }
+    if (reader_.accept_word("picks")) {
+      const Lexeme where = reader_.peek();
+      const auto dimension = reader_.natural("a dimension of the source");
+      if (!dimension) return false;
+      if (!input || actor.kind != ActorKind::move) return reader_.error(where, "program/port", "only inputs of movers pick");
+      port.picks = static_cast<int>(std::min<std::int64_t>(*dimension, 1 << 20));
+    }
     if (reader_.accept_word("place") && !box(port.place, "a port has one place")) return false;
     slots_.push_back(port.name);
     actor.ports.push_back(std::move(port));

@@ -268,6 +268,7 @@ void put_port(Out& out, const Program& program, const Port& port, const ActorNam
     if (w.pad_always) put(out, " always");
     if (w.pad_value != 0) put(out, " value {}", print_number(w.pad_value));
   }
+  if (port.picks >= 0) put(out, " picks {}", port.picks);
   if (port.place) {
     put(out, " place ");
     put_box(out, program, *port.place, names.variables, loops);

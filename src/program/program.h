@@ -146,7 +146,12 @@ struct Port {
   /// Compute actors: the token is this box of a spread buffer, read or written where it lies, in the own component's part. Such a port has
   /// no channel, no storage of its own and never waits.
   std::optional<BufferAccess> place;
+  /// Inputs of movers with a source: the token's one element, an integer, is where the source's box (one index long there, and starting at
+  /// 0) begins in this dimension; negative ones count from the end. -1: a token like any other.
+  int picks = -1;
 };
+/// Does the port of a mover carry what it moves, rather than synchronise or say where to find it?
+inline bool moves_data(const Port& port) { return carries_data(port.token) && port.picks < 0; }
 
 // ------------------------------------------------------------------------------------------------------------------ actors
 

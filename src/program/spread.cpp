@@ -103,7 +103,7 @@ std::vector<Message> messages(const Buffer& buffer, const Box& box, std::optiona
 std::span<const std::int64_t> move_extent(const Actor& mover, const BufferAccess& access) {
   if (!access.extent.empty()) return access.extent;
   for (const Port& port : mover.ports)
-    if (carries_data(port.token)) return port.token.shape;
+    if (moves_data(port)) return port.token.shape;
   return access.extent;
 }
 

@@ -4,6 +4,7 @@
 
 #include "program/findings.h"
 #include "program/sequence.h"
+#include "program/spread.h"
 
 namespace switchyard::program {
 
@@ -135,6 +136,15 @@ class Toucher {
 
 Reach reach_of(const BufferAccess& access, std::span<const std::int64_t> extent, const std::vector<Interval>& variables) {
   return Toucher(access, extent, variables).run();
+}
+
+std::vector<std::int64_t> reached_extent(const Program& program, const Actor& mover, const BufferAccess& access) {
+  const auto extent = move_extent(mover, access);
+  std::vector<std::int64_t> reached(extent.begin(), extent.end());
+  for (const Port& port : mover.ports)
+    if (port.picks >= 0 && &access == &*mover.source)
+      reached[static_cast<std::size_t>(port.picks)] = program.buffers[access.buffer.index()].shape[static_cast<std::size_t>(port.picks)];
+  return reached;
 }
 
 std::vector<Interval> transfer_loops(const Actor& mover) {

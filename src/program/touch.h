@@ -22,4 +22,8 @@ Reach reach_of(const BufferAccess& access, std::span<const std::int64_t> extent,
 /// Indices of a mover's loops in which it transfers: where the guard of its port with data holds.
 std::vector<Interval> transfer_loops(const Actor& mover);
 
+/// The extent of a mover's box as far as laws about order and coverage go: where an index is picked it may be any, so the box is the whole
+/// dimension.
+std::vector<std::int64_t> reached_extent(const Program& program, const Actor& mover, const BufferAccess& access);
+
 }  // namespace switchyard::program

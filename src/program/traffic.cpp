@@ -280,7 +280,7 @@ class Counter {
     const auto extent = move_extent(actor, *actor.destination);
     Ranges ranges = all_of(actor);
     for (const Port& p : actor.ports)
-      if (carries_data(p.token)) narrow(ranges, p.guard, actor.loops), keep(ranges, p);
+      if (moves_data(p)) narrow(ranges, p.guard, actor.loops), keep(ranges, p);
     std::vector<int> loops;
     for (std::size_t l = 0; l < ranges.size(); ++l)
       if (static_cast<int>(l) != actor.destination->message) loops.push_back(static_cast<int>(l));
@@ -323,7 +323,7 @@ class Counter {
     Ranges ranges = all_of(actor);
     std::optional<std::size_t> in, out;
     for (std::size_t p = 0; p < actor.ports.size(); ++p) {
-      if (!carries_data(actor.ports[p].token)) continue;
+      if (!moves_data(actor.ports[p])) continue;
       narrow(ranges, actor.ports[p].guard, actor.loops);
       keep(ranges, actor.ports[p]);
       (actor.ports[p].input ? in : out) = p;

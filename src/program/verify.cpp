@@ -34,7 +34,7 @@ std::vector<std::int64_t> variable_extents(const Context& context, const Actor& 
 const Port* data_port(const Actor& mover, bool input) {
   if (input ? mover.source.has_value() : mover.destination.has_value()) return nullptr;
   for (const Port& port : mover.ports)
-    if (port.input == input && carries_data(port.token)) return &port;
+    if (port.input == input && moves_data(port)) return &port;
   return nullptr;
 }
 

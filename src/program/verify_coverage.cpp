@@ -66,7 +66,7 @@ class CoverageLaw {
         std::vector<Interval> variables;
         for (const std::int64_t extent : context.arrays[actor.array.index()].shape) variables.push_back({0, extent});
         for (const Interval& range : transfer_loops(actor)) variables.push_back(range);
-        Touch touch{reach_of(*box, move_extent(actor, *box), variables), a, box->buffer};
+        Touch touch{reach_of(*box, reached_extent(program_, actor, *box), variables), a, box->buffer};
         if (!touch.countable)
           too_large(at(context, actor));
         else

@@ -10,6 +10,7 @@
 #include "program/findings.h"
 #include "program/play.h"
 #include "program/spread.h"
+#include "program/touch.h"
 
 namespace switchyard::program {
 
@@ -88,7 +89,7 @@ class OrderLaw {
     touches.access = stores ? &*actor.destination : &*actor.source;
     const Port* port = data_port(actor, stores);
     const PortRule rule = port != nullptr ? port_rule(actor, *port) : PortRule{};
-    const auto extent = move_extent(actor, *touches.access);
+    const auto extent = reached_extent(program_, actor, *touches.access);
     const auto count = static_cast<std::uint32_t>(instance_count(array));
     const std::uint32_t first = play_->layout().first_instance[number];
     if (Odometer(actor.loops).firings() > kMostFirings / count) return false;

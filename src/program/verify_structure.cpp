@@ -306,6 +306,8 @@ class StructureLaw {
     for (const State& state : actor.states) slots.add(state.name);
     if (findings_.diagnostics().size() != before) return;
     if (compute) {
+      for (const Port& port : actor.ports)
+        if (port.picks >= 0) add(kPort, at(context, actor, port), "only movers pick");
       if (actor.source || actor.destination || actor.route) add(kBody, pointer, "a compute actor has no boxes and no route");
       body(context, actor);
     } else {
@@ -385,7 +387,7 @@ class StructureLaw {
     const std::string pointer = at(context, actor);
     int inputs = actor.source ? 1 : 0, outputs = actor.destination ? 1 : 0, ports = 0;
     for (const Port& port : actor.ports) {
-      if (!carries_data(port.token)) continue;
+      if (!moves_data(port)) continue;
       ++(port.input ? inputs : outputs);
       ++ports;
     }
@@ -416,9 +418,30 @@ class StructureLaw {
           add(kShape, pointer, fmt::format("the region leaves '{}' in dimension {}", buffer.name, d));
       }
     }
+    check_picks(pointer, actor);
     if (actor.route && (!actor.route->network.valid() || actor.route->network.index() >= program_.chip->networks.size()))
       add(kUnresolved, pointer, "the route's network does not exist");
     check_spread_boxes(program_, context, actor, findings_);
+  }
+
+  void check_picks(const std::string& pointer, const Actor& actor) {
+    std::set<int> dimensions;
+    for (const Port& port : actor.ports) {
+      if (port.picks < 0) continue;
+      if (!port.input || !actor.source || actor.destination || program_.buffers[actor.source->buffer.index()].spread)
+        return add(kPort, pointer, "indices are picked for a mover that loads from an off-chip memory");
+      const auto d = static_cast<std::size_t>(port.picks);
+      const Port* out = data_port(actor, false);
+      if (d >= actor.source->start.size() || out == nullptr || out->token.shape.size() <= d || !dimensions.insert(port.picks).second)
+        return add(kPort, pointer, fmt::format("'{}' picks in dimension {}, which the box lacks or another port picks in", port.name, d));
+      const auto& region = actor.source->region[d];
+      if (actor.source->start[d] != numerics::Affine{} || out->token.shape[d] != 1 || region[0] != 0 ||
+          region[1] != program_.buffers[actor.source->buffer.index()].shape[d])
+        return add(kPort, pointer,
+                   fmt::format("in dimension {}, where an index is picked, the box starts at 0, is 1 long and unclipped", d));
+      if (numerics::element_count(port.token.shape) != 1 || numerics::format_info(port.token.format).floating || !port.guard.empty())
+        return add(kPort, pointer, fmt::format("'{}' picks with one integer, at each firing", port.name));
+    }
   }
 
   bool endpoint(const Context& context, const std::string& pointer, const Endpoint& end, bool input) {

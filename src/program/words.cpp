@@ -11,12 +11,12 @@ namespace switchyard::program {
 namespace {
 
 constexpr std::array kReserved{
-    "after",      "always",  "array",   "at",     "before",     "bound",  "buffer", "bytes",   "channel",   "chip",    "compute",
-    "constant",   "context", "depth",   "dim",    "early",      "else",   "extent", "fill",    "for",       "from",    "grid",
-    "in",         "inf",     "initial", "input",  "kept",       "labels", "let",    "loops",   "max",       "message", "min",
-    "mod",        "move",    "nan",     "of",     "on",         "ops",    "order",  "ordered", "out",       "output",  "pad",
-    "parallel",   "part",    "paths",   "peek",   "persistent", "place",  "pop",    "read",    "reduction", "region",  "route",
-    "sequential", "sidecar", "source",  "spread", "state",      "to",     "value",  "values",  "window"};
+    "after",    "always",     "array",   "at",     "before",     "bound",  "buffer", "bytes",   "channel", "chip",      "compute",
+    "constant", "context",    "depth",   "dim",    "early",      "else",   "extent", "fill",    "for",     "from",      "grid",
+    "in",       "inf",        "initial", "input",  "kept",       "labels", "let",    "loops",   "max",     "message",   "min",
+    "mod",      "move",       "nan",     "of",     "on",         "ops",    "order",  "ordered", "out",     "output",    "pad",
+    "parallel", "part",       "paths",   "peek",   "persistent", "picks",  "place",  "pop",     "read",    "reduction", "region",
+    "route",    "sequential", "sidecar", "source", "spread",     "state",  "to",     "value",   "values",  "window"};
 
 bool letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool digit(char c) { return c >= '0' && c <= '9'; }

@@ -131,8 +131,9 @@ class Teller {
   /// What it loads is handed on to other components by another mover.
   static bool feeds_mover(const Context& context, program::ActorId from) {
     return std::any_of(context.channels.begin(), context.channels.end(), [&](const program::Channel& c) {
-      return c.from.actor == from && !c.to.empty() && context.actors[c.to.front().end.actor.index()].kind == ActorKind::move &&
-             program::carries_data(context.actors[from.index()].ports[static_cast<std::size_t>(c.from.port)].token);
+      if (c.from.actor != from || c.to.empty()) return false;
+      const program::Actor& to = context.actors[c.to.front().end.actor.index()];
+      return to.kind == ActorKind::move && program::moves_data(to.ports[static_cast<std::size_t>(c.to.front().end.port)]);
     });
   }
 

@@ -111,7 +111,6 @@ TEST_F(Cli, RefusesWithTheContractsCodes) {
        "  hint: did you mean 'chip/unknown-key'?\n"},
       {"help comapre", 2, "[cli/unknown-subject]\n  hint: did you mean 'compare'?\n"},
       {"help serve", 2, "error: the verb 'serve' is part of the plan but not of this version [cli/not-yet]\n"},
-      {"models export gemm -o g.onnx", 2, "[cli/not-yet]\n"},
       {"chips shwo tx81", 2, "error: 'shwo' is nothing that chips does [cli/unknown-verb]\n  hint: did you mean 'show'?\n"},
       {"chips show", 2, "[cli/missing-argument]\n"},
       {"chips list tx81", 2, "[cli/too-many-arguments]\n"},
@@ -436,6 +435,47 @@ TEST_F(Cli, DeliversTheRunsThatAreDoneWhenAComparisonIsInterrupted) {
   EXPECT_NE(outcome.err.find("interrupted: 1 of 2 runs are done\n"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.out.find("\nresnet18,tx81,bf16,1,"), std::string::npos) << outcome.out;
   EXPECT_NE(outcome.out.find("stopped before this was run [cli/interrupted]\n"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Cli, EndsAtItsLimits) {
+  const Outcome late = run("run unet --set size=1024 --chip tx81 --values on --timeout 1 --quiet");
+  EXPECT_EQ(late.code, 130);
+  EXPECT_NE(late.err.find("\nthe time limit of 1 s is over\n"), std::string::npos) << late.err;
+#if !defined(__SANITIZE_ADDRESS__)
+  const Outcome large = run("run gemm --set m=8192 --set n=8192 --set k=64 --chip tx81 --values on --max-memory '100 MB' --quiet");
+  EXPECT_EQ(large.code, 4);
+  EXPECT_EQ(large.err, "error: the host has too little memory for this [cli/out-of-memory]\n  hint: --no-values needs far less\n");
+#endif
+  EXPECT_EQ(run("run gemm --chip tx81 --max-memory 7").err,
+            "error: '7' is no value for --max-memory, which takes a size of at least 16 MiB, such as 8 GiB [cli/bad-value]\n");
+}
+
+TEST_F(Cli, NamesOptionsThatChangeNothing) {
+  EXPECT_EQ(run("run gemm --chip tx81 --phase decode --quiet").err,
+            "error: --phase changes nothing for gemm [cli/no-effect]\n"
+            "  hint: only language models given by a folder with their config.json have it\n");
+  EXPECT_EQ(run("run gemm --chip tx81 --prompt 16 --quiet").code, 2);
+  std::filesystem::create_directories(folder_ / "lm");
+  std::filesystem::copy_file(SWITCHYARD_SOURCE_DIR "/models/llama-3-8b/config.json", folder_ / "lm/config.json");
+  const std::string show = "models show lm --quiet ";
+  EXPECT_EQ(run(show + "--context-length 64").err,
+            "error: --context-length changes nothing for a prefill [cli/no-effect]\n  hint: --prompt says how many tokens it has\n");
+  EXPECT_EQ(run(show + "--phase decode --prompt 64").err,
+            "error: --prompt changes nothing for a decode step [cli/no-effect]\n"
+            "  hint: --context-length says how many positions it sees\n");
+  EXPECT_EQ(run(show + "--set n=1").err,
+            "error: --set changes nothing for lm [cli/no-effect]\n"
+            "  hint: its sizes are those of config.json; --prompt, --context-length and --batch set the others\n");
+  EXPECT_EQ(run(show + "--shape x=1").err,
+            "error: --shape changes nothing for lm [cli/no-effect]\n  hint: --prompt, --context-length and --batch set its sizes\n");
+  EXPECT_EQ(run(show + "--phase decode --context-length 64").code, 0);
+}
+
+TEST_F(Cli, ExportsBuiltInModels) {
+  EXPECT_EQ(run("models export gemm").err, "error: models export needs a file to write [cli/missing-argument]\n  hint: -o FILE.onnx\n");
+  const Outcome written = run("models export gemm --set m=3 --set n=4 --set k=5 -o g.onnx --quiet");
+  EXPECT_EQ(written.code, 0) << written.err;
+  EXPECT_EQ(run("run g.onnx --chip tx81 --quiet").code, 0);
 }
 
 }  // namespace

@@ -119,14 +119,28 @@ std::int32_t attribute_type(const proto::AttributeProto& a) {
   return kAttributeUndefined;
 }
 
+Node node(proto::NodeProto& n);
+
+GraphBody graph_body(proto::GraphProto& g) {
+  GraphBody out;
+  for (auto& n : *g.mutable_node()) out.nodes.push_back(node(n));
+  for (auto& t : *g.mutable_initializer()) out.initializers.push_back(tensor_data(t));
+  out.sparse_initializers = g.sparse_initializer_size();
+  for (const auto& v : g.input()) out.inputs.push_back(value_info(v));
+  for (const auto& v : g.output()) out.outputs.push_back(value_info(v));
+  return out;
+}
+
 Attribute attribute(proto::AttributeProto& a) {
   Attribute out;
   out.name = a.name();
+  out.reference = a.ref_attr_name();
   out.type = attribute_type(a);
   out.f = a.f();
   out.i = a.i();
   out.s = a.s();
   if (a.has_t()) out.t = std::make_shared<TensorData>(tensor_data(*a.mutable_t()));
+  if (a.has_g()) out.g = std::make_shared<GraphBody>(graph_body(*a.mutable_g()));
   out.floats.assign(a.floats().begin(), a.floats().end());
   out.ints.assign(a.ints().begin(), a.ints().end());
   out.strings.assign(a.strings().begin(), a.strings().end());
@@ -138,9 +152,24 @@ Node node(proto::NodeProto& n) {
   out.name = n.name();
   out.type = n.op_type();
   out.domain = n.domain();
+  out.overload = n.overload();
   out.inputs.assign(n.input().begin(), n.input().end());
   out.outputs.assign(n.output().begin(), n.output().end());
   for (auto& a : *n.mutable_attribute()) out.attributes.push_back(attribute(a));
+  return out;
+}
+
+Function function(proto::FunctionProto& f) {
+  Function out;
+  out.domain = f.domain();
+  out.name = f.name();
+  out.overload = f.overload();
+  out.inputs.assign(f.input().begin(), f.input().end());
+  out.outputs.assign(f.output().begin(), f.output().end());
+  out.attributes.assign(f.attribute().begin(), f.attribute().end());
+  for (auto& a : *f.mutable_attribute_proto()) out.defaults.push_back(attribute(a));
+  for (const auto& set : f.opset_import()) out.operator_sets.push_back({set.domain(), set.version()});
+  for (auto& n : *f.mutable_node()) out.nodes.push_back(node(n));
   return out;
 }
 
@@ -153,14 +182,15 @@ Result<Model> decode_model(std::string_view bytes, const std::string& file) {
   out.ir_version = message.ir_version();
   out.has_graph = message.has_graph();
   for (const auto& set : message.opset_import()) out.operator_sets.push_back({set.domain(), set.version()});
-  for (const auto& f : message.functions()) out.functions.push_back(f.domain() + "::" + f.name());
+  for (auto& f : *message.mutable_functions()) out.functions.push_back(function(f));
   auto& graph = *message.mutable_graph();
   out.graph_name = graph.name();
-  for (auto& n : *graph.mutable_node()) out.nodes.push_back(node(n));
-  for (auto& t : *graph.mutable_initializer()) out.initializers.push_back(tensor_data(t));
-  out.sparse_initializers = graph.sparse_initializer_size();
-  for (const auto& v : graph.input()) out.inputs.push_back(value_info(v));
-  for (const auto& v : graph.output()) out.outputs.push_back(value_info(v));
+  GraphBody body = graph_body(graph);
+  out.nodes = std::move(body.nodes);
+  out.initializers = std::move(body.initializers);
+  out.sparse_initializers = body.sparse_initializers;
+  out.inputs = std::move(body.inputs);
+  out.outputs = std::move(body.outputs);
   return out;
 }
 
@@ -170,12 +200,107 @@ Result<TensorData> decode_tensor(std::string_view bytes, const std::string& file
   return tensor_data(message);
 }
 
+namespace {
+
+void encode(const TensorData& tensor, proto::TensorProto& out) {
+  for (const std::int64_t d : tensor.dims) out.add_dims(d);
+  out.set_data_type(tensor.type);
+  out.set_name(tensor.name);
+  if (tensor.external) {
+    out.set_data_location(1);
+    for (const auto& [key, value] : tensor.external_data) {
+      auto& entry = *out.add_external_data();
+      entry.set_key(key);
+      entry.set_value(value);
+    }
+  } else if (tensor.bytes) {
+    out.set_raw_data(*tensor.bytes);
+  }
+}
+
+void encode(const ValueInfo& value, proto::ValueInfoProto& out) {
+  out.set_name(value.name);
+  if (!value.is_tensor) return;
+  auto& type = *out.mutable_type()->mutable_tensor_type();
+  type.set_elem_type(value.type);
+  for (const Dimension& d : value.shape.value_or(std::vector<Dimension>{})) {
+    auto& dimension = *type.mutable_shape()->add_dim();
+    if (d.value) dimension.set_dim_value(*d.value);
+    if (!d.symbol.empty()) dimension.set_dim_param(d.symbol);
+  }
+  if (value.shape) type.mutable_shape();
+}
+
+void encode(const OperatorSet& set, proto::OperatorSetIdProto& out) {
+  out.set_domain(set.domain);
+  out.set_version(set.version);
+}
+
+void encode(const Node& node, proto::NodeProto& out);
+
+void encode(const Attribute& a, proto::AttributeProto& out) {
+  out.set_name(a.name);
+  if (a.type != kAttributeUndefined) out.set_type(a.type);
+  if (!a.reference.empty()) {
+    out.set_ref_attr_name(a.reference);
+    return;
+  }
+  if (a.type == kAttributeFloat) out.set_f(static_cast<float>(a.f));
+  if (a.type == kAttributeInt) out.set_i(a.i);
+  if (a.type == kAttributeString) out.set_s(a.s);
+  if (a.t) encode(*a.t, *out.mutable_t());
+  for (const double v : a.floats) out.add_floats(static_cast<float>(v));
+  for (const std::int64_t v : a.ints) out.add_ints(v);
+  for (const std::string& v : a.strings) out.add_strings(v);
+  if (a.g == nullptr) return;
+  auto& graph = *out.mutable_g();
+  for (const Node& node : a.g->nodes) encode(node, *graph.add_node());
+  for (const TensorData& t : a.g->initializers) encode(t, *graph.add_initializer());
+  for (const ValueInfo& v : a.g->inputs) encode(v, *graph.add_input());
+  for (const ValueInfo& v : a.g->outputs) encode(v, *graph.add_output());
+}
+
+void encode(const Node& node, proto::NodeProto& out) {
+  out.set_name(node.name);
+  out.set_op_type(node.type);
+  if (!node.domain.empty()) out.set_domain(node.domain);
+  if (!node.overload.empty()) out.set_overload(node.overload);
+  for (const std::string& input : node.inputs) out.add_input(input);
+  for (const std::string& output : node.outputs) out.add_output(output);
+  for (const Attribute& a : node.attributes) encode(a, *out.add_attribute());
+}
+
+}  // namespace
+
 std::string encode_tensor(const TensorData& tensor) {
   proto::TensorProto message;
-  for (const std::int64_t d : tensor.dims) message.add_dims(d);
-  message.set_data_type(tensor.type);
-  message.set_name(tensor.name);
-  if (tensor.bytes) message.set_raw_data(*tensor.bytes);
+  encode(tensor, message);
+  return message.SerializeAsString();
+}
+
+std::string encode_model(const Model& model) {
+  proto::ModelProto message;
+  message.set_ir_version(model.ir_version);
+  message.set_producer_name("switchyard");
+  for (const OperatorSet& set : model.operator_sets) encode(set, *message.add_opset_import());
+  auto& graph = *message.mutable_graph();
+  graph.set_name(model.graph_name);
+  for (const Node& node : model.nodes) encode(node, *graph.add_node());
+  for (const TensorData& t : model.initializers) encode(t, *graph.add_initializer());
+  for (const ValueInfo& v : model.inputs) encode(v, *graph.add_input());
+  for (const ValueInfo& v : model.outputs) encode(v, *graph.add_output());
+  for (const Function& f : model.functions) {
+    auto& out = *message.add_functions();
+    out.set_domain(f.domain);
+    out.set_name(f.name);
+    out.set_overload(f.overload);
+    for (const std::string& name : f.inputs) out.add_input(name);
+    for (const std::string& name : f.outputs) out.add_output(name);
+    for (const std::string& name : f.attributes) out.add_attribute(name);
+    for (const Attribute& a : f.defaults) encode(a, *out.add_attribute_proto());
+    for (const OperatorSet& set : f.operator_sets) encode(set, *out.add_opset_import());
+    for (const Node& node : f.nodes) encode(node, *out.add_node());
+  }
   return message.SerializeAsString();
 }
 

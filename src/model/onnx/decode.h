@@ -15,5 +15,7 @@ Result<TensorData> decode_tensor(std::string_view bytes, const std::string& file
 
 /// A TensorProto with raw_data.
 std::string encode_tensor(const TensorData& tensor);
+/// A ModelProto, of whatever decode_model reads.
+std::string encode_model(const Model& model);
 
 }  // namespace switchyard::model::onnx

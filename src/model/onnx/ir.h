@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "numerics/tensor.h"
 
 namespace switchyard::model::onnx {
 
@@ -52,15 +55,20 @@ struct TensorData {
   std::shared_ptr<const std::string> bytes;  ///< null: the values lie outside (external) or in a field we do not read
   bool external = false;
   std::map<std::string, std::string> external_data;  ///< location, offset, length
+  std::function<numerics::Tensor()> later;           ///< of a model to be written: makes the values
 };
+
+struct GraphBody;
 
 struct Attribute {
   std::string name;
+  std::string reference;  ///< inside a function: the attribute of the call that takes this one's place
   std::int32_t type = kAttributeUndefined;
   double f = 0;
   std::int64_t i = 0;
   std::string s;
   std::shared_ptr<const TensorData> t;
+  std::shared_ptr<const GraphBody> g;
   std::vector<double> floats;
   std::vector<std::int64_t> ints;
   std::vector<std::string> strings;
@@ -82,6 +90,8 @@ struct Node {
   std::string name, type, domain;
   std::vector<std::string> inputs, outputs;  ///< an empty name is an omitted one
   std::vector<Attribute> attributes;
+  std::string overload = {};
+  std::int64_t opset = 0;  ///< of the standard domain, where it is not the model's: the node comes from a function
 };
 
 struct OperatorSet {
@@ -89,11 +99,29 @@ struct OperatorSet {
   std::int64_t version = 0;
 };
 
+/// The graph in an attribute: a branch, a loop's body.
+struct GraphBody {
+  std::vector<Node> nodes;
+  std::vector<TensorData> initializers;
+  std::int64_t sparse_initializers = 0;
+  std::vector<ValueInfo> inputs, outputs;
+};
+
+/// A FunctionProto: what stands for the nodes whose domain, type and overload are these.
+struct Function {
+  std::string domain, name, overload;
+  std::vector<std::string> inputs, outputs;
+  std::vector<std::string> attributes;  ///< those a call must give
+  std::vector<Attribute> defaults;      ///< those it may leave out
+  std::vector<OperatorSet> operator_sets;
+  std::vector<Node> nodes;
+};
+
 struct Model {
   std::int64_t ir_version = 0;
   bool has_graph = false;
   std::vector<OperatorSet> operator_sets;
-  std::vector<std::string> functions;  ///< "domain::name" of functions the model brings along
+  std::vector<Function> functions;  ///< gone once they stand where they were called (functions.h)
   std::string graph_name;
   std::vector<Node> nodes;
   std::vector<TensorData> initializers;

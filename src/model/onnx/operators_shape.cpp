@@ -270,23 +270,50 @@ void concat(NodeBuilder& b) {
   b.set_result(0, emit_concat(b.scratch(), b.label(), parts, axis));
 }
 
+/// Indices that nobody knows yet, or too many to write down: each is looked up when it is needed.
+void gather_at_run_time(NodeBuilder& b, std::size_t axis) {
+  const Shape& from = b.shape(0);
+  const Shape& picks = b.shape(1);
+  const Value& indices = b.input(1);
+  if (indices.format != Format::int64 && indices.format != Format::int32) {
+    return b.malformed("onnx/type", fmt::format("the indices ({}) must be INT64 or INT32, not {}", indices.name,
+                                                data_type_name(data_type_of(indices.format))));
+  }
+  if (indices.constant) {
+    const numerics::Tensor values = indices.constant->make();
+    for (std::int64_t i = 0, count = values.count(); i < count; ++i) {
+      const double v = values.at(i);
+      if (v < static_cast<double>(-from[axis]) || v >= static_cast<double>(from[axis]))
+        return b.malformed("onnx/shape", fmt::format("index {} is outside a dimension of {}", v, from[axis]));
+    }
+  }
+  Shape shape(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(axis));
+  shape.insert(shape.end(), picks.begin(), picks.end());
+  shape.insert(shape.end(), from.begin() + static_cast<std::ptrdiff_t>(axis) + 1, from.end());
+  std::vector<Affine> index;
+  for (std::size_t d = 0; d < from.size(); ++d) {
+    const std::size_t loop = d < axis ? d : d + picks.size() - 1;
+    index.push_back(d == axis ? Affine{} : affine_variable(static_cast<int>(loop)));
+  }
+  LookedUp lookup{static_cast<int>(axis), b.operand(1), {}};
+  for (std::size_t d = 0; d < picks.size(); ++d) lookup.index.push_back(affine_variable(static_cast<int>(axis + d)));
+  const graph::TensorId x = b.operand(0);
+  b.set_result(0, emit_lookup(b.scratch(), b.label(), x, shape, std::move(index), std::span(&lookup, 1)));
+}
+
 void gather(NodeBuilder& b) {
   const Shape& from = b.shape(0);
   const int axis = b.axis(b.int_attribute("axis", 0), from.size());
   if (b.failed()) return;
-  if (!b.input(1).constant) {
-    return b.unsupported("onnx/dynamic-index", fmt::format("the indices ({}) are not known before the model runs", b.input(1).name));
-  }
-  if (b.known(1) == nullptr)
-    return b.unsupported("onnx/unsupported-feature", fmt::format("more than {} indices are not supported", kMaxKnown));
   const std::int64_t extent = from[static_cast<std::size_t>(axis)];
+  if (from.size() + b.shape(1).size() > kMaxRank + 1) return b.malformed("onnx/shape", "too many dimensions");
+  if (!b.input(1).constant || b.known(1) == nullptr) return gather_at_run_time(b, static_cast<std::size_t>(axis));
   Integers indices = b.integers(1, "the indices");
   if (b.failed()) return;
   for (std::int64_t& i : indices) {
     if (i < -extent || i >= extent) return b.malformed("onnx/shape", fmt::format("index {} is outside a dimension of {}", i, extent));
     i += i < 0 ? extent : 0;
   }
-  if (from.size() + b.shape(1).size() > kMaxRank + 1) return b.malformed("onnx/shape", "too many dimensions");
   b.set_result(0, emit_gather(b.scratch(), b.label(), b.operand(0), indices, b.shape(1), axis));
 }
 

@@ -13,6 +13,7 @@
 #include "graph/evaluate.h"
 #include "model/emit.h"
 #include "model/onnx/decode.h"
+#include "model/onnx/functions.h"
 #include "model/onnx/node_builder.h"
 #include "model/onnx/operators.h"
 #include "model/onnx/structure.h"
@@ -42,12 +43,14 @@ std::optional<std::int64_t> checked_points(const numerics::Nest& nest) {
 
 class Importer {
  public:
-  Importer(const Model& model, const LoadOptions& options, std::string file, std::string folder)
-      : model_(model), options_(options), file_(std::move(file)), folder_(std::move(folder)) {
+  Importer(Model model, const LoadOptions& options, std::string file, std::string folder)
+      : model_(std::move(model)), options_(options), file_(std::move(file)), folder_(std::move(folder)) {
     problems_.file = file_;
   }
 
   Result<Graph> run() {
+    inline_functions(model_, problems_);
+    if (problems_.any()) return problems_.failure();
     check_structure(model_, problems_);
     if (problems_.any()) return problems_.failure();
     const std::vector<std::size_t> order = topological_order(model_, problems_);
@@ -57,7 +60,7 @@ class Importer {
     add_initializers();
     add_inputs();
     if (problems_.any()) return problems_.failure();
-    for (const std::size_t node : order) build(node);
+    for (const std::size_t node : order) build(model_.nodes[node], display_name(model_, node));
     if (problems_.any()) return problems_.failure();
     add_outputs();
     if (problems_.any()) return problems_.failure();
@@ -93,16 +96,15 @@ class Importer {
   // --- initialisers, inputs ------------------------------------------------------------------------------------------------------------
 
   void add_initializers() {
-    for (const TensorData& data : model_.initializers) {
-      auto value = value_of(data, file_, folder_);
-      if (!value) {
-        problems_.add(value.failure());
-        continue;
-      }
-      auto shared = std::make_shared<Value>(std::move(value).value());
-      shared->trained = numerics::format_info(shared->format).floating;
-      values_[data.name] = std::move(shared);
-    }
+    for (const TensorData& data : model_.initializers) add_initializer(data);
+  }
+
+  void add_initializer(const TensorData& data) {
+    auto value = value_of(data, file_, folder_);
+    if (!value) return problems_.add(value.failure());
+    auto shared = std::make_shared<Value>(std::move(value).value());
+    shared->trained = numerics::format_info(shared->format).floating;
+    values_[data.name] = std::move(shared);
   }
 
   void add_inputs() {
@@ -114,12 +116,14 @@ class Importer {
     }
     check_batch(inputs);
     check_symbols(inputs);
+    check_shapes(inputs);
+    if (problems_.any()) return;
     std::map<std::string, std::vector<std::string>> unset;  // by symbol: the inputs that need it
     for (std::size_t i = 0; i < inputs.size(); ++i)
       add_input(*inputs[i], i < options_.inputs.size() ? &options_.inputs[i] : nullptr, unset);
     for (const auto& [symbol, names] : unset) {
       problems_.add_malformed("onnx/unset-dimension", fmt::format("dimension {} of {} has no value", symbol, fmt::join(names, ", ")),
-                              names[0], "--batch N sets a symbolic first dimension; export the model with fixed sizes for the others");
+                              names[0], "set them all, for example with: " + example(inputs));
     }
   }
 
@@ -131,6 +135,33 @@ class Importer {
       if ((*v.shape)[d].value && *(*v.shape)[d].value != given.shape[d]) return false;
     }
     return true;
+  }
+
+  /// Options that would give every open dimension a size: by name where all have one and else whole shapes.
+  [[nodiscard]] static std::string example(const std::vector<const ValueInfo*>& inputs) {
+    constexpr std::int64_t kBatch = 1, kOther = 128;
+    std::map<std::string, std::int64_t> symbols;
+    std::string shapes;
+    bool unnamed = false;
+    for (const ValueInfo* v : inputs) {
+      if (!v->shape) continue;
+      std::string shape;
+      bool open = false;
+      for (std::size_t d = 0; d < v->shape->size(); ++d) {
+        const Dimension& dimension = (*v->shape)[d];
+        const std::int64_t size = dimension.value.value_or(d == 0 ? kBatch : kOther);
+        shape += fmt::format("{}{}", d == 0 ? "" : "x", size);
+        if (dimension.value) continue;
+        open = true;
+        unnamed = unnamed || dimension.symbol.empty();
+        symbols.emplace(dimension.symbol, size);
+      }
+      if (open) shapes += fmt::format("{}--shape {}={}", shapes.empty() ? "" : " ", v->name, shape);
+    }
+    if (unnamed) return shapes;
+    std::string sets;
+    for (const auto& [symbol, size] : symbols) sets += fmt::format("{}--set {}={}", sets.empty() ? "" : " ", symbol, size);
+    return sets;
   }
 
   static bool open_first_dimension(const ValueInfo& v) { return v.shape && !v.shape->empty() && !v.shape->front().value; }
@@ -148,6 +179,43 @@ class Importer {
           fmt::format("the model's batch is fixed at {} (input {}), it cannot be {}", *v->shape->front().value, v->name, options_.batch),
           v->name, "leave --batch out, or export the model with a symbolic first dimension");
     }
+  }
+
+  /// --shape names an input and agrees with what the model says of it.
+  void check_shapes(const std::vector<const ValueInfo*>& inputs) {
+    std::vector<std::string> names;
+    for (const ValueInfo* v : inputs) names.push_back(v->name);
+    for (const auto& [name, shape] : options_.shapes) {
+      const auto at = std::find_if(inputs.begin(), inputs.end(), [&, wanted = name](const ValueInfo* v) { return v->name == wanted; });
+      if (at == inputs.end()) {
+        const std::string near = nearest_name(name, names);
+        problems_.add_malformed(
+            "onnx/unknown-input", fmt::format("the model has no input called {}", name), {},
+            near.empty() ? fmt::format("its inputs are {}", fmt::join(names, ", ")) : fmt::format("did you mean {}?", near));
+        continue;
+      }
+      const auto& declared = (*at)->shape;
+      bool fits = declared && declared->size() == shape.size();
+      for (std::size_t d = 0; fits && d < shape.size(); ++d) fits = shape[d] > 0 && (*declared)[d].value.value_or(shape[d]) == shape[d];
+      if (!fits)
+        problems_.add_malformed("onnx/shape", fmt::format("input {} of the model does not take the shape {}", name, print_shape(shape)),
+                                name, "only its open dimensions can be set");
+    }
+    if (problems_.any()) return;
+    // Dimensions of one name are one number, whichever input it is given for.
+    std::map<std::string, std::int64_t> symbols(options_.set);
+    for (const ValueInfo* v : inputs) {
+      const auto given = options_.shapes.find(v->name);
+      for (std::size_t d = 0; given != options_.shapes.end() && d < given->second.size(); ++d) {
+        const Dimension& dimension = (*v->shape)[d];
+        if (dimension.value || dimension.symbol.empty()) continue;
+        const auto [known, fresh] = symbols.emplace(dimension.symbol, given->second[d]);
+        if (known->second != given->second[d])
+          problems_.add_malformed(
+              "onnx/shape", fmt::format("dimension {} would be {} and {}", dimension.symbol, known->second, given->second[d]), v->name);
+      }
+    }
+    symbols_ = std::move(symbols);
   }
 
   /// --set names a dimension of some input.
@@ -188,14 +256,17 @@ class Importer {
                                                  data_type_name(data_type_of(given->format)), print_shape(given->shape)),
                                      v.name);
     }
+    const auto shaped = options_.shapes.find(v.name);
     for (std::size_t d = 0; given == nullptr && d < v.shape->size(); ++d) {
       const Dimension& dimension = (*v.shape)[d];
-      const auto set = options_.set.find(dimension.symbol);
+      const auto set = symbols_.find(dimension.symbol);
       if (dimension.value) {
         shape.push_back(*dimension.value);
+      } else if (shaped != options_.shapes.end()) {
+        shape.push_back(shaped->second[d]);
       } else if (d == 0 && options_.batch > 0) {
         shape.push_back(options_.batch);
-      } else if (!dimension.symbol.empty() && set != options_.set.end()) {
+      } else if (!dimension.symbol.empty() && set != symbols_.end()) {
         shape.push_back(set->second);
       } else {
         unset[dimension.symbol.empty() ? fmt::format("{} (unnamed)", d) : dimension.symbol].push_back(v.name);
@@ -218,10 +289,13 @@ class Importer {
 
   // --- nodes ---------------------------------------------------------------------------------------------------------------------------
 
-  void build(std::size_t index) {
-    const Node& node = model_.nodes[index];
-    const Operator& op = *find_operator(node.type);
-    const std::string name = display_name(model_, index);
+  void build(const Node& node, const std::string& name) {
+    if (is_standard(node.domain) && node.type == "If") return build_branch(node, name);
+    const Operator* op = is_known(node.domain) ? find_operator(node.type) : nullptr;
+    if (op == nullptr) {  // inside a branch: the others were looked at before
+      return problems_.add_unsupported("onnx/unsupported-operator",
+                                       fmt::format("operator {} is not supported (1 node: {})", node.type, name), name);
+    }
     std::vector<ValuePtr> inputs;
     for (const std::string& input : node.inputs) {
       if (input.empty()) {
@@ -233,13 +307,76 @@ class Importer {
       inputs.push_back(it->second);
     }
     while (!inputs.empty() && inputs.back() == nullptr) inputs.pop_back();
-    NodeBuilder builder(node, unique(name, node_names_), standard_opset(model_), std::move(inputs), file_, folder_);
-    check_signature(op, builder);
-    if (!builder.failed()) op.build(builder);
+    NodeBuilder builder(node, unique(name, node_names_), opset_of(model_, node), std::move(inputs), file_, folder_);
+    check_signature(*op, builder);
+    if (!builder.failed()) op->build(builder);
     if (!builder.failed()) check_results(builder);
     if (!builder.failed()) finish(builder);
     problems_.malformed.insert(problems_.malformed.end(), builder.malformed_list().begin(), builder.malformed_list().end());
     problems_.unsupported.insert(problems_.unsupported.end(), builder.unsupported_list().begin(), builder.unsupported_list().end());
+  }
+
+  /// A branch whose condition follows from shapes and constants is taken now: its nodes are built in place of the If, under names of their
+  /// own.
+  void build_branch(const Node& node, const std::string& name) {
+    const auto complain = [&](const char* code, std::string message, bool unsupported = false, std::string hint = {}) {
+      message = fmt::format("If {}: {}", name, message);
+      if (unsupported)
+        problems_.add_unsupported(code, std::move(message), name, std::move(hint));
+      else
+        problems_.add_malformed(code, std::move(message), name, std::move(hint));
+    };
+    constexpr int kDeepest = 32;
+    if (depth_ >= kDeepest) return complain("onnx/unsupported-feature", fmt::format("branches nest more than {} deep", kDeepest), true);
+    if (node.inputs.size() != 1) return complain("onnx/inputs", fmt::format("{} inputs, 1 needed", node.inputs.size()));
+    const auto condition = values_.find(node.inputs[0]);
+    if (condition == values_.end()) return;  // its producer failed and said so
+    const numerics::Tensor* taken = known_or_given(*condition->second);
+    if (taken == nullptr || taken->count() != 1) {
+      return complain("onnx/dynamic-control", fmt::format("the condition {} is not known before the model runs", node.inputs[0]), true,
+                      "conditions on shapes and constants are decided at import; others would need the host");
+    }
+    const char* wanted = taken->at(0) != 0 ? "then_branch" : "else_branch";
+    const auto a = std::find_if(node.attributes.begin(), node.attributes.end(), [&](const Attribute& o) { return o.name == wanted; });
+    if (a == node.attributes.end() || a->g == nullptr) return complain("onnx/attribute", fmt::format("attribute {} is missing", wanted));
+    const GraphBody& body = *a->g;
+    if (body.outputs.size() < node.outputs.size())
+      return complain("onnx/inputs", fmt::format("{} gives {} outputs, {} are wanted", wanted, body.outputs.size(), node.outputs.size()));
+    if (body.sparse_initializers > 0) return complain("onnx/unsupported-feature", "a branch has sparse initializers", true);
+
+    std::unordered_set<std::string> own;
+    for (const TensorData& t : body.initializers) own.insert(t.name);
+    for (const Node& inner : body.nodes) own.insert(inner.outputs.begin(), inner.outputs.end());
+    // What the branch gives has the names that the If gives it.
+    std::unordered_map<std::string, std::string> given;
+    for (std::size_t i = 0; i < node.outputs.size(); ++i)
+      if (!node.outputs[i].empty() && own.contains(body.outputs[i].name)) given.emplace(body.outputs[i].name, node.outputs[i]);
+    const Rename rename = [&](const std::string& inner) {
+      if (const auto at = given.find(inner); at != given.end()) return at->second;
+      return inner.empty() || !own.contains(inner) ? inner : fmt::format("{}/{}", name, inner);
+    };
+    for (const TensorData& t : body.initializers) {
+      TensorData data = t;
+      data.name = rename(t.name);
+      add_initializer(data);
+    }
+    ++depth_;
+    for (std::size_t i = 0; i < body.nodes.size() && !problems_.any(); ++i) {
+      const Node inner = renamed(body.nodes[i], rename);
+      for (const std::string& input : inner.inputs)
+        if (!input.empty() && !values_.contains(input))
+          complain("onnx/undefined-tensor", fmt::format("node {} of {} reads {}, which nothing before it defines", i, wanted, input));
+      for (const std::string& output : inner.outputs) tensor_names_.insert(output);
+      if (!problems_.any()) build(inner, fmt::format("{}/{}", name, inner.name.empty() ? fmt::format("{}_{}", inner.type, i) : inner.name));
+    }
+    --depth_;
+    if (problems_.any()) return;
+    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i].empty()) continue;
+      const auto at = values_.find(rename(body.outputs[i].name));
+      if (at == values_.end()) return complain("onnx/undefined-tensor", fmt::format("{} does not define {}", wanted, body.outputs[i].name));
+      values_[node.outputs[i]] = at->second;
+    }
   }
 
   static void check_signature(const Operator& op, NodeBuilder& b) {
@@ -328,7 +465,8 @@ class Importer {
     return scratch.ops.empty();
   }
 
-  /// Everything the node reads is constant: its results are, too. False when it has to run after all (large or costly).
+  /// Everything the node reads is constant: its results are, too. False when it has to run after all (large or costly). Builders have seen
+  /// to it that constants which are looked up as indices lie inside.
   bool fold(NodeBuilder& b) {
     Graph& scratch = b.scratch();
     std::int64_t points = 0;
@@ -438,7 +576,10 @@ class Importer {
     Graph scratch = b.scratch();
     std::int64_t points = 0;
     for (const graph::Op& op : scratch.ops)
-      for (const numerics::Nest& nest : op.nests) points = std::min(kMaxPoints, points + *checked_points(nest));
+      for (const numerics::Nest& nest : op.nests) {
+        if (nest.has_lookups()) return {};  // what is given may be no index at all, which the run will tell
+        points = std::min(kMaxPoints, points + *checked_points(nest));
+      }
     if (points > kMaxFoldPoints || fold_total_ + points > kMaxFoldTotal) return {};
     for (std::size_t t = 0; t < scratch.tensors.size(); ++t) {
       const ValuePtr source = b.source(TensorId(t));
@@ -520,7 +661,7 @@ class Importer {
     }
   }
 
-  const Model& model_;
+  Model model_;
   const LoadOptions& options_;
   std::string file_, folder_;
   Problems problems_;
@@ -529,17 +670,19 @@ class Importer {
   std::unordered_set<std::string> tensor_names_, op_names_, node_names_;
   std::unordered_map<std::string, TensorId> copies_;  // outputs that needed one
   std::int64_t fold_total_ = 0;
+  std::map<std::string, std::int64_t> symbols_;  ///< sizes of named dimensions
+  int depth_ = 0;                                ///< of the branch being built
 };
 
 }  // namespace
 
-Result<Graph> build_graph(const Model& model, const LoadOptions& options, const std::string& file, const std::string& folder) {
-  return Importer(model, options, file, folder).run();
+Result<Graph> build_graph(Model model, const LoadOptions& options, const std::string& file, const std::string& folder) {
+  return Importer(std::move(model), options, file, folder).run();
 }
 
 Result<Graph> read_model(std::string_view bytes, const LoadOptions& options, const std::string& file, const std::string& folder) {
-  SY_TRY(const Model model, decode_model(bytes, file));
-  return build_graph(model, options, file, folder);
+  SY_TRY(Model model, decode_model(bytes, file));
+  return build_graph(std::move(model), options, file, folder);
 }
 
 }  // namespace switchyard::model::onnx

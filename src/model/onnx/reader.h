@@ -9,7 +9,7 @@
 namespace switchyard::model::onnx {
 
 /// `file` names the model in diagnostics; `folder` is where its external data may lie (empty: nowhere).
-Result<graph::Graph> build_graph(const Model& model, const LoadOptions& options, const std::string& file, const std::string& folder);
+Result<graph::Graph> build_graph(Model model, const LoadOptions& options, const std::string& file, const std::string& folder);
 
 /// The bytes of a .onnx file.
 Result<graph::Graph> read_model(std::string_view bytes, const LoadOptions& options, const std::string& file, const std::string& folder);

@@ -150,7 +150,7 @@ std::vector<Mistake> mistakes() {
                   {node("Add", {"x", "z"}, {"y"})}, {"y"}),
        FailureKind::malformed,
        {"onnx/unset-dimension: dimension n of x has no value", "onnx/unset-dimension: dimension seq of x, z has no value"},
-       "--batch N sets a symbolic first dimension; export the model with fixed sizes for the others"},
+       "set them all, for example with: --set n=1 --set seq=128"},
   };
 }
 

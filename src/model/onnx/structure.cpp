@@ -18,13 +18,6 @@ namespace {
 
 constexpr std::size_t kMaxListed = 100;
 
-bool standard(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
-
-/// Domains whose operators are in the table beside the standard's own. No two share a name.
-bool known_domain(const std::string& domain) {
-  return standard(domain) || domain == "ai.onnx.ml" || domain == "ai.onnx.preview" || domain == "ai.onnx.preview.training";
-}
-
 }  // namespace
 
 void Problems::add_malformed(std::string code, std::string message, std::string pointer, std::string hint) {
@@ -53,9 +46,27 @@ Failure Problems::failure() const {
   return out;
 }
 
-std::int64_t standard_opset(const Model& model) {
-  for (const OperatorSet& set : model.operator_sets) {
-    if (standard(set.domain)) return set.version;
+bool is_standard(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
+
+bool is_known(const std::string& domain) {
+  return is_standard(domain) || domain == "ai.onnx.ml" || domain == "ai.onnx.preview" || domain == "ai.onnx.preview.training";
+}
+
+void each_captured(const Node& node, const std::function<void(const std::string&)>& use) {
+  for (const Attribute& a : node.attributes) {
+    if (a.g == nullptr) continue;
+    for (const Node& inner : a.g->nodes) {
+      for (const std::string& input : inner.inputs)
+        if (!input.empty()) use(input);
+      each_captured(inner, use);
+    }
+    for (const ValueInfo& v : a.g->outputs) use(v.name);
+  }
+}
+
+std::int64_t standard_opset(const std::vector<OperatorSet>& sets) {
+  for (const OperatorSet& set : sets) {
+    if (is_standard(set.domain)) return set.version;
   }
   return 0;
 }
@@ -70,16 +81,19 @@ namespace {
 void check_operators(const Model& model, Problems& problems) {
   struct Use {
     std::size_t count = 0;
+    std::int64_t opset = 0;
     std::vector<std::string> first;
   };
   std::map<std::string, Use> unknown;  // by the name shown
-  const std::int64_t opset = standard_opset(model);
   for (std::size_t i = 0; i < model.nodes.size(); ++i) {
     const Node& node = model.nodes[i];
-    const Operator* known = known_domain(node.domain) ? find_operator(node.type) : nullptr;
+    const std::int64_t opset = opset_of(model, node);
+    const Operator* known = is_known(node.domain) ? find_operator(node.type) : nullptr;
+    if (is_standard(node.domain) && node.type == "If") continue;              // the importer takes one of its branches
     if (known != nullptr && (opset == 0 || opset >= known->since)) continue;  // no operator set at all was reported already
-    std::string shown = standard(node.domain) ? node.type : node.domain + "::" + node.type;
+    std::string shown = is_standard(node.domain) ? node.type : node.domain + "::" + node.type;
     Use& use = unknown[shown];
+    use.opset = opset;
     ++use.count;
     if (use.first.size() < 3) use.first.push_back(display_name(model, i));
   }
@@ -88,9 +102,7 @@ void check_operators(const Model& model, Problems& problems) {
     std::string hint;
     const Operator* newer = find_operator(name);
     if (newer != nullptr) {
-      hint = fmt::format("{} exists since operator set {}; the model imports {}", name, newer->since, opset);
-    } else if (std::find(model.functions.begin(), model.functions.end(), name) != model.functions.end()) {
-      hint = "it is a function of the model; inline functions when exporting";
+      hint = fmt::format("{} exists since operator set {}; the model imports {}", name, newer->since, use.opset);
     } else if (const std::string near = nearest_name(name, names); !near.empty()) {
       hint = fmt::format("did you mean {}?", near);
     }
@@ -163,8 +175,8 @@ void check_structure(const Model& model, Problems& problems) {
     return;
   }
   if (model.outputs.empty()) problems.add_malformed("onnx/no-outputs", "the graph has no outputs", {});
-  const std::int64_t opset = standard_opset(model);
-  const bool needs_standard = std::any_of(model.nodes.begin(), model.nodes.end(), [](const Node& n) { return standard(n.domain); });
+  const std::int64_t opset = standard_opset(model.operator_sets);
+  const bool needs_standard = std::any_of(model.nodes.begin(), model.nodes.end(), [](const Node& n) { return is_standard(n.domain); });
   if (needs_standard && opset == 0) {
     problems.add_malformed("onnx/malformed", "the model does not say which operator set it uses", {});
   } else if (needs_standard && (opset < kOldestOpset || opset > kNewestOpset)) {
@@ -189,12 +201,14 @@ std::vector<std::size_t> topological_order(const Model& model, Problems& problem
   std::vector<std::vector<std::size_t>> readers(model.nodes.size());
   std::vector<std::size_t> waits(model.nodes.size(), 0);
   for (std::size_t i = 0; i < model.nodes.size(); ++i) {
-    for (const std::string& input : model.nodes[i].inputs) {
-      const auto it = producer.find(input);
-      if (it == producer.end()) continue;
+    const auto wait_for = [&](const std::string& name) {
+      const auto it = producer.find(name);
+      if (it == producer.end()) return;
       readers[it->second].push_back(i);
       ++waits[i];
-    }
+    };
+    for (const std::string& input : model.nodes[i].inputs) wait_for(input);
+    each_captured(model.nodes[i], wait_for);
   }
   std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> ready;
   for (std::size_t i = 0; i < waits.size(); ++i) {
@@ -218,13 +232,14 @@ std::vector<std::size_t> topological_order(const Model& model, Problems& problem
   std::unordered_map<std::size_t, std::size_t> position;
   while (position.emplace(at, path.size()).second) {
     path.push_back(at);
-    for (const std::string& input : model.nodes[at].inputs) {
-      const auto it = producer.find(input);
-      if (it != producer.end() && waits[it->second] > 0) {
-        at = it->second;
-        break;
-      }
-    }
+    std::optional<std::size_t> next;
+    const auto follow = [&](const std::string& name) {
+      const auto it = producer.find(name);
+      if (!next && it != producer.end() && waits[it->second] > 0) next = it->second;
+    };
+    for (const std::string& input : model.nodes[at].inputs) follow(input);
+    each_captured(model.nodes[at], follow);
+    at = *next;
   }
   path.erase(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(position[at]));
   std::reverse(path.begin(), path.end());  // in the direction the data would flow

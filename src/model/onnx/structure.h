@@ -1,6 +1,7 @@
 // What can be said about an ONNX graph before any operator is understood: names, order, which operators it needs.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,16 @@ struct Problems {
   [[nodiscard]] Failure failure() const;  ///< at most 100 diagnostics, and how many more there are
 };
 
-/// The operator set version of the standard domain; 0 when the model imports none.
-std::int64_t standard_opset(const Model& model);
+bool is_standard(const std::string& domain);
+/// Domains whose operators are in the table: beside the standard's own, those no two of which share a name.
+bool is_known(const std::string& domain);
+/// The operator set version of the standard domain; 0 when none is imported.
+std::int64_t standard_opset(const std::vector<OperatorSet>& sets);
+inline std::int64_t opset_of(const Model& model, const Node& node) {
+  return node.opset > 0 ? node.opset : standard_opset(model.operator_sets);
+}
+/// Calls `use` with every name that the graphs in a node's attributes mention: those they take from around them are among these.
+void each_captured(const Node& node, const std::function<void(const std::string&)>& use);
 
 /// onnx/malformed (no graph), onnx/unsupported-opset, onnx/unsupported-operator (one for each, with count and first nodes),
 /// onnx/duplicate-name, onnx/undefined-tensor.

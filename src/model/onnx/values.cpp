@@ -10,6 +10,8 @@
 #include <fstream>
 #include <limits>
 
+#include "support/check.h"
+
 namespace switchyard::model::onnx {
 
 namespace fs = std::filesystem;
@@ -64,10 +66,53 @@ std::optional<std::uint64_t> parse_size(const std::string& text) {
   return value;
 }
 
+/// 0: an element takes bytes of its own.
+int packed_bits(Format format) {
+  for (const auto& row : kTypes) {
+    if (row.format == format) return row.packed_bits;
+  }
+  return 0;
+}
+
+/// A tensor of the bytes that a file gives for it; formats of less than a byte take one each.
+numerics::Tensor unpacked(Format format, const numerics::Shape& shape, std::string_view bytes) {
+  numerics::Tensor tensor;
+  tensor.format = format;
+  tensor.shape = shape;
+  const int bits = packed_bits(format);
+  if (bits == 0) {
+    tensor.bytes.resize(bytes.size());
+    if (!bytes.empty()) std::memcpy(tensor.bytes.data(), bytes.data(), bytes.size());
+    return tensor;
+  }
+  const std::size_t per_byte = static_cast<std::size_t>(8 / bits);
+  tensor.bytes.resize(static_cast<std::size_t>(numerics::element_count(shape)));
+  for (std::size_t i = 0; i < tensor.bytes.size(); ++i) {
+    const int packed = static_cast<unsigned char>(bytes[i / per_byte]) >> (static_cast<int>(i % per_byte) * bits);
+    tensor.bytes[i] = static_cast<std::byte>(packed & ((1 << bits) - 1));
+  }
+  return tensor;
+}
+
+/// Where in a file of its own a tensor lies.
+struct FileRange {
+  std::string path;
+  std::uint64_t offset = 0, length = 0;
+
+  /// Weights are read when somebody wants their values: timing never does.
+  [[nodiscard]] std::string read() const {
+    std::string bytes(static_cast<std::size_t>(length), '\0');
+    std::ifstream stream(path, std::ios::binary);
+    stream.seekg(static_cast<std::streamoff>(offset));
+    stream.read(bytes.data(), static_cast<std::streamsize>(length));
+    SY_CHECK(static_cast<bool>(stream), "the file '" + path + "' has changed since the model was read");
+    return bytes;
+  }
+};
+
 /// The bytes of a tensor that lie in a file of their own. The file must be inside the model's folder, symbolic links resolved:
 /// a model from elsewhere must not make us read what it names.
-Result<std::shared_ptr<const std::string>> read_external(const TensorData& data, std::uint64_t expected, const std::string& file,
-                                                         const std::string& folder) {
+Result<FileRange> external_range(const TensorData& data, std::uint64_t expected, const std::string& file, const std::string& folder) {
   const auto bad = [&](std::string message, std::string hint = {}) {
     return fail(FailureKind::malformed,
                 problem("onnx/external-data", fmt::format("tensor {}: {}", data.name, message), data, file, std::move(hint)));
@@ -114,12 +159,8 @@ Result<std::shared_ptr<const std::string>> read_external(const TensorData& data,
                                     print_shape(data.dims), data_type_name(data.type), expected, *length),
                         data, file));
   }
-  auto bytes = std::make_shared<std::string>(static_cast<std::size_t>(*length), '\0');
-  std::ifstream stream(path, std::ios::binary);
-  stream.seekg(static_cast<std::streamoff>(*offset));
-  stream.read(bytes->data(), static_cast<std::streamsize>(bytes->size()));
-  if (!stream) return bad(fmt::format("external file \"{}\" cannot be read", location));
-  return std::shared_ptr<const std::string>(std::move(bytes));
+  if (!std::ifstream(path, std::ios::binary)) return bad(fmt::format("external file \"{}\" cannot be read", location));
+  return FileRange{path.string(), *offset, *length};
 }
 
 }  // namespace
@@ -159,13 +200,6 @@ std::optional<std::int64_t> checked_count(const numerics::Shape& shape) {
     count *= d;
   }
   return empty ? 0 : count;
-}
-
-int packed_bits(Format format) {
-  for (const auto& row : kTypes) {
-    if (row.format == format) return row.packed_bits;
-  }
-  return 0;
 }
 
 std::string pack(const numerics::Tensor& tensor) {
@@ -212,10 +246,18 @@ Result<Value> value_of(const TensorData& data, const std::string& file, const st
   const auto elements = static_cast<std::uint64_t>(*count);
   const std::uint64_t expected = bits > 0 ? (elements * static_cast<std::uint64_t>(bits) + 7) / 8
                                           : elements * static_cast<std::uint64_t>(numerics::format_bytes(*format));
-  std::shared_ptr<const std::string> bytes = data.bytes;
+  Value value;
+  value.name = data.name;
+  value.format = *format;
+  value.shape = data.dims;
   if (data.external) {
-    SY_TRY(bytes, read_external(data, expected, file, folder));
-  } else if (!bytes) {
+    SY_TRY(const FileRange range, external_range(data, expected, file, folder));
+    value.constant = std::make_shared<numerics::Constant>(
+        numerics::Constant{[format = *format, shape = data.dims, range] { return unpacked(format, shape, range.read()); }});
+    return value;
+  }
+  const std::shared_ptr<const std::string> bytes = data.bytes;
+  if (!bytes) {
     return fail(FailureKind::unsupported,
                 problem("onnx/unsupported-feature", fmt::format("tensor {} stores its values in segments", data.name), data, file));
   }
@@ -225,27 +267,8 @@ Result<Value> value_of(const TensorData& data, const std::string& file, const st
                                                             print_shape(data.dims), data_type_name(data.type), expected, bytes->size()),
                                                 data, file));
   }
-  Value value;
-  value.name = data.name;
-  value.format = *format;
-  value.shape = data.dims;
-  value.constant = std::make_shared<numerics::Constant>(numerics::Constant{[format = *format, shape = data.dims, bytes, bits, elements] {
-    numerics::Tensor tensor;
-    tensor.format = format;
-    tensor.shape = shape;
-    if (bits > 0) {
-      const std::size_t per_byte = static_cast<std::size_t>(8 / bits);
-      tensor.bytes.resize(elements);
-      for (std::size_t i = 0; i < tensor.bytes.size(); ++i) {
-        const int packed = static_cast<unsigned char>((*bytes)[i / per_byte]) >> (static_cast<int>(i % per_byte) * bits);
-        tensor.bytes[i] = static_cast<std::byte>(packed & ((1 << bits) - 1));
-      }
-      return tensor;
-    }
-    tensor.bytes.resize(bytes->size());
-    if (!bytes->empty()) std::memcpy(tensor.bytes.data(), bytes->data(), bytes->size());
-    return tensor;
-  }});
+  value.constant = std::make_shared<numerics::Constant>(
+      numerics::Constant{[format = *format, shape = data.dims, bytes] { return unpacked(format, shape, *bytes); }});
   return value;
 }
 

@@ -32,6 +32,35 @@ class Layers {
   /// Over the last dimension.
   graph::TensorId softmax(const std::string& name, graph::TensorId x);
 
+  /// Layer normalisation over the last dimension, with "<name>.weight" and "<name>.bias".
+  graph::TensorId layer_norm(const std::string& name, graph::TensorId x, double epsilon);
+  /// x/2 * (1 + erf(x / sqrt(2)))
+  graph::TensorId gelu(const std::string& name, graph::TensorId x);
+  /// x * f(x) for f of one input.
+  graph::TensorId gated(const std::string& name, std::string kind, graph::TensorId x, const numerics::Expression& gate);
+  /// softmax(query key^T / sqrt(head size) + mask) value, of heads side by side [batch, heads, seq, size]; mask may be none. Names follow
+  /// `name`, which ends with a separator.
+  graph::TensorId attention(const std::string& name, graph::TensorId query, graph::TensorId key, graph::TensorId value,
+                            graph::TensorId mask);
+
+  struct Convolution {
+    std::int64_t outputs = 1, kernel = 1, stride = 1, pad = 0, groups = 1;
+    bool bias = false;
+    double gain = 1;  ///< root mean square of the result over that of x
+  };
+  /// x [n, c, spatial...], the same kernel along each spatial dimension; "<name>.weight" and perhaps "<name>.bias".
+  graph::TensorId convolution(const std::string& name, graph::TensorId x, const Convolution& how);
+  /// Batch normalisation of what has the given mean square, to mean 0 and a variance of gain squared; "<name>.weight", ".bias",
+  /// ".running_mean", ".running_var".
+  graph::TensorId batch_norm(const std::string& name, graph::TensorId x, double mean_square, double gain, double epsilon);
+  /// Means over the spatial dimensions, which stay with extent 1.
+  graph::TensorId spatial_mean(const std::string& name, graph::TensorId x);
+  /// x [..., in] times "<name>.weight" [outputs, in] transposed, as exporters of PyTorch write it, plus "<name>.bias".
+  graph::TensorId dense(const std::string& name, graph::TensorId x, std::int64_t outputs, double gain = 1);
+  /// Elements begin .. begin + count - 1 along a dimension.
+  graph::TensorId slice(const std::string& name, graph::TensorId x, int dimension, std::int64_t begin, std::int64_t count);
+  graph::TensorId reshape(const std::string& name, graph::TensorId x, const numerics::Shape& shape);
+
   /// Dimension d of the result is dimension order[d] of x.
   graph::TensorId transpose(const std::string& name, graph::TensorId x, std::span<const int> order);
   /// [batch, seq, hidden] -> [batch, heads, seq, hidden/heads]

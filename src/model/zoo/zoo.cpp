@@ -66,6 +66,18 @@ zoo_models::LlamaSizes llama_sizes(const Values& values) {
 graph::Graph build_llama_block(const Values& v, std::uint64_t seed) { return zoo_models::llama_block(llama_sizes(v), seed); }
 graph::Graph build_llama(const Values& v, std::uint64_t seed) { return zoo_models::llama(llama_sizes(v), seed); }
 
+graph::Graph build_mobilenet(const Values& v, std::uint64_t seed) { return zoo_models::mobilenet_v3(v.at("batch"), seed); }
+graph::Graph build_vgg(const Values& v, std::uint64_t seed) { return zoo_models::vgg16(v.at("batch"), seed); }
+graph::Graph build_unet(const Values& v, std::uint64_t seed) { return zoo_models::unet(v.at("batch"), v.at("size"), seed); }
+graph::Graph build_vit(const Values& v, std::uint64_t seed) { return zoo_models::vit_b16(v.at("batch"), v.at("layers"), seed); }
+graph::Graph build_swin(const Values& v, std::uint64_t seed) { return zoo_models::swin_t(v.at("batch"), seed); }
+graph::Graph build_whisper(const Values& v, std::uint64_t seed) {
+  return zoo_models::whisper_tiny_encoder(v.at("batch"), v.at("layers"), v.at("frames"), seed);
+}
+graph::Graph build_gpt2(const Values& v, std::uint64_t seed) {
+  return zoo_models::gpt2({v.at("batch"), v.at("seq"), v.at("layers"), v.at("hidden"), v.at("vocab")}, seed);
+}
+
 const std::vector<Model>& models() {
   static const Parameter past{"past", 2048, kMaxContext - 1};
   static const Parameter llama_hidden{"hidden", 4096, kMaxHidden, 128};
@@ -81,6 +93,11 @@ const std::vector<Model>& models() {
        kMaxBatch,
        build_bert},
       {"gemm", "one matrix product C = A x B, B constant", {{"m", 1024}, {"n", 1024}, {"k", 1024}}, 0, build_gemm},
+      {"gpt2",
+       "GPT-2 small, prefill of a text, seeded weights",
+       {{"seq", 512, 1024}, {"layers", 12, kMaxLayers}, {"hidden", 768, kMaxHidden, 64}, {"vocab", 50257}},
+       kMaxBatch,
+       build_gpt2},
       {"llama-2-7b",
        "LLaMA-2-7B, one token after a cached past, seeded weights",
        {past, {"layers", 32, kMaxLayers}, llama_hidden, llama_ffn, {"vocab", 32000}},
@@ -96,8 +113,18 @@ const std::vector<Model>& models() {
        {past, llama_hidden, llama_ffn},
        kMaxBatch,
        build_llama_block},
+      {"mobilenet-v3", "MobileNet v3 Large image classifier, 224 x 224, seeded weights", {}, kMaxBatch, build_mobilenet},
       {"resnet18", "ResNet-18 image classifier, 224 x 224, seeded weights", {}, kMaxExtent, build_resnet18},
       {"resnet50", "ResNet-50 v1.5 image classifier, 224 x 224, seeded weights", {}, kMaxExtent, build_resnet50},
+      {"swin-t", "Swin-T image classifier, 224 x 224, seeded weights", {}, kMaxBatch, build_swin},
+      {"unet", "U-Net, two classes a pixel, seeded weights", {{"size", 256, 4096, 16}}, kMaxBatch, build_unet},
+      {"vgg16", "VGG-16 image classifier, 224 x 224, seeded weights", {}, kMaxBatch, build_vgg},
+      {"vit-b16", "ViT-B/16 image classifier, 224 x 224, seeded weights", {{"layers", 12, kMaxLayers}}, kMaxBatch, build_vit},
+      {"whisper-tiny-encoder",
+       "encoder of Whisper tiny, 30 seconds of speech, seeded weights",
+       {{"layers", 4, kMaxLayers}, {"frames", 3000, 3000, 2}},
+       kMaxBatch,
+       build_whisper},
   };
   return table;
 }
@@ -126,6 +153,8 @@ Result<graph::Graph> build_zoo_model(const std::string& name, const LoadOptions&
   const auto wrong = [&](std::string code, std::string message, std::string hint = {}) {
     failure.diagnostics.push_back({std::move(code), std::move(message), {}, {}, std::move(hint), {}});
   };
+  if (!options.shapes.empty())
+    wrong("model/unknown-parameter", fmt::format("the sizes of {} are not set by --shape", name), "built-in models have --set and --batch");
   Values values;
   std::vector<std::string> names;
   for (const Parameter& p : model->parameters) {

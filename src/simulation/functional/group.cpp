@@ -67,6 +67,8 @@ struct ActorState {
   std::vector<SlotView> views;      ///< ports, then states
   std::vector<std::vector<const std::byte*>> windows;
   std::vector<std::int64_t> extents, statement_extents;
+  std::vector<std::int64_t> picked;       ///< of a mover that picks: by dimension of its source
+  std::optional<Diagnostic> wrong_index;  ///< the first one picked outside its dimension
   BoxState boxes;
   bool queued = false;
 };
@@ -96,8 +98,9 @@ class Group {
       }
     }
     const bool stuck = std::any_of(actors_.begin(), actors_.end(), [](const ActorState& a) { return !a.odometer.done(); });
-    if (!stuck) return std::nullopt;
-    return deadlock();
+    if (stuck) return deadlock();
+    const auto wrong = std::find_if(actors_.begin(), actors_.end(), [](const ActorState& a) { return a.wrong_index.has_value(); });
+    return wrong == actors_.end() ? std::nullopt : wrong->wrong_index;
   }
 
  private:
@@ -463,11 +466,36 @@ class Group {
       for (std::size_t d = 0; d < shape.size(); ++d) loops[d] = {shape[d], in.strides[d], out.strides[d]};
       copy_box(loops.data(), static_cast<int>(shape.size()), in.format, in.data, out.format, out.data);
     } else if (plan.output >= 0) {
-      load(plan.source[0], *actor.boxes.source, actor.variables, out, plan.ports[static_cast<std::size_t>(plan.output)].elements);
+      pick(actor);
+      load(plan.source[0], *actor.boxes.source, actor.variables, out, plan.ports[static_cast<std::size_t>(plan.output)].elements,
+           actor.picked);
     } else if (plan.input >= 0) {
       store_box(actor, in);
     } else {
       store_box(actor, read_box(actor));
+    }
+  }
+
+  /// Where the present firing's box begins in the dimensions whose index is picked. A wrong index is remembered, and 0 taken for it.
+  void pick(ActorState& actor) const {
+    const ActorPlan& plan = *actor.plan;
+    if (plan.picks.empty()) return;
+    const program::Buffer& buffer = program_.buffers[plan.source[0].buffer.index()];
+    actor.picked.assign(buffer.shape.size(), 0);
+    for (const ActorPlan::Pick& pick : plan.picks) {
+      const std::int64_t extent = buffer.shape[pick.dimension];
+      std::int64_t index = 0;
+      decode(plan.ports[pick.port].format, actor.views[pick.port].data, 1, &index, 1);
+      const bool inside = index >= -extent && index < extent;
+      if (!inside && !actor.wrong_index)
+        actor.wrong_index =
+            Diagnostic{"simulation/index",
+                       fmt::format("{} looks up index {} in a dimension of {} of \"{}\"", plan_.context->name, index, extent, buffer.name),
+                       {},
+                       plan_.context->name,
+                       "indices lie between minus the extent and the extent less one",
+                       {}};
+      actor.picked[pick.dimension] = !inside ? 0 : index < 0 ? index + extent : index;
     }
   }
 

@@ -127,7 +127,8 @@ Result<ActorPlan> plan_actor(const program::Program& program, const Uses& uses, 
       planned.in_place = planned.format == planned.place[0].format && uses.may_stand_in_place(actor, port);
     }
     // Ports of empty tokens only synchronise.
-    if (!program::carries_data(port.token)) continue;
+    if (port.picks >= 0) plan.picks.push_back({p, static_cast<std::size_t>(port.picks)});
+    if (!program::moves_data(port)) continue;
     (port.input ? plan.input : plan.output) = static_cast<int>(p);
   }
   for (const program::State& state : actor.states) {

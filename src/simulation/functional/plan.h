@@ -82,9 +82,13 @@ struct ActorPlan {
   std::vector<StatementPlan> statements;
   std::vector<BoxPlan> source, destination;  ///< none or one
   int input = -1, output = -1;               ///< move: its ports
-  bool within = false;                       ///< move: from a box to the other copies of the same elements
-  bool staged = false;                       ///< move: from a box of a buffer to another of the same, which might overlap
-  double cost = 0;                           ///< rough nanoseconds of a firing
+  struct Pick {
+    std::size_t port = 0, dimension = 0;
+  };
+  std::vector<Pick> picks;  ///< move: ports that say where the source's box begins
+  bool within = false;      ///< move: from a box to the other copies of the same elements
+  bool staged = false;      ///< move: from a box of a buffer to another of the same, which might overlap
+  double cost = 0;          ///< rough nanoseconds of a firing
 };
 
 struct ContextPlan {

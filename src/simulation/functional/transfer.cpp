@@ -95,10 +95,11 @@ std::byte* standing(const BoxPlan& plan, const Ground& ground, std::span<const s
   return is_whole(piece, plan, starts) ? element(piece, ground, plan.format) : nullptr;
 }
 
-void load(const BoxPlan& plan, const Ground& ground, std::span<const std::int64_t> variables, const TokenView& token,
-          std::int64_t elements) {
+void load(const BoxPlan& plan, const Ground& ground, std::span<const std::int64_t> variables, const TokenView& token, std::int64_t elements,
+          std::span<const std::int64_t> shift) {
   Starts starts;
   find_starts(plan, variables, starts);
+  for (std::size_t d = 0; d < shift.size(); ++d) starts[d] += shift[d];
   const Piece piece = touched(plan, starts);
   if (!is_whole(piece, plan, starts)) fill_elements(token.format, plan.fill, token.data, elements);
   if (piece.empty) return;

@@ -24,8 +24,9 @@ struct TokenView {
 std::byte* standing(const BoxPlan& plan, const Ground& ground, std::span<const std::int64_t> variables);
 
 /// Fills a token (`elements`, padding counted) with its box: `fill` outside the region, inside what nobody wrote where nothing is held.
-void load(const BoxPlan& plan, const Ground& ground, std::span<const std::int64_t> variables, const TokenView& token,
-          std::int64_t elements);
+/// `shift`, per dimension where it is not empty, is added to where the box starts.
+void load(const BoxPlan& plan, const Ground& ground, std::span<const std::int64_t> variables, const TokenView& token, std::int64_t elements,
+          std::span<const std::int64_t> shift = {});
 
 /// Writes a token to its box, as far as it may be touched and is held here.
 void store(const BoxPlan& plan, const Ground& ground, std::span<const std::int64_t> variables, const TokenView& token);

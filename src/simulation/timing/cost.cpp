@@ -255,10 +255,10 @@ Result<MoveCosts> MoveCosts::make(const program::Program& program, const program
   costs.actor_ = &actor;
   costs.rank_ = extents.size() - actor.loops.size();
   for (const program::Port& port : actor.ports) {
-    if (!program::carries_data(port.token)) continue;  // only synchronises
+    if (port.picks >= 0) costs.picked_.push_back(static_cast<std::size_t>(port.picks));
+    if (!program::moves_data(port) || costs.token_bytes_ > 0) continue;
     costs.token_ = port.token.shape;
     costs.token_bytes_ = numerics::element_count(port.token.shape) * numerics::format_bytes(port.token.format);
-    break;
   }
   const auto take = [&](const std::optional<program::BufferAccess>& access, Box& box) {
     if (!access) return true;
@@ -319,6 +319,12 @@ std::int64_t MoveCosts::clip(const Box& box, std::span<const std::int64_t> varia
 const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::uint32_t component) {
   price_.payload = token_bytes_;
   if (source_.access != nullptr) price_.payload = clip(source_, variables, price_.begin, price_.extent, price_.read_cost);
+  // Time does not depend on values: indices are taken to be drawn evenly, by where and when they are needed. Only a cache can tell.
+  for (const std::size_t d : picked_) {
+    std::uint64_t seed = d;
+    for (const std::int64_t v : variables) seed = numerics::mix(seed, static_cast<std::uint64_t>(v));
+    price_.begin[d] = static_cast<std::int64_t>(seed % static_cast<std::uint64_t>(source_.buffer->shape[d]));
+  }
   if (sends_messages()) {
     const std::vector<Sent>& sent = messages(variables, component);
     const int loop = destination_.access->message;

@@ -112,6 +112,7 @@ class MoveCosts {
   std::vector<std::int64_t> key_;
   std::unordered_map<std::vector<std::int64_t>, std::vector<Sent>, KeyHash> sent_;
   std::vector<std::int64_t> token_;
+  std::vector<std::size_t> picked_;  ///< dimensions of the source in which an index is picked
   std::int64_t token_bytes_ = 0;
   bool uniform_ = true;
   MovePrice price_;

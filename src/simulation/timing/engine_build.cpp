@@ -148,7 +148,7 @@ Status Engine::build_actor(std::uint32_t c, std::uint32_t a) {
     p.kept = static_cast<std::uint32_t>(p.rule.kept);
     p.guard = plan_guard(p.rule.guard, plan.trips);
     p.guarded = !p.guard.always();
-    p.data = program::carries_data(port.token);
+    p.data = program::moves_data(port);
   }
   if (plan.moves) {
     const chip::Mover& mover = chip_.movers[actor.mover.index()];

@@ -79,7 +79,7 @@ class Signature {
     put(actor.kind, actor.array.value, actor.kind == program::ActorKind::move ? actor.mover.value : actor.unit.value, actor.early);
     each(actor.loops, [&](const program::Loop& loop) { put(loop.trip); });
     each(actor.ports, [&](const program::Port& port) {
-      put(port.input, port.window.has_value());
+      put(port.input, port.window.has_value(), port.picks);
       token(port.token);
       list(port.kept);
       guard(port.guard);

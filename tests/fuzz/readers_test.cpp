@@ -1,0 +1,50 @@
+// A bounded run of every reader over damaged good inputs; what once hurt is in tests/fuzz/found.
+#include "fuzz/harness/readers.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "fuzz/damage.h"
+#include "support/file.h"
+
+namespace switchyard::fuzz {
+namespace {
+
+void read_text(const std::string& bytes) { read_one(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()); }
+
+TEST(Readers, EverySeedIsOneAReaderTakes) {
+  std::vector<int> count(readers().size(), 0);
+  for (const std::string& seed : seeds()) ++count[static_cast<std::size_t>(seed[0])];
+  for (std::size_t i = 0; i < count.size(); ++i) EXPECT_GT(count[i], 0) << readers()[i].name;
+}
+
+TEST(Readers, SurviveDamage) {
+  const auto all = seeds();
+  for (std::size_t s = 0; s < all.size(); ++s) {
+    const std::uint32_t rounds = all[s].size() > 4000 ? 40 : 400;
+    for (std::uint32_t seed = 0; seed < rounds; ++seed) {
+      // The first byte stays: it says who reads.
+      const std::string bytes = all[s].substr(0, 1) + damage(std::string_view(all[s]).substr(1), seed, {});
+      const auto begin = std::chrono::steady_clock::now();
+      read_text(bytes);
+      ASSERT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10)) << readers()[static_cast<std::size_t>(bytes[0])].name;
+    }
+  }
+}
+
+TEST(Readers, SurviveWhatWasFound) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(SWITCHYARD_SOURCE_DIR "/tests/fuzz/found")) {
+    const auto bytes = read_file(entry.path().string());
+    ASSERT_TRUE(bytes.ok());
+    SCOPED_TRACE(entry.path().filename());
+    read_text(bytes.value());
+    ++files;
+  }
+  EXPECT_GT(files, 0);
+}
+
+}  // namespace
+}  // namespace switchyard::fuzz
