@@ -26,14 +26,22 @@ void store_in(graph::Tensor& tensor, numerics::Format format) {
 void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions) {
   const bool stores_truth = stores(chip, numerics::Format::boolean);
   int truths = 0;
+  std::map<numerics::Format, std::pair<numerics::Format, int>> integers;  // by the model's: the chip's, and of how many tensors
   for (graph::Tensor& t : graph.tensors) {
     if (numerics::format_info(t.format).floating) {
       store_in(t, precision);
     } else if (t.format == numerics::Format::boolean && !stores_truth) {
       store_in(t, precision);
       ++truths;
+    } else if (const auto kept = stored_format(chip, t.format); kept != t.format && !numerics::format_info(kept).floating) {
+      integers.try_emplace(t.format, kept, 0).first->second.second += 1;
+      store_in(t, kept);
     }
   }
+  for (const auto& [own, to] : integers)
+    decisions.push_back(
+        {"formats", fmt::format("{} tensors of {} are kept in {}: {} does not store {}", to.second, numerics::format_name(own),
+                                numerics::format_name(to.first), chip.name, numerics::format_name(own))});
   if (truths > 0)
     decisions.push_back({"formats", fmt::format("{} tensors of truth values are stored as 0 and 1 in {}: {} does not store bool", truths,
                                                 numerics::format_name(precision), chip.name)});

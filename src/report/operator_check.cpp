@@ -146,16 +146,17 @@ struct Recipe {
   std::int64_t nests = 1;          ///< most nests one after the other from known tensors: intermediate results that may be rounded
 };
 
-Recipe recipe_of(const compiler::Compiled& compiled, const compiler::ContextMap& map, const KnownTensors& known, TensorId target) {
+/// Several operators of a context may each write a part of the tensor (a concatenation), in the order of the context's writes: `number`
+/// says which of `writes`.
+Recipe recipe_of(const compiler::Compiled& compiled, const compiler::ContextMap& map, const KnownTensors& known, TensorId target,
+                 std::size_t number, std::size_t writes) {
   Recipe recipe;
-  std::map<TensorId, const graph::Op*> producer;
-  for (const graph::OpId id : map.ops) {
-    const graph::Op& op = compiled.graph.ops[id.index()];
-    for (const TensorId result : op.results) producer[result] = &op;
-  }
-  const auto made = producer.find(target);
-  if (made == producer.end()) return recipe;
-  recipe.op = made->second;
+  const auto makes = [&](const graph::Op& op) { return std::find(op.results.begin(), op.results.end(), target) != op.results.end(); };
+  std::vector<const graph::Op*> producers;
+  for (const graph::OpId id : map.ops)
+    if (const graph::Op& op = compiled.graph.ops[id.index()]; makes(op)) producers.push_back(&op);
+  if (producers.empty()) return recipe;
+  recipe.op = producers.size() == writes ? producers[number] : producers.back();
   // Back from the target through tensors that exist only inside; the operators are in topological order, so one sweep from the end finds
   // who takes part and one from the start how long the chain is.
   std::map<TensorId, bool> wanted{{target, true}};
@@ -164,6 +165,7 @@ Recipe recipe_of(const compiler::Compiled& compiled, const compiler::ContextMap&
   for (auto id = map.ops.rbegin(); id != map.ops.rend(); ++id) {
     const graph::Op& op = compiled.graph.ops[id->index()];
     if (std::none_of(op.results.begin(), op.results.end(), [&](TensorId t) { return wanted.count(t) > 0; })) continue;
+    if (&op != recipe.op && makes(op)) continue;
     members.push_back(&op);
     for (const TensorId operand : op.operands) {
       if (!known.exists(operand)) wanted[operand] = true;
@@ -247,8 +249,10 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
   const Format storage = numerics::format_named(compiled_.program.labels.precision).value_or(Format::fp32);
   KnownTensors known(compiled_, map, read);
   check_copies(map, context, read);
+  std::map<TensorId, std::size_t> seen, writes;
+  for (const auto& [tensor, buffer] : map.writes) ++writes[tensor];
   for (const auto& [tensor, buffer] : map.writes) {
-    const Recipe recipe = recipe_of(compiled_, map, known, tensor);
+    const Recipe recipe = recipe_of(compiled_, map, known, tensor, seen[tensor]++, writes[tensor]);
     const numerics::Tensor& got = known.in_buffer(tensor, buffer);
     if (recipe.op == nullptr) {
       const TensorId moved = tensor;
