@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "fuzz/damage.h"
@@ -20,18 +23,24 @@ TEST(Readers, EverySeedIsOneAReaderTakes) {
   for (std::size_t i = 0; i < count.size(); ++i) EXPECT_GT(count[i], 0) << readers()[i].name;
 }
 
+/// $SWITCHYARD_FUZZ_ROUNDS times as many rounds, for a search without libFuzzer.
 TEST(Readers, SurviveDamage) {
   const auto all = seeds();
+  const char* wanted = std::getenv("SWITCHYARD_FUZZ_ROUNDS");
+  const auto times = static_cast<std::uint32_t>(wanted == nullptr ? 1 : std::max(1, std::atoi(wanted)));
+  std::uint64_t executions = 0;
   for (std::size_t s = 0; s < all.size(); ++s) {
-    const std::uint32_t rounds = all[s].size() > 4000 ? 40 : 400;
+    const std::uint32_t rounds = times * (all[s].size() > 4000 ? 20 : 300);
     for (std::uint32_t seed = 0; seed < rounds; ++seed) {
       // The first byte stays: it says who reads.
       const std::string bytes = all[s].substr(0, 1) + damage(std::string_view(all[s]).substr(1), seed, {});
       const auto begin = std::chrono::steady_clock::now();
       read_text(bytes);
+      ++executions;
       ASSERT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10)) << readers()[static_cast<std::size_t>(bytes[0])].name;
     }
   }
+  std::printf("[          ] %llu executions\n", static_cast<unsigned long long>(executions));
 }
 
 TEST(Readers, SurviveWhatWasFound) {
