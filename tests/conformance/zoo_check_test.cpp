@@ -6,10 +6,10 @@
 namespace switchyard::tests {
 namespace {
 
-struct Run {
+struct Model {
   const char *model, *chip, *precision;
 };
-const Run kRuns[] = {
+const Model kModels[] = {
     {"gpt2 --set seq=11 --set layers=2 --set hidden=128 --set vocab=97", "tx81", "bf16"},
     {"gpt2 --set seq=11 --set layers=2 --set hidden=128 --set vocab=97", "h100-sxm", "fp16"},
     {"gpt2 --set seq=11 --set layers=1 --set hidden=128 --set vocab=97", "p4", "fp32"},      // stores no integers of 64 bits
@@ -24,7 +24,7 @@ const Run kRuns[] = {
 
 TEST(BuiltInModels, AgreeWithTheReferenceOperatorByOperator) {
   const Workbench bench;
-  for (const Run& r : kRuns) {
+  for (const Model& r : kModels) {
     SCOPED_TRACE(std::string(r.model) + " on " + r.chip);
     const Outcome outcome = bench.run(std::string("run ") + r.model + " --chip " + r.chip + " --precision " + r.precision + " --quiet");
     EXPECT_EQ(outcome.code, 0) << outcome.err;
