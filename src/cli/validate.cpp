@@ -10,6 +10,7 @@
 #include "cli/flow.h"
 #include "cli/verbs.h"
 #include "model/quantised.h"
+#include "program/grid.h"
 #include "report/json.h"
 #include "report/validation.h"
 #include "support/file.h"
@@ -56,7 +57,8 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
     return out;
   }
   const model::Operation operation = report::measured_operation(row);
-  const bool quantised = model::is_quantised_scheme(row.format) && operation.name == "gemm";
+  const bool quantised = model::is_quantised_scheme(row.format) &&
+                         (operation.name == "gemm" || (row.format == "fp8" && operation.name.starts_with("attention_")));
   const auto graph = quantised ? model::build_quantised(operation, row.format) : model::build_operation(operation);
   if (!graph) {
     if (graph.failure().kind == FailureKind::malformed) return located(graph.failure(), row);
@@ -98,8 +100,12 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
     return out;
   }
   out.time = timing.value().latency;
-  out.overhead = from_seconds(report::framework_overhead_us(row) * 1e-6);
+  out.overhead =
+      from_seconds(report::framework_overhead_us(row) * 1e-6 + report::further_kernels(row) * program::launch_seconds(*known.chip));
   out.bound = program.labels.lower_bound;
+  Picoseconds sum(0);
+  for (const Picoseconds cause : timing.value().attribution) sum += cause;
+  out.attributed = sum == out.time;
   return out;
 }
 

@@ -16,6 +16,17 @@ namespace {
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
 
+/// Kernels of public libraries that scale sums of 8-bit floating products by rows and columns come in few tiles, which the rows decide
+/// (CUTLASS's, as vLLM and SGLang configure them), and in one slice.
+struct ScaledTile {
+  std::int64_t most_rows, m, n;
+};
+constexpr std::array<ScaledTile, 3> kScaledTiles{{{64, 64, 64}, {128, 64, 128}, {std::numeric_limits<std::int64_t>::max(), 128, 128}}};
+
+bool multiplies(const numerics::Expression& e) {
+  return std::any_of(e.nodes.begin(), e.nodes.end(), [](const auto& node) { return node.op == numerics::ScalarOp::mul; });
+}
+
 class GridSearch {
  public:
   GridSearch(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const std::vector<std::vector<int>>& layouts,
@@ -45,6 +56,9 @@ class GridSearch {
   }
 
   std::vector<Mapping> run() {
+    const numerics::FormatInfo& info = numerics::format_info(g_.tensor(kernel_.operands.front().tensor).format);
+    for (const KernelStatement& s : kernel_.statements)
+      scaled_ = scaled_ || (info.floating && info.bytes == 1 && s.epilogue && s.reads.size() > 1 && multiplies(s.expression));
     if (kernel_.contraction && !unit_.tiles.m.empty())
       contraction();
     else
@@ -100,12 +114,21 @@ class GridSearch {
       if (kernel_.dims[static_cast<std::size_t>(d)].reduction) sides[2].push_back(d);
     const auto bytes = numerics::format_bytes(g_.tensor(a.tensor).format);
     const chip::Unit::Tiles& tiles = unit_.tiles;
+    std::int64_t rows = 1;
+    for (const int d : sides[0]) rows *= kernel_.dims[static_cast<std::size_t>(d)].extent;
+    const auto listed = [](const std::vector<std::int64_t>& menu, std::int64_t size) {
+      return std::find(menu.begin(), menu.end(), size) != menu.end();
+    };
+    const ScaledTile* known =
+        std::find_if(kScaledTiles.begin(), kScaledTiles.end(), [&](const ScaledTile& t) { return rows <= t.most_rows; });
+    if (!listed(tiles.m, known->m) || !listed(tiles.n, known->n)) known = nullptr;
     std::set<std::vector<std::int64_t>> seen;
     for (const std::int64_t tm : tiles.m)
       for (const std::int64_t tn : tiles.n)
         for (const bool turned : {false, true}) {
           if (turned && !tiles.turn) continue;
           if (tm * tn < tiles.least || tm * tn > tiles.most) continue;
+          if (scaled_ && known && (tm != known->m || tn != known->n || turned)) continue;
           Mapping m = blank();
           fill(m, sides[0], turned ? tn : tm);
           fill(m, sides[1], turned ? tm : tn);
@@ -157,7 +180,7 @@ class GridSearch {
     const program::Context context = emit_context(machine_, g_, kernel_, m, layouts_, reach_, homes_, buffers_);
     const program::GridWork work = program::grid_work(chip_, buffers_, context);
     for (const std::int64_t slices : kSlices) {
-      if (slices > 1 && (!work.matrix.valid() || work.steps < static_cast<double>(slices * kLeastSteps))) break;
+      if (slices > 1 && (!work.matrix.valid() || scaled_ || work.steps < static_cast<double>(slices * kLeastSteps))) break;
       const program::GridTime time = program::grid_time(chip_, work, slices);
       if (time.total() >= least_) continue;
       least_ = time.total();
@@ -180,6 +203,7 @@ class GridSearch {
   std::vector<bool> divide_;
   std::vector<OperandHome> homes_;
   std::vector<program::Buffer> buffers_;
+  bool scaled_ = false;  ///< sums are multiplied with what is read at the end
   Mapping best_;
   double least_ = std::numeric_limits<double>::infinity();
   std::int64_t tried_ = 0;

@@ -205,6 +205,15 @@ constexpr auto kNames = [] {
   return names;
 }();
 
+/// Attention in e4m3: what is multiplied is stored in it, scores are not rounded before their softmax, and the result is bf16.
+Result<graph::Graph> build_fp8_attention(const Operation& operation) {
+  SY_TRY(Graph g, build_operation(operation));
+  for (graph::Tensor& t : g.tensors)
+    if (numerics::format_info(t.format).floating)
+      t.format = t.name == "scores.out" || t.name == "mask.out" ? Format::fp32 : t.name == "context.out" ? Format::bf16 : Format::fp8_e4m3;
+  return g;
+}
+
 const Scheme* scheme_named(std::string_view name) {
   const auto at = std::find_if(kSchemes.begin(), kSchemes.end(), [&](const Scheme& s) { return s.name == name; });
   return at == kSchemes.end() ? nullptr : &*at;
@@ -221,6 +230,7 @@ numerics::Format multiplied_format(std::string_view scheme) {
 
 Result<graph::Graph> build_quantised(const Operation& operation, std::string_view scheme) {
   const Scheme* s = scheme_named(scheme);
+  if (scheme == "fp8" && operation.name.starts_with("attention_")) return build_fp8_attention(operation);
   if (!s || operation.name != "gemm")
     return fail(FailureKind::unsupported, "operation/unknown",
                 fmt::format("'{}' under '{}' is nothing that can be built", operation.name, scheme));

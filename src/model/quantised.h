@@ -1,6 +1,7 @@
 // Quantised: products of matrices whose factors are stored in fewer bits than is computed with, by the name of the scheme.
 //
-//   fp8        activations are quantised row by row, weights stand in e4m3 with a scale per column; scales are applied to the sums
+//   fp8        activations are quantised row by row, weights stand in e4m3 with a scale per column; scales are applied to the sums. Of
+//              attention: queries, keys, values and the rows of the softmax are in e4m3
 //   fp8_block  e4m3 with a scale per row and 128 of the reduction, and per 128 x 128 of the weights; sums of 128 are scaled and added up
 //   int8_wo    weights in int8 with a scale per column, activations in bf16: weights are unpacked before they are multiplied
 //   int4_wo    the same, two weights to a byte
@@ -20,8 +21,8 @@ bool is_quantised_scheme(std::string_view name);
 /// The format in which a scheme multiplies.
 numerics::Format multiplied_format(std::string_view scheme);
 
-/// A `gemm` under a scheme; every tensor has its own format, and the result is bf16. Failures: operation/unknown (unsupported: other
-/// operations), operation/shape (malformed).
+/// A `gemm` under a scheme, or attention under fp8; every tensor has its own format, and the result is bf16. Failures: operation/unknown
+/// (unsupported: other operations), operation/shape (malformed).
 Result<graph::Graph> build_quantised(const Operation& operation, std::string_view scheme);
 
 }  // namespace switchyard::model

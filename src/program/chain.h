@@ -19,6 +19,7 @@ struct ChainWork {
   numerics::Format format = numerics::Format::fp32;
   double groups = 1, copies = 1, rows = 1, columns = 1, depth = 1, width = 1;  ///< copies: of rows that share columns
   double macs_per_cycle = 1;
+  double lanes = 1;          ///< simple operations a cycle of a component
   double vector_cycles = 0;  ///< of a point
   double vector_ops = 0;     ///< of a point
   std::optional<Context::Band> band;

@@ -387,6 +387,7 @@ std::string print_validation_json(const Validation& v) {
   j["skipped"] = Json::array();
   for (const auto& [reason, n] : v.skipped) j["skipped"].push_back({{"reason", reason}, {"n", n}});
   j["below_bound"] = v.below_bound;
+  j["unattributed"] = v.unattributed;
   return document(j);
 }
 

@@ -85,7 +85,7 @@ struct Overhead {
   std::string_view library = {};  ///< a part of its name; empty: any
 };
 constexpr std::array kOverheads{Overhead{"aic", {}, 6, "trt_flow"}, Overhead{"neusight", {"gemm", "batch_gemm"}, 21},
-                                Overhead{"neusight", {}, 13.8}, Overhead{"aic", {"attention_prefill", "attention_decode"}, 5.7}};
+                                Overhead{"neusight", {}, 13.8}};
 
 }  // namespace
 
@@ -98,6 +98,8 @@ double framework_overhead_us(const Measurement& m) {
   }
   return 0;
 }
+
+double further_kernels(const Measurement& m) { return m.source == "aic" && m.operation.name.starts_with("attention") ? 2 : 0; }
 
 model::Operation measured_operation(const Measurement& m) {
   model::Operation operation = m.operation;

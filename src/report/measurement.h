@@ -22,6 +22,9 @@ struct Measurement {
 /// are not the device's. The constants, and what they were fitted on, are in docs/validation.md.
 double framework_overhead_us(const Measurement& measurement);
 
+/// Further small kernels that every row of a source contains (what a framework launches around attention); each costs a kernel's launch.
+double further_kernels(const Measurement& measurement);
+
 /// The operation that a row measured. NeuSight's products multiply [b, m, n] by [b, n, k]: what it calls n is reduced, and k are the columns.
 model::Operation measured_operation(const Measurement& measurement);
 

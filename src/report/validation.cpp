@@ -57,6 +57,7 @@ Validation summarise_validation(std::vector<Measurement> measurements, std::vect
     groups[{m.chip, m.operation.name, m.format, variant}].push_back(i);
     all.push_back(signed_error(m, p));
     if (p.time < p.bound) ++v.below_bound;
+    if (!p.attributed) ++v.unattributed;
   }
   for (auto& [key, rows] : groups) {
     ValidationGroup group;
@@ -87,6 +88,7 @@ std::string print_validation(const Validation& v) {
   if (skipped > 0) out += fmt::format("\nskipped: {} of {} rows\n", skipped, v.measurements.size());
   for (const auto& [reason, n] : v.skipped) out += fmt::format("  {:6}  {}\n", n, reason);
   if (v.below_bound > 0) out += fmt::format("\n{} rows are predicted below their lower bound\n", v.below_bound);
+  if (v.unattributed > 0) out += fmt::format("\n{} rows have causes that do not add up to their time\n", v.unattributed);
   return out;
 }
 

@@ -16,6 +16,7 @@ struct Prediction {
   Picoseconds time;      ///< of the device
   Picoseconds overhead;  ///< that the source's framework adds to every row
   Picoseconds bound;
+  bool attributed = true;  ///< the causes add up to the time, exactly
 };
 
 /// Absolute percentage errors of predicted against measured times, and their signed mean.
@@ -37,6 +38,7 @@ struct Validation {
   std::vector<ValidationGroup> groups;  ///< by chip, op, format, variant
   ErrorStatistics overall;
   std::vector<std::pair<std::string, std::int64_t>> skipped;  ///< reason and count
+  std::int64_t unattributed = 0;                              ///< rows whose causes do not add up to their time: a bug
   std::int64_t below_bound = 0;                               ///< rows predicted below their bound: a bug in one or the other
 };
 

@@ -108,6 +108,23 @@ TEST(Quantised, LawsHold) {
       }
 }
 
+TEST(Quantised, AttentionInEightBitsTakesLessThanInSixteen) {
+  const auto chip = load("h100-sxm");
+  const model::Operation operation{"attention_prefill",
+                                   {{"batch", "2"}, {"q", "4096"}, {"heads", "16"}, {"kv_heads", "4"}, {"dim", "128"}}};
+  const auto narrow = model::build_quantised(operation, "fp8");
+  const auto wide = model::build_operation(operation);
+  ASSERT_TRUE(narrow.ok() && wide.ok());
+  const Timed t = time(narrow.value(), chip);
+  const auto compiled = compiler::compile(wide.value(), chip, {numerics::Format::bf16, 0, 1});
+  ASSERT_TRUE(compiled.ok());
+  const auto timing = simulation::time_program(compiled.value().program);
+  ASSERT_TRUE(timing.ok());
+  EXPECT_LT(t.timing.latency, timing.value().latency);
+  EXPECT_GE(t.timing.latency, t.compiled.program.labels.lower_bound);
+  EXPECT_GT(microseconds(t.timing.latency), 0.5 * microseconds(timing.value().latency));  // exponentials are no faster
+}
+
 TEST(Quantised, WeightsAreReadAsTheyLie) {
   const auto chip = load("a100-sxm-80g");
   const double n = 16384, k = 8192;
