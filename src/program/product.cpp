@@ -10,9 +10,10 @@ namespace switchyard::program {
 namespace {
 
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
-constexpr double kLeastSteps = 2;   ///< of a slice
-constexpr double kStagesHeld = 2;   ///< steps of operands in the scratchpad
-constexpr double kAccumulator = 4;  ///< bytes
+constexpr double kLeastSteps = 2;    ///< of a slice
+constexpr double kStagesHeld = 2;    ///< steps of operands in the scratchpad
+constexpr std::int64_t kGroups = 2;  ///< of warps that take turns to multiply and to add up parts, an instruction's rows each
+constexpr double kAccumulator = 4;   ///< bytes
 
 bool depends(const numerics::Access& access, int dim) {
   return std::any_of(access.index.begin(), access.index.end(), [&](const numerics::Affine& f) { return f.depends_on(dim); });
@@ -191,8 +192,9 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
   for (const std::int64_t tm : unit.tiles.m)
     for (const std::int64_t tn : unit.tiles.n) {
       if (tm * tn < unit.tiles.least || tm * tn > unit.tiles.most) continue;
+      if (w.parts > 1 && tm > kGroups * unit.geometry[0]) continue;
       consider(static_cast<double>(tm), static_cast<double>(tn));
-      if (unit.tiles.turn && tm != tn) consider(static_cast<double>(tn), static_cast<double>(tm));
+      if (unit.tiles.turn && tm != tn && w.parts <= 1) consider(static_cast<double>(tn), static_cast<double>(tm));
     }
   return best;
 }
