@@ -22,6 +22,7 @@ namespace {
 struct Loaded {
   graph::Graph graph;
   std::string sha256;
+  std::vector<std::int64_t> output_lengths;
 };
 
 Result<Loaded> load_onnx(const std::string& path, const LoadOptions& options) {
@@ -31,9 +32,10 @@ Result<Loaded> load_onnx(const std::string& path, const LoadOptions& options) {
   }
   SY_TRY(const std::string bytes, read_file(path));
   const std::string parent = fs::path(path).parent_path().string();
-  SY_TRY(auto graph, onnx::read_model(bytes, options, path, parent.empty() ? "." : parent));
+  std::vector<std::int64_t> lengths;
+  SY_TRY(auto graph, onnx::read_model(bytes, options, path, parent.empty() ? "." : parent, &lengths));
   if (graph.name.empty()) graph.name = fs::path(path).stem().string();
-  return Loaded{std::move(graph), sha256_hex(bytes)};
+  return Loaded{std::move(graph), sha256_hex(bytes), std::move(lengths)};
 }
 
 bool is_built_in(const std::string& name) {
@@ -74,7 +76,7 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
   if (is_built_in(name)) {
     SY_TRY(auto graph, build_zoo_model(name, options));
     std::string digest = sha256_hex(graph::print(graph));
-    return LoadedModel{std::move(graph), std::move(digest), true};
+    return LoadedModel{std::move(graph), std::move(digest), true, {}};
   }
   std::string path = name;
   if (is_configuration(name)) {
@@ -83,7 +85,7 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
     const std::int64_t batch = std::max<std::int64_t>(1, options.batch);
     const llm::Step step = options.decode ? llm::Step{batch, 1, options.context_length} : llm::Step{batch, options.prompt, options.prompt};
     SY_TRY(const std::string bytes, read_file(config));
-    return LoadedModel{llm::build(c, step, options.seed), sha256_hex(bytes), false};
+    return LoadedModel{llm::build(c, step, options.seed), sha256_hex(bytes), false, {}};
   }
   if (fs::is_directory(name, error)) {
     path = (fs::path(name) / "model.onnx").string();
@@ -92,7 +94,7 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
     if (!looks_like_path) return unknown(name);
   }
   SY_TRY(auto loaded, load_onnx(path, options));
-  return LoadedModel{std::move(loaded.graph), std::move(loaded.sha256), false};
+  return LoadedModel{std::move(loaded.graph), std::move(loaded.sha256), false, std::move(loaded.output_lengths)};
 }
 
 }  // namespace switchyard::model

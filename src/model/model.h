@@ -24,12 +24,16 @@ struct LoadOptions {
   /// Values of a model file's inputs, in order; may be fewer. What decides shapes (axes, sizes, starts) may come from an input: the graph
   /// is then made for these values. They also give open dimensions their sizes.
   std::vector<numerics::Tensor> inputs;
+  /// Of the model's inputs that are sequences or optionals, how many of `inputs` are theirs: -1 for a tensor, -2 for an optional without a
+  /// value. Empty: all are tensors. The tensors in a sequence become inputs of the graph, one after the other; outputs alike.
+  std::vector<std::int64_t> input_lengths;
 };
 
 struct LoadedModel {
   graph::Graph graph;
   std::string sha256;     ///< of the file; zoo: of the printed graph
   bool built_in = false;  ///< zoo models default to bf16
+  std::vector<std::int64_t> output_lengths;  ///< how many of the graph's outputs each of the model's is; as LoadOptions::input_lengths
 };
 
 /// `name` is a .onnx file, a directory with model.onnx or, without one, with config.json, or a built-in name. Failures: model/not-found

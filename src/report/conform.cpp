@@ -49,14 +49,21 @@ std::string first_line(const Failure& failure) {
 /// The case does not pass: no mistake of the user's, so without a code.
 Failure differs(std::string why) { return fail(FailureKind::malformed, "", std::move(why)); }
 
-Result<std::vector<Tensor>> read_numbered(const std::string& folder, const char* stem) {
+/// The values of a data set, those of sequences and optionals one tensor after the other, and how many belong together.
+struct Values {
   std::vector<Tensor> tensors;
+  std::vector<std::int64_t> lengths;
+};
+
+Result<Values> read_numbered(const std::string& folder, const char* stem, const std::vector<model::OnnxSignature::Kind>& kinds) {
+  Values values;
   for (std::size_t k = 0;; ++k) {
     const fs::path path = fs::path(folder) / fmt::format("{}_{}.pb", stem, k);
     std::error_code ignored;
-    if (!fs::exists(path, ignored)) return tensors;
-    SY_TRY(Tensor tensor, model::read_tensor(path.string()));
-    tensors.push_back(std::move(tensor));
+    if (!fs::exists(path, ignored)) return values;
+    SY_TRY(model::OnnxValue value, model::read_onnx_value(path.string(), k < kinds.size() ? kinds[k] : model::OnnxSignature::Kind::tensor));
+    for (Tensor& tensor : value.tensors) values.tensors.push_back(std::move(tensor));
+    values.lengths.push_back(value.length);
   }
 }
 
@@ -96,13 +103,20 @@ Tolerance tolerance_of(const graph::Graph& model, const compiler::Compiled& comp
 
 Status run_data_set(const ConformCase& test, const std::string& folder, const std::shared_ptr<const chip::Chip>& chip,
                     const ConformOptions& options, CaseResult& result) {
-  SY_TRY(const std::vector<Tensor> inputs, read_numbered(folder, "input"));
-  SY_TRY(const std::vector<Tensor> expected, read_numbered(folder, "output"));
+  SY_TRY(const model::OnnxSignature signature, model::onnx_signature_of(test.model));
+  SY_TRY(const Values given, read_numbered(folder, "input", signature.inputs));
+  SY_TRY(const Values promised, read_numbered(folder, "output", signature.outputs));
+  const std::vector<Tensor>&inputs = given.tensors, &expected = promised.tensors;
   model::LoadOptions how;
   how.seed = options.seed;
   how.inputs = inputs;
+  how.input_lengths = given.lengths;
   SY_TRY(const model::LoadedModel model, model::load_model(test.model, how));
 
+  if (model.output_lengths != promised.lengths) {
+    return differs(fmt::format("the outputs have [{}] tensors instead of [{}] (-1: is one, -2: is an optional without)",
+                               fmt::join(model.output_lengths, ", "), fmt::join(promised.lengths, ", ")));
+  }
   std::set<std::string> formats(result.formats.begin(), result.formats.end());
   for (const auto* list : {&model.graph.inputs, &model.graph.outputs}) {
     for (const graph::TensorId id : *list) formats.emplace(numerics::format_name(model.graph.tensor(id).format));

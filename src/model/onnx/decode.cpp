@@ -90,9 +90,22 @@ TensorData tensor_data(proto::TensorProto& t) {
 ValueInfo value_info(const proto::ValueInfoProto& v) {
   ValueInfo out;
   out.name = v.name();
-  if (!v.type().has_tensor_type()) return out;
-  const auto& type = v.type().tensor_type();
-  out.is_tensor = true;
+  const proto::TypeProto* inner = &v.type();
+  if (inner->has_optional_type()) {
+    inner = &inner->optional_type().elem_type();
+    out.kind = ValueKind::optional;
+  }
+  if (inner->has_sequence_type()) {
+    inner = &inner->sequence_type().elem_type();
+    out.kind = out.kind == ValueKind::optional ? ValueKind::optional_sequence : ValueKind::sequence;
+  }
+  if (!inner->has_tensor_type()) {
+    out.kind = ValueKind::other;
+    return out;
+  }
+  if (out.kind == ValueKind::other) out.kind = ValueKind::tensor;
+  const auto& type = inner->tensor_type();
+  out.is_tensor = out.kind == ValueKind::tensor;
   out.type = type.elem_type();
   if (!type.has_shape()) return out;
   out.shape.emplace();
@@ -198,6 +211,28 @@ Result<TensorData> decode_tensor(std::string_view bytes, const std::string& file
   proto::TensorProto message;
   SY_TRY([[maybe_unused]] auto done, parse_checked(message, bytes, file, "tensor"));
   return tensor_data(message);
+}
+
+Result<std::optional<std::vector<TensorData>>> decode_value(std::string_view bytes, ValueKind kind, const std::string& file) {
+  std::vector<TensorData> tensors;
+  const auto add = [&](proto::SequenceProto& sequence) {
+    for (auto& t : *sequence.mutable_tensor_values()) tensors.push_back(tensor_data(t));
+  };
+  if (kind == ValueKind::sequence) {
+    proto::SequenceProto message;
+    SY_TRY([[maybe_unused]] auto done, parse_checked(message, bytes, file, "sequence"));
+    add(message);
+  } else if (kind == ValueKind::optional || kind == ValueKind::optional_sequence) {
+    proto::OptionalProto message;
+    SY_TRY([[maybe_unused]] auto done, parse_checked(message, bytes, file, "optional value"));
+    if (!message.has_tensor_value() && !message.has_sequence_value()) return std::optional<std::vector<TensorData>>();
+    if (message.has_tensor_value()) tensors.push_back(tensor_data(*message.mutable_tensor_value()));
+    if (message.has_sequence_value()) add(*message.mutable_sequence_value());
+  } else {
+    SY_TRY(TensorData tensor, decode_tensor(bytes, file));
+    tensors.push_back(std::move(tensor));
+  }
+  return std::optional<std::vector<TensorData>>(std::move(tensors));
 }
 
 namespace {

@@ -13,6 +13,9 @@ namespace switchyard::model::onnx {
 Result<Model> decode_model(std::string_view bytes, const std::string& file);
 Result<TensorData> decode_tensor(std::string_view bytes, const std::string& file);
 
+/// A value of this kind: the tensors in it (one for a tensor); none of an optional without a value. Maps and the like are malformed here.
+Result<std::optional<std::vector<TensorData>>> decode_value(std::string_view bytes, ValueKind kind, const std::string& file);
+
 /// A TensorProto with raw_data.
 std::string encode_tensor(const TensorData& tensor);
 /// A ModelProto, of whatever decode_model reads.

@@ -79,11 +79,15 @@ struct Dimension {
   std::string symbol;  ///< empty: neither a value nor a name
 };
 
+/// What a value of the graph is, as far as it is read. other: a map, a sparse tensor, a deeper nesting, or no type at all.
+enum class ValueKind : std::uint8_t { tensor, sequence, optional, optional_sequence, other };
+
 struct ValueInfo {
   std::string name;
-  bool is_tensor = false;  ///< false: a sequence, map, optional or sparse tensor, or no type at all
-  std::int32_t type = kUndefined;
+  bool is_tensor = false;
+  std::int32_t type = kUndefined;  ///< of a sequence or an optional: of the tensors in it
   std::optional<std::vector<Dimension>> shape;  ///< empty: not even the rank is known
+  ValueKind kind = ValueKind::other;                ///< as it was read
 };
 
 struct Node {

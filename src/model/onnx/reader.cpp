@@ -12,6 +12,7 @@
 
 #include "graph/evaluate.h"
 #include "model/emit.h"
+#include "model/onnx/control.h"
 #include "model/onnx/decode.h"
 #include "model/onnx/functions.h"
 #include "model/onnx/node_builder.h"
@@ -76,6 +77,8 @@ class Importer {
     return std::move(graph_);
   }
 
+  [[nodiscard]] const std::vector<std::int64_t>& output_lengths() const { return output_lengths_; }
+
  private:
   // --- names -------------------------------------------------------------------------------------------------------------------------
 
@@ -84,6 +87,7 @@ class Importer {
     for (const TensorData& t : model_.initializers) tensor_names_.insert(t.name);
     for (const ValueInfo& v : model_.inputs) tensor_names_.insert(v.name);
     for (const Node& node : model_.nodes) tensor_names_.insert(node.outputs.begin(), node.outputs.end());
+    declared_ = tensor_names_;
   }
 
   static std::string unique(std::string name, std::unordered_set<std::string>& taken) {
@@ -119,8 +123,17 @@ class Importer {
     check_shapes(inputs);
     if (problems_.any()) return;
     std::map<std::string, std::vector<std::string>> unset;  // by symbol: the inputs that need it
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      add_input(*inputs[i], i < options_.inputs.size() ? &options_.inputs[i] : nullptr, unset);
+    std::size_t next = 0;  // of what is given
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const std::int64_t length = i < options_.input_lengths.size() ? options_.input_lengths[i] : -1;
+      if (inputs[i]->kind != ValueKind::other && length != -1) {
+        add_collection(*inputs[i], length, next, unset);
+        next += static_cast<std::size_t>(std::max<std::int64_t>(0, length));
+        continue;
+      }
+      add_input(*inputs[i], next < options_.inputs.size() ? &options_.inputs[next] : nullptr, unset);
+      ++next;
+    }
     for (const auto& [symbol, names] : unset) {
       problems_.add_malformed("onnx/unset-dimension", fmt::format("dimension {} of {} has no value", symbol, fmt::join(names, ", ")),
                               names[0], "set them all, for example with: " + example(inputs));
@@ -234,6 +247,36 @@ class Importer {
     }
   }
 
+  /// A sequence or an optional: its tensors are inputs of the graph.
+  void add_collection(const ValueInfo& v, std::int64_t length, std::size_t first,
+                      std::map<std::string, std::vector<std::string>>& unset) {
+    std::vector<ValuePtr> elements;
+    for (std::int64_t k = 0; k < length; ++k) {
+      const std::size_t at = first + static_cast<std::size_t>(k);
+      if (at >= options_.inputs.size()) {
+        return problems_.add_malformed("inputs/count", fmt::format("input {} has {} tensors, not all are given", v.name, length), v.name);
+      }
+      ValueInfo element = v;
+      element.name = unique(fmt::format("{}[{}]", v.name, k), tensor_names_);
+      element.is_tensor = true;
+      add_input(element, &options_.inputs[at], unset);
+      if (problems_.any()) return;
+      elements.push_back(values_.at(element.name));
+    }
+    auto value = std::make_shared<Value>();
+    value->name = v.name;
+    value->kind = v.kind == ValueKind::optional ? Value::Kind::optional : Value::Kind::sequence;
+    value->elements = std::move(elements);
+    if (v.kind == ValueKind::optional_sequence) {
+      auto around = std::make_shared<Value>();
+      around->name = v.name;
+      around->kind = Value::Kind::optional;
+      if (length >= 0) around->elements.push_back(std::move(value));
+      value = std::move(around);
+    }
+    values_[v.name] = std::move(value);
+  }
+
   /// `given`: its value in this run; null: any.
   void add_input(const ValueInfo& v, const numerics::Tensor* given, std::map<std::string, std::vector<std::string>>& unset) {
     if (!v.is_tensor) {
@@ -290,12 +333,24 @@ class Importer {
   // --- nodes ---------------------------------------------------------------------------------------------------------------------------
 
   void build(const Node& node, const std::string& name) {
-    if (is_standard(node.domain) && node.type == "If") return build_branch(node, name);
+    if (is_standard(node.domain) && (is_structural(node.type) || renames_collection(node)))
+      return build_structural(scope_, node, unique(name, node_names_), opset_of(model_, node));
     const Operator* op = is_known(node.domain) ? find_operator(node.type) : nullptr;
-    if (op == nullptr) {  // inside a branch: the others were looked at before
+    if (op == nullptr) {  // inside a body: the others were looked at before
       return problems_.add_unsupported("onnx/unsupported-operator",
                                        fmt::format("operator {} is not supported (1 node: {})", node.type, name), name);
     }
+    build_as(*op, node, name);
+  }
+
+  /// An Identity of a sequence or an optional.
+  [[nodiscard]] bool renames_collection(const Node& node) const {
+    if (node.type != "Identity" || node.inputs.empty()) return false;
+    const auto at = values_.find(node.inputs[0]);
+    return at != values_.end() && at->second->kind != Value::Kind::tensor;
+  }
+
+  void build_as(const Operator& op, const Node& node, const std::string& name) {
     std::vector<ValuePtr> inputs;
     for (const std::string& input : node.inputs) {
       if (input.empty()) {
@@ -305,78 +360,18 @@ class Importer {
       const auto it = values_.find(input);
       if (it == values_.end()) return;  // its producer failed and said so
       inputs.push_back(it->second);
+      if (it->second->kind == Value::Kind::tensor) continue;
+      return problems_.add_malformed("onnx/type", fmt::format("{} {}: {} is a sequence or an optional, a tensor is needed", node.type, name, input),
+                                     name);
     }
     while (!inputs.empty() && inputs.back() == nullptr) inputs.pop_back();
     NodeBuilder builder(node, unique(name, node_names_), opset_of(model_, node), std::move(inputs), file_, folder_);
-    check_signature(*op, builder);
-    if (!builder.failed()) op->build(builder);
+    check_signature(op, builder);
+    if (!builder.failed()) op.build(builder);
     if (!builder.failed()) check_results(builder);
     if (!builder.failed()) finish(builder);
     problems_.malformed.insert(problems_.malformed.end(), builder.malformed_list().begin(), builder.malformed_list().end());
     problems_.unsupported.insert(problems_.unsupported.end(), builder.unsupported_list().begin(), builder.unsupported_list().end());
-  }
-
-  /// A branch whose condition follows from shapes and constants is taken now: its nodes are built in place of the If, under names of their
-  /// own.
-  void build_branch(const Node& node, const std::string& name) {
-    const auto complain = [&](const char* code, std::string message, bool unsupported = false, std::string hint = {}) {
-      message = fmt::format("If {}: {}", name, message);
-      if (unsupported)
-        problems_.add_unsupported(code, std::move(message), name, std::move(hint));
-      else
-        problems_.add_malformed(code, std::move(message), name, std::move(hint));
-    };
-    constexpr int kDeepest = 32;
-    if (depth_ >= kDeepest) return complain("onnx/unsupported-feature", fmt::format("branches nest more than {} deep", kDeepest), true);
-    if (node.inputs.size() != 1) return complain("onnx/inputs", fmt::format("{} inputs, 1 needed", node.inputs.size()));
-    const auto condition = values_.find(node.inputs[0]);
-    if (condition == values_.end()) return;  // its producer failed and said so
-    const numerics::Tensor* taken = known_or_given(*condition->second);
-    if (taken == nullptr || taken->count() != 1) {
-      return complain("onnx/dynamic-control", fmt::format("the condition {} is not known before the model runs", node.inputs[0]), true,
-                      "conditions on shapes and constants are decided at import; others would need the host");
-    }
-    const char* wanted = taken->at(0) != 0 ? "then_branch" : "else_branch";
-    const auto a = std::find_if(node.attributes.begin(), node.attributes.end(), [&](const Attribute& o) { return o.name == wanted; });
-    if (a == node.attributes.end() || a->g == nullptr) return complain("onnx/attribute", fmt::format("attribute {} is missing", wanted));
-    const GraphBody& body = *a->g;
-    if (body.outputs.size() < node.outputs.size())
-      return complain("onnx/inputs", fmt::format("{} gives {} outputs, {} are wanted", wanted, body.outputs.size(), node.outputs.size()));
-    if (body.sparse_initializers > 0) return complain("onnx/unsupported-feature", "a branch has sparse initializers", true);
-
-    std::unordered_set<std::string> own;
-    for (const TensorData& t : body.initializers) own.insert(t.name);
-    for (const Node& inner : body.nodes) own.insert(inner.outputs.begin(), inner.outputs.end());
-    // What the branch gives has the names that the If gives it.
-    std::unordered_map<std::string, std::string> given;
-    for (std::size_t i = 0; i < node.outputs.size(); ++i)
-      if (!node.outputs[i].empty() && own.contains(body.outputs[i].name)) given.emplace(body.outputs[i].name, node.outputs[i]);
-    const Rename rename = [&](const std::string& inner) {
-      if (const auto at = given.find(inner); at != given.end()) return at->second;
-      return inner.empty() || !own.contains(inner) ? inner : fmt::format("{}/{}", name, inner);
-    };
-    for (const TensorData& t : body.initializers) {
-      TensorData data = t;
-      data.name = rename(t.name);
-      add_initializer(data);
-    }
-    ++depth_;
-    for (std::size_t i = 0; i < body.nodes.size() && !problems_.any(); ++i) {
-      const Node inner = renamed(body.nodes[i], rename);
-      for (const std::string& input : inner.inputs)
-        if (!input.empty() && !values_.contains(input))
-          complain("onnx/undefined-tensor", fmt::format("node {} of {} reads {}, which nothing before it defines", i, wanted, input));
-      for (const std::string& output : inner.outputs) tensor_names_.insert(output);
-      if (!problems_.any()) build(inner, fmt::format("{}/{}", name, inner.name.empty() ? fmt::format("{}_{}", inner.type, i) : inner.name));
-    }
-    --depth_;
-    if (problems_.any()) return;
-    for (std::size_t i = 0; i < node.outputs.size(); ++i) {
-      if (node.outputs[i].empty()) continue;
-      const auto at = values_.find(rename(body.outputs[i].name));
-      if (at == values_.end()) return complain("onnx/undefined-tensor", fmt::format("{} does not define {}", wanted, body.outputs[i].name));
-      values_[node.outputs[i]] = at->second;
-    }
   }
 
   static void check_signature(const Operator& op, NodeBuilder& b) {
@@ -604,6 +599,11 @@ class Importer {
   void add_outputs() {
     for (const ValueInfo& v : model_.outputs) {
       const ValuePtr value = values_.at(v.name);
+      if (value->kind != Value::Kind::tensor) {
+        add_collected(v.name, *value);
+        continue;
+      }
+      output_lengths_.push_back(-1);
       if (v.is_tensor && v.type != kUndefined && v.type != data_type_of(value->format)) {
         problems_.add_malformed("onnx/type",
                                 fmt::format("output {} is declared {} but computed as {}", v.name, data_type_name(v.type),
@@ -615,9 +615,24 @@ class Importer {
     }
   }
 
-  /// Outputs are computed: an input or a constant that is one is copied.
+  /// The tensors in a sequence or an optional, one after the other.
+  void add_collected(const std::string& name, const Value& value) {
+    const bool optional = value.kind == Value::Kind::optional;
+    if (optional && value.elements.empty()) return output_lengths_.push_back(-2);
+    if (optional && value.elements[0]->kind != Value::Kind::tensor) return add_collected(name, *value.elements[0]);
+    output_lengths_.push_back(static_cast<std::int64_t>(value.elements.size()));
+    for (std::size_t k = 0; k < value.elements.size(); ++k)
+      graph_.outputs.push_back(output_tensor(unique(fmt::format("{}[{}]", name, k), tensor_names_), *value.elements[k]));
+  }
+
+  /// Outputs are computed, each a tensor of its own: an input or a constant that is one is copied, and so is what is one already.
   TensorId output_tensor(const std::string& name, Value& value) {
-    if (!value.constant && graph_.tensor(value.id).role == graph::Role::intermediate) return value.id;
+    const auto listed = [&] { return std::find(graph_.outputs.begin(), graph_.outputs.end(), value.id) != graph_.outputs.end(); };
+    if (!value.constant && graph_.tensor(value.id).role == graph::Role::intermediate && !listed()) {
+      std::string& own = graph_.tensor(value.id).name;
+      if (own != name && !declared_.contains(own)) own = name;  // it bore a name made up for what is inside a body
+      return value.id;
+    }
     if (const auto it = copies_.find(name); it != copies_.end()) return it->second;
     if (value.constant && !value.id.valid() && value.name == name) value.name = unique(name + ":value", tensor_names_);
     const TensorId from = materialise(value);
@@ -671,18 +686,39 @@ class Importer {
   std::unordered_map<std::string, TensorId> copies_;  // outputs that needed one
   std::int64_t fold_total_ = 0;
   std::map<std::string, std::int64_t> symbols_;  ///< sizes of named dimensions
-  int depth_ = 0;                                ///< of the branch being built
+  std::unordered_set<std::string> declared_;     ///< names of tensors in the file
+  std::vector<std::int64_t> output_lengths_;
+  Scope scope_{[this](const std::string& name) {
+                 const auto at = values_.find(name);
+                 return at == values_.end() ? nullptr : at->second;
+               },
+               [this](const std::string& name, ValuePtr value) {
+                 tensor_names_.insert(name);
+                 values_[name] = std::move(value);
+               },
+               [this](const TensorData& data) { add_initializer(data); },
+               [this](const Node& node, const std::string& name) {
+                 tensor_names_.insert(node.outputs.begin(), node.outputs.end());
+                 build(node, name);
+               },
+               [this](const Operator& op, const Node& node, const std::string& name) { build_as(op, node, name); },
+               problems_};
 };
 
 }  // namespace
 
-Result<Graph> build_graph(Model model, const LoadOptions& options, const std::string& file, const std::string& folder) {
-  return Importer(std::move(model), options, file, folder).run();
+Result<Graph> build_graph(Model model, const LoadOptions& options, const std::string& file, const std::string& folder,
+                          std::vector<std::int64_t>* output_lengths) {
+  Importer importer(std::move(model), options, file, folder);
+  Result<Graph> graph = importer.run();
+  if (output_lengths != nullptr) *output_lengths = importer.output_lengths();
+  return graph;
 }
 
-Result<Graph> read_model(std::string_view bytes, const LoadOptions& options, const std::string& file, const std::string& folder) {
+Result<Graph> read_model(std::string_view bytes, const LoadOptions& options, const std::string& file, const std::string& folder,
+                         std::vector<std::int64_t>* output_lengths) {
   SY_TRY(Model model, decode_model(bytes, file));
-  return build_graph(std::move(model), options, file, folder);
+  return build_graph(std::move(model), options, file, folder, output_lengths);
 }
 
 }  // namespace switchyard::model::onnx

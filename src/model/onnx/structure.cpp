@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "model/onnx/control.h"
 #include "model/onnx/operators.h"
 
 namespace switchyard::model::onnx {
@@ -89,7 +90,7 @@ void check_operators(const Model& model, Problems& problems) {
     const Node& node = model.nodes[i];
     const std::int64_t opset = opset_of(model, node);
     const Operator* known = is_known(node.domain) ? find_operator(node.type) : nullptr;
-    if (is_standard(node.domain) && node.type == "If") continue;              // the importer takes one of its branches
+    if (is_standard(node.domain) && is_structural(node.type)) continue;              // the importer takes one of its branches
     if (known != nullptr && (opset == 0 || opset >= known->since)) continue;  // no operator set at all was reported already
     std::string shown = is_standard(node.domain) ? node.type : node.domain + "::" + node.type;
     Use& use = unknown[shown];

@@ -17,6 +17,8 @@ namespace switchyard::model::onnx {
 namespace fs = std::filesystem;
 using numerics::Format;
 
+int packed_bits(Format format);
+
 namespace {
 
 struct TypeRow {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "graph/graph.h"
 #include "model/onnx/ir.h"
@@ -19,9 +20,13 @@ inline constexpr std::int64_t kMaxKnown = 4096;
 /// Constants computed from constants on demand: how many such steps may lie behind one another (they recurse when values are made).
 inline constexpr int kMaxLazyDepth = 8;
 
-/// A tensor of the model. Constants may go by several names (Identity of an initialiser shares it).
+/// A tensor of the model. Constants may go by several names (Identity of an initialiser shares it). Or a sequence or an optional (none or
+/// one element): which values are in it is known while importing, what these hold need not be.
 struct Value {
+  enum class Kind : std::uint8_t { tensor, sequence, optional };
   std::string name;
+  Kind kind = Kind::tensor;
+  std::vector<std::shared_ptr<Value>> elements;
   numerics::Format format = numerics::Format::fp32;
   numerics::Shape shape;
   numerics::ConstantPtr constant;  ///< null: computed when the model runs
