@@ -21,13 +21,11 @@ Status plan_buffers(program::Program& program) {
   };
   std::vector<Life> lives(program.buffers.size());
   for (int c = 0; c < contexts; ++c)
-    for (const auto& actor : program.contexts[static_cast<std::size_t>(c)].actors)
-      for (const auto* access : {&actor.source, &actor.destination}) {
-        if (!access->has_value()) continue;
-        Life& life = lives[(*access)->buffer.index()];
-        if (life.first < 0) life.first = c;
-        life.last = c;
-      }
+    program::for_each_buffer(program.contexts[static_cast<std::size_t>(c)], [&](program::BufferId id, bool) {
+      Life& life = lives[id.index()];
+      if (life.first < 0) life.first = c;
+      life.last = c;
+    });
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     program::Buffer& buffer = program.buffers[b];
     if (buffer.spread || buffer.lifetime == program::Lifetime::kernel) continue;

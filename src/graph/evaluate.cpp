@@ -53,6 +53,15 @@ void run_nest(const NestPlan& plan, const Nest& nest, std::vector<Values>& slots
 
 std::vector<numerics::Tensor> evaluate_on(const Graph& graph, const Op& op, const std::vector<const numerics::Tensor*>& operands) {
   SY_CHECK(operands.size() == op.operands.size(), "wrong number of operands for " + op.name);
+  if (op.host) {
+    std::vector<numerics::Tensor> inputs;
+    for (const numerics::Tensor* t : operands) inputs.push_back(*t);
+    std::vector<numerics::HostResult> results;
+    for (const TensorId id : op.results) results.push_back({graph.tensor(id).format, graph.tensor(id).shape});
+    auto outputs = numerics::call_host(*op.host, inputs, results);
+    SY_CHECK(outputs.ok(), "the host cannot do " + op.name);
+    return std::move(outputs).value();
+  }
   std::vector<Values> slots;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     SY_CHECK(operands[i]->shape == graph.tensor(op.operands[i]).shape, "an operand of another shape for " + op.name);

@@ -1,9 +1,11 @@
 // Graph: a model as structured operators (loop nests with affine accesses) over named tensors. It knows no hardware.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "numerics/host_call.h"
 #include "numerics/nest.h"
 #include "numerics/tensor.h"
 #include "support/id.h"
@@ -43,6 +45,7 @@ struct Op {
   std::vector<TensorId> results;
   std::vector<Local> locals;
   std::vector<numerics::Nest> nests;
+  std::optional<numerics::HostCall> host;  ///< no nests: what no unit can do; the results have the shapes it gives
 
   [[nodiscard]] int result_slot(int r) const { return static_cast<int>(operands.size()) + r; }
   [[nodiscard]] int local_slot(int l) const { return static_cast<int>(operands.size() + results.size()) + l; }

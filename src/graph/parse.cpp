@@ -162,6 +162,7 @@ class Parser {
         {"operand", &Parser::read_operand},
         {"result", &Parser::read_result},
         {"local", &Parser::read_local},
+        {"host", &Parser::read_host},
         {"nest", &Parser::read_nest},
         {"slot", &Parser::read_write},
     };
@@ -277,6 +278,22 @@ class Parser {
     Local local;
     if (!read_declaration(local.name, local.format, local.shape)) return false;
     graph_.ops.back().locals.push_back(std::move(local));
+    return true;
+  }
+
+  /// host "StringSplit" "delimiter" ","
+  bool read_host() {
+    if (!in_op_) return complain("this belongs into an operator");
+    auto kind = line_.quoted();
+    if (!kind) return complain("expected a quoted name");
+    numerics::HostCall call{std::move(*kind), {}};
+    while (!line_.at_end()) {
+      auto key = line_.quoted();
+      auto value = key ? line_.quoted() : std::nullopt;
+      if (!value) return complain("expected a quoted name and a quoted value");
+      call.attributes.emplace_back(std::move(*key), std::move(*value));
+    }
+    graph_.ops.back().host = std::move(call);
     return true;
   }
 

@@ -69,6 +69,11 @@ class Printer {
     for (const TensorId id : op.operands) line("  operand {} {}", slot++, quoted(graph_.tensor(id).name));
     for (const TensorId id : op.results) line("  result {} {}", slot++, quoted(graph_.tensor(id).name));
     for (const Local& local : op.locals) line("  local {} {} {}", slot++, quoted(local.name), type(local.format, local.shape));
+    if (op.host) {
+      std::string attributes;
+      for (const auto& [key, value] : op.host->attributes) attributes += fmt::format(" {} {}", quoted(key), quoted(value));
+      line("  host {}{}", quoted(op.host->kind), attributes);
+    }
     for (const Nest& nest : op.nests) print_nest(nest);
   }
 

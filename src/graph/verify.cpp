@@ -125,6 +125,13 @@ class Verifier {
 
   void check_op(const Op& op) {
     const std::size_t before = failure_.diagnostics.size();
+    if (op.host) {
+      if (!op.nests.empty() || !op.locals.empty())
+        complain("graph/host", op.name, fmt::format("'{}' is the host's and has nests or locals", op.name));
+      if (!numerics::is_host_call(op.host->kind))
+        complain("graph/host", op.name, fmt::format("the host has no operation '{}'", op.host->kind));
+      return;
+    }
     for (std::size_t n = 0; n < op.nests.size(); ++n) check_nest(op, op.nests[n], fmt::format("nest {} of '{}'", n, op.name));
     if (failure_.diagnostics.size() != before) return;  // what follows relies on well-formed nests
     check_coverage(op);

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "numerics/expression.h"
+#include "numerics/pattern.h"
 #include "support/check.h"
 
 namespace switchyard::numerics {
@@ -172,6 +173,15 @@ Result<Tensors> split(const HostCall& call, const Tensors& inputs) {
   return Tensors{rows(texts, shape), std::move(counts)};
 }
 
+Result<Tensors> full_match(const HostCall& call, const Tensors& inputs) {
+  const std::string* text = call.attribute("pattern");
+  SY_TRY(const Pattern pattern, Pattern::parse(text == nullptr ? std::string_view() : *text));
+  Tensor out = make_tensor(Format::boolean, text_shape(inputs[0]));
+  std::int64_t i = 0;
+  for (const std::string& candidate : texts_of(inputs[0])) out.set(i++, pattern.matches(candidate) ? 1 : 0);
+  return Tensors{std::move(out)};
+}
+
 double number_of(const std::string& text) {
   double value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
@@ -183,7 +193,8 @@ Result<Tensors> encode_labels(const HostCall& call, const Tensors& inputs) {
   const std::vector<std::string> keys = call.list("key"), values = call.list("value");
   const std::string* otherwise = call.attribute("default");
   const bool text_in = call.attribute("text_in") != nullptr, text_out = call.attribute("text_out") != nullptr;
-  if (keys.size() != values.size() || otherwise == nullptr) return malformed(fmt::format("{} keys and {} values", keys.size(), values.size()));
+  if (keys.size() != values.size() || otherwise == nullptr)
+    return malformed(fmt::format("{} keys and {} values", keys.size(), values.size()));
   std::vector<std::string> found;
   if (text_in) {
     std::map<std::string, std::string> table;
@@ -238,14 +249,19 @@ Result<Tensors> map(const HostCall& call, const Tensors& inputs) {
 
 struct Row {
   std::string_view kind;
-  std::size_t inputs;  ///< 0: any number of them
+  std::size_t inputs;      ///< 0: any number of them
   std::string_view texts;  ///< which of the inputs are texts, as letters: t, n (numbers), ? (either)
   Result<Tensors> (*call)(const HostCall& call, const Tensors& inputs);
 };
 
 constexpr std::array kRows{
-    Row{"Equal", 2, "tt", equal},           Row{"LabelEncoder", 1, "?", encode_labels}, Row{"Map", 0, "", map},
-    Row{"StringConcat", 2, "tt", concat},   Row{"StringNormalizer", 1, "t", normalise}, Row{"StringSplit", 1, "t", split},
+    Row{"Equal", 2, "tt", equal},
+    Row{"LabelEncoder", 1, "?", encode_labels},
+    Row{"Map", 0, "", map},
+    Row{"RegexFullMatch", 1, "t", full_match},
+    Row{"StringConcat", 2, "tt", concat},
+    Row{"StringNormalizer", 1, "t", normalise},
+    Row{"StringSplit", 1, "t", split},
 };
 
 const Row* find(std::string_view kind) {

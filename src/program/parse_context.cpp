@@ -108,6 +108,32 @@ class ContextReader {
     return true;
   }
 
+  /// host "StringSplit" with "delimiter" "," from texts to words, counts
+  bool host() {
+    HostStep step;
+    auto kind = reader_.text("the host's operation, in quotes");
+    if (!kind) return false;
+    step.call.kind = std::move(*kind);
+    if (reader_.accept_word("with")) {
+      do {
+        auto key = reader_.text("a name in quotes");
+        auto value = key ? reader_.text("a value in quotes") : std::nullopt;
+        if (!value) return false;
+        step.call.attributes.emplace_back(std::move(*key), std::move(*value));
+      } while (reader_.accept_sign(","));
+    }
+    for (const auto& [word, list] : {std::pair{"from", &step.reads}, std::pair{"to", &step.writes}}) {
+      if (!reader_.expect_word(word)) return false;
+      do {
+        const auto id = reader_.known(names_of(program_.buffers), "buffer");
+        if (!id) return false;
+        list->emplace_back(*id);
+      } while (reader_.accept_sign(","));
+    }
+    context_.host = std::move(step);
+    return true;
+  }
+
   bool item() {
     if (reader_.accept_word("ops")) return texts(context_.ops);
     if (reader_.accept_word("bound")) return bounds();
@@ -116,7 +142,8 @@ class ContextReader {
     if (reader_.accept_word("compute")) return declare([this] { return actor(ActorKind::compute); });
     if (reader_.accept_word("move")) return declare([this] { return actor(ActorKind::move); });
     if (reader_.accept_word("channel")) return channel();
-    return reader_.unexpected("'ops', 'bound', 'array', 'grid', 'compute', 'move', 'channel' or '}'");
+    if (reader_.accept_word("host")) return host();
+    return reader_.unexpected("'ops', 'bound', 'array', 'grid', 'compute', 'move', 'channel', 'host' or '}'");
   }
 
   // --------------------------------------------------------------------------------------------------------------- arrays

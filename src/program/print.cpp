@@ -503,6 +503,18 @@ void put_context(Out& out, const Program& program, const Context& context) {
     if (context.work.value != 0 || context.compulsory != 0) put(out, " work {} bytes {}", context.work.value, context.compulsory);
     put(out, "\n");
   }
+  if (context.host) {
+    put(out, "    host {}", quote_text(context.host->call.kind));
+    put_list(out, context.host->call.attributes, [&, first = true](const auto& a) mutable {
+      put(out, "{}{} {}", first ? " with " : "", quote_text(a.first), quote_text(a.second));
+      first = false;
+    });
+    for (const auto& [word, list] : {std::pair{"from", &context.host->reads}, std::pair{"to", &context.host->writes}}) {
+      put(out, " {} ", word);
+      put_list(out, *list, [&](BufferId id) { put(out, "{}", quote_name(program.buffers.at(id.index()).name)); });
+    }
+    put(out, "\n");
+  }
   for (const Array& array : context.arrays) {
     put(out, "    {} {}[", array.dynamic ? "grid" : "array", quote_name(array.name));
     for (std::size_t d = 0; d < array.shape.size(); ++d) {

@@ -11,6 +11,7 @@
 
 #include "chip/chip.h"
 #include "numerics/affine.h"
+#include "numerics/host_call.h"
 #include "numerics/nest.h"
 #include "numerics/tensor.h"
 #include "support/id.h"
@@ -260,9 +261,17 @@ struct Channel {
 
 // ---------------------------------------------------------------------------------------------------------------- program
 
-/// What is resident at once: a kernel, a configuration, a section.
+/// What the host does in place of a context of the chip: one operation on whole buffers, which it reads and writes over its link to the
+/// chip.
+struct HostStep {
+  numerics::HostCall call;
+  std::vector<BufferId> reads, writes;
+};
+
+/// What is resident at once: a kernel, a configuration, a section. Or, without arrays and actors, a step of the host.
 struct Context {
   std::string name;
+  std::optional<HostStep> host;
   std::vector<std::string> ops;  ///< labels
   std::vector<Array> arrays;
   std::vector<Actor> actors;  ///< where several share a unit, the earlier one goes first
@@ -295,6 +304,20 @@ struct Labels {
   std::vector<std::string> notes;                          ///< what the chip does not do natively, choices worth saying
   Picoseconds lower_bound, peak_bound;
 };
+
+/// Calls use(buffer, writes) for every buffer that a context touches.
+template <class Use>
+void for_each_buffer(const Context& context, Use&& use) {
+  for (const Actor& actor : context.actors) {
+    if (actor.source) use(actor.source->buffer, false);
+    if (actor.destination) use(actor.destination->buffer, true);
+    for (const Port& port : actor.ports)
+      if (port.place) use(port.place->buffer, !port.input);
+  }
+  if (!context.host) return;
+  for (const BufferId id : context.host->reads) use(id, false);
+  for (const BufferId id : context.host->writes) use(id, true);
+}
 
 struct Program {
   std::shared_ptr<const chip::Chip> chip;

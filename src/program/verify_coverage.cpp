@@ -56,6 +56,7 @@ class CoverageLaw {
 
   void context(std::size_t number, const Ended& before, const Ended& early_before) {
     const Context& context = program_.contexts[number];
+    if (context.host) return host(number, before);
     std::vector<Touch> loads, stores;
     for (std::size_t a = 0; a < context.actors.size(); ++a) {
       const Actor& actor = context.actors[a];
@@ -134,6 +135,26 @@ class CoverageLaw {
         too_large(pointer);
     }
     for (Touch& store : stores) written_[store.buffer.index()].emplace_back(number, std::move(store.boxes));
+  }
+
+  /// A step of the host reads and writes whole buffers.
+  void host(std::size_t number, const Ended& before) {
+    const Context& context = program_.contexts[number];
+    for (const BufferId id : context.host->reads) {
+      const Buffer& buffer = program_.buffers[id.index()];
+      std::vector<Box> written;
+      for (const auto& [writer, boxes] : written_[id.index()])
+        if (before.has(number, writer)) written.insert(written.end(), boxes.begin(), boxes.end());
+      bool exact = true;
+      if (by_host(id)) continue;
+      if (const auto point = uncovered_point({whole(buffer)}, written, exact))
+        findings_.add("program/read-before-write", at(context),
+                      fmt::format("the host reads element {} of '{}', which nothing before it wrote", print(*point), buffer.name));
+      else if (!exact)
+        too_large(at(context));
+    }
+    for (const BufferId id : context.host->writes)
+      written_[id.index()].emplace_back(number, std::vector<Box>{whole(program_.buffers[id.index()])});
   }
 
   /// Whether a path of channels leads from one actor to another.

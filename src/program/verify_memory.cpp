@@ -133,17 +133,11 @@ std::vector<std::array<std::int64_t, 2>> lives(const Program& program) {
   constexpr std::int64_t kEver = std::numeric_limits<std::int64_t>::max();
   std::vector<std::array<std::int64_t, 2>> result(program.buffers.size(), {kEver, -1});
   for (std::size_t c = 0; c < program.contexts.size(); ++c) {
-    const auto use = [&](const std::optional<BufferAccess>& access) {
-      if (!access) return;
-      auto& life = result[access->buffer.index()];
+    for_each_buffer(program.contexts[c], [&](BufferId id, bool) {
+      auto& life = result[id.index()];
       life[0] = std::min(life[0], static_cast<std::int64_t>(c));
       life[1] = std::max(life[1], static_cast<std::int64_t>(c));
-    };
-    for (const Actor& actor : program.contexts[c].actors) {
-      use(actor.source);
-      use(actor.destination);
-      for (const Port& port : actor.ports) use(port.place);
-    }
+    });
   }
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     const Buffer& buffer = program.buffers[b];

@@ -139,6 +139,7 @@ class StructureLaw {
       if (!id.valid() || id.index() >= number) add("program/after", at(context), "a context may only come after contexts before it");
     for (const ContextId id : context.early_after)
       if (!id.valid() || id.index() >= number) add("program/after", at(context), "early actors may only come after contexts before theirs");
+    if (context.host && !host(context)) return;
     bool sound = true;
     Names arrays(findings_, at(context), "array");
     for (const Array& array : context.arrays) {
@@ -183,6 +184,30 @@ class StructureLaw {
       }
     }
     if (findings_.none()) check_early(program_, number, findings_);
+  }
+
+  /// A step of the host stands alone, and touches whole buffers off the chip's scratchpads.
+  bool host(const Context& context) {
+    const HostStep& step = *context.host;
+    const std::size_t before = findings_.diagnostics().size();
+    if (!context.arrays.empty() || !context.actors.empty() || !context.channels.empty())
+      add("program/host", at(context), "a step of the host has no arrays, actors or channels");
+    if (!numerics::is_host_call(step.call.kind))
+      add("program/host", at(context), fmt::format("the host has no operation '{}'", step.call.kind));
+    for (const auto* list : {&step.reads, &step.writes}) {
+      for (const BufferId id : *list) {
+        if (!id.valid() || id.index() >= program_.buffers.size()) {
+          add(kUnresolved, at(context), "the host touches a buffer that does not exist");
+          continue;
+        }
+        const Buffer& buffer = program_.buffers[id.index()];
+        if (buffer.spread || buffer.lifetime == Lifetime::kernel)
+          add("program/host", at(context), fmt::format("'{}' does not lie where the host could reach it", buffer.name));
+        else if (list == &step.writes && (buffer.role == BufferRole::input || buffer.role == BufferRole::constant))
+          add("program/read-only", at(context), fmt::format("the host's step writes '{}', which it supplies", buffer.name));
+      }
+    }
+    return findings_.diagnostics().size() == before;
   }
 
   bool array(const Context& context, const Array& array) {

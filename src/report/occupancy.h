@@ -19,13 +19,7 @@ void visit_occupancy(const program::Program& program, const VisitOccupancy& visi
 /// Calls use(buffer) for every buffer that a context loads from, stores to, or computes on where it lies.
 template <class Use>
 void for_each_use(const program::Context& context, const Use& use) {
-  for (const program::Actor& actor : context.actors) {
-    if (actor.source) use(actor.source->buffer);
-    if (actor.destination) use(actor.destination->buffer);
-    for (const program::Port& port : actor.ports) {
-      if (port.place) use(port.place->buffer);
-    }
-  }
+  program::for_each_buffer(context, [&](program::BufferId id, bool) { use(id); });
 }
 
 }  // namespace switchyard::report

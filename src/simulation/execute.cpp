@@ -57,6 +57,26 @@ Status run_context(const program::Program& program, const ContextPlan& plan, Buf
 
 }  // namespace
 
+namespace {
+
+Status run_host(const program::Program& program, const program::Context& context, BufferStore& buffers) {
+  const program::HostStep& step = *context.host;
+  std::vector<numerics::Tensor> inputs;
+  for (const program::BufferId id : step.reads) inputs.push_back(buffers.read(id));
+  std::vector<numerics::HostResult> results;
+  for (const program::BufferId id : step.writes) results.push_back({program.buffers[id.index()].format, program.buffers[id.index()].shape});
+  auto outputs = numerics::call_host(step.call, inputs, results);
+  if (!outputs) {
+    Failure failure = outputs.failure();
+    for (Diagnostic& d : failure.diagnostics) d.pointer = context.name;
+    return failure;
+  }
+  for (std::size_t i = 0; i < results.size(); ++i) buffers.write(step.writes[i], std::move(outputs.value()[i]));
+  return Done{};
+}
+
+}  // namespace
+
 Result<Execution> execute(const program::Program& program, const std::vector<numerics::Tensor>& inputs, const ExecuteOptions& options) {
   if (!program.chip->formats.subnormals) {
     return fail(FailureKind::unsupported, "simulation/unsupported",
@@ -68,6 +88,13 @@ Result<Execution> execute(const program::Program& program, const std::vector<num
   const BufferReader reader([&](program::BufferId buffer) { return buffers.read(buffer); },
                             [&](program::BufferId buffer) { return buffers.copies_differ(buffer); });
   for (std::size_t c = 0; c < program.contexts.size(); ++c) {
+    if (program.contexts[c].host) {
+      buffers.begin_context(c);
+      if (Status status = run_host(program, program.contexts[c], buffers); !status) return status.failure();
+      if (options.after_context) options.after_context(program::ContextId(c), reader);
+      buffers.end_context(c);
+      continue;
+    }
     SY_TRY(const ContextPlan plan, functional::plan_context(program, program.contexts[c]));
     buffers.begin_context(c);
     if (Status status = run_context(program, plan, buffers, workers); !status) return status.failure();

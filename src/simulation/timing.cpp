@@ -42,10 +42,7 @@ std::vector<std::vector<program::BufferId>> last_uses(const program::Program& pr
   std::vector<std::size_t> last(program.buffers.size(), count);
   for (std::size_t g = 0; g < count; ++g) {
     for (std::uint32_t c = groups[g]; c < groups[g + 1]; ++c) {
-      for (const program::Actor& actor : program.contexts[c].actors) {
-        if (actor.source) last[actor.source->buffer.index()] = g;
-        if (actor.destination) last[actor.destination->buffer.index()] = g;
-      }
+      program::for_each_buffer(program.contexts[c], [&](program::BufferId id, bool) { last[id.index()] = g; });
     }
   }
   std::vector<std::vector<program::BufferId>> dead(count);
@@ -78,6 +75,42 @@ std::int64_t load_configuration(const chip::Chip& chip, const program::Context& 
   return busy.value + memory.latency;
 }
 
+/// Which buffers contexts of the chip write, and which they read.
+struct ChipUse {
+  std::vector<bool> written, read;
+  explicit ChipUse(const program::Program& program) : written(program.buffers.size(), false), read(written) {
+    for (const program::Context& context : program.contexts) {
+      if (context.host) continue;
+      program::for_each_buffer(context, [&](program::BufferId id, bool writes) { (writes ? written : read)[id.index()] = true; });
+    }
+  }
+};
+
+/// A step of the host: what the chip made comes over the link, and what the chip reads goes back; each way once its latency. What the host
+/// gives itself and what it keeps does not move. Its own time is not modelled: it depends on the host.
+timing::GroupRun host_time(const program::Program& program, const program::HostStep& step, const ChipUse& use) {
+  timing::ContextRun run;
+  const chip::Network* link = chip::host_link(*program.chip);
+  const auto way = [&](const std::vector<program::BufferId>& list, const std::vector<bool>& moves) {
+    std::int64_t bytes = 0;
+    bool any = false;
+    for (const program::BufferId id : list) {
+      if (!moves[id.index()]) continue;
+      any = true;
+      bytes += numerics::element_count(program.buffers[id.index()].shape) * numerics::format_bytes(program.buffers[id.index()].format);
+    }
+    if (!any || link == nullptr) return Picoseconds(0);
+    const BytesPerSecond rate(link->link.value);
+    return from_seconds(link->hop.value) + (rate.value > 0 ? time_to_move(Bytes(bytes), rate) : Picoseconds(0));
+  };
+  run.end = (way(step.reads, use.written) + way(step.writes, use.read)).value;
+  run.attribution[static_cast<std::size_t>(Cause::control)] = run.end;
+  timing::GroupRun out;
+  out.makespan = run.end;
+  out.contexts.push_back(run);
+  return out;
+}
+
 /// However the program's time ends, what was recorded is finished.
 struct RecorderEnd {
   timing::Recorder* recorder;
@@ -102,6 +135,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
   Timing timing;
   const std::vector<std::uint32_t> groups = groups_of(program);
   const auto dead = last_uses(program, groups);
+  const ChipUse chip_use(program);
   timing::Prelude prelude;
   prelude.switching = from_seconds(chip.context.switch_time.value).value;
 
@@ -125,12 +159,13 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
     for (std::uint32_t c = groups[g]; c < groups[g + 1]; ++c) {
       prelude.launch = c > 0 && chip.sequencer.launch_per_context && !program.contexts[c].continues ? launch.value : 0;
       prelude.barrier = barrier(chip, program.contexts[c]).value;
-      prelude.load = load_configuration(chip, program.contexts[c], engine.fabric);
+      prelude.load = program.contexts[c].host ? 0 : load_configuration(chip, program.contexts[c], engine.fabric);
       group.preludes.push_back(prelude);
     }
     const program::Context& first = program.contexts[groups[g]];
-    SY_TRY(const timing::GroupRun run,
-           program::runs_in_waves(chip, first) ? waves.run(group, engine.totals, engine.fabric) : engine.run(group));
+    SY_TRY(const timing::GroupRun run, first.host                            ? host_time(program, *first.host, chip_use)
+                                       : program::runs_in_waves(chip, first) ? waves.run(group, engine.totals, engine.fabric)
+                                                                             : engine.run(group));
     if (run.makespan > kLongest - now.value) {
       return fail(FailureKind::unsupported, "simulation/too-long", "the program runs longer than can be counted");
     }
@@ -144,6 +179,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
         result.share += result.attribution[k];
         timing.attribution[k] += result.attribution[k];
       }
+      if (first.host) timing.host += Picoseconds(c.end - c.begin);
       timing.launch += Picoseconds(c.launch);
       timing.attribution[at(Cause::control)] += Picoseconds(c.launch);
       result.firings = c.firings;

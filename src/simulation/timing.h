@@ -55,6 +55,7 @@ struct ContextTiming {
 struct Timing {
   Picoseconds latency;
   Picoseconds launch;  ///< total of launches; latency = launch + sum of shares
+  Picoseconds host;    ///< of the shares, those of the host's steps
   Attribution attribution{};
   std::vector<ContextTiming> contexts;
   std::int64_t offchip_read = 0, offchip_written = 0, offchip_constants = 0;  ///< bytes

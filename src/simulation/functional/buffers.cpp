@@ -131,17 +131,11 @@ Result<BufferStore> BufferStore::open(const program::Program& program, const std
   constexpr auto kNever = static_cast<std::size_t>(-1);
   std::vector<std::pair<std::size_t, std::size_t>> uses(program.buffers.size(), {kNever, kNever});
   for (std::size_t c = 0; c < contexts; ++c) {
-    for (const auto& actor : program.contexts[c].actors) {
-      const auto use = [&](const std::optional<program::BufferAccess>& access) {
-        if (!access) return;
-        auto& [first, last] = uses[access->buffer.index()];
-        if (first == kNever) first = c;
-        last = c;
-      };
-      use(actor.source);
-      use(actor.destination);
-      for (const program::Port& port : actor.ports) use(port.place);
-    }
+    program::for_each_buffer(program.contexts[c], [&](BufferId id, bool) {
+      auto& [first, last] = uses[id.index()];
+      if (first == kNever) first = c;
+      last = c;
+    });
   }
   store.strides_.resize(program.buffers.size());
   store.whole_.resize(program.buffers.size());

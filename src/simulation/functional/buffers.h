@@ -46,6 +46,8 @@ class BufferStore {
   /// Present contents, logical row-major; of several copies that of the first instance. The buffer must be alive.
   [[nodiscard]] numerics::Tensor read(program::BufferId buffer) const;
   [[nodiscard]] std::optional<CopiesDiffer> copies_differ(program::BufferId buffer) const;
+  /// Replaces the contents of an off-chip buffer. It must be alive, and the shape its own.
+  void write(program::BufferId buffer, numerics::Tensor tensor) { set(buffer, std::move(tensor)); }
   /// The output, whether or not a context wrote it.
   [[nodiscard]] numerics::Tensor take_output(program::BufferId buffer);
 
