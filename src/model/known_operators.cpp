@@ -4,6 +4,7 @@
 #include <array>
 #include <set>
 
+#include "model/onnx/control.h"
 #include "model/onnx/decode.h"
 #include "model/onnx/operators.h"
 #include "model/onnx/values.h"
@@ -13,7 +14,14 @@ namespace switchyard::model {
 
 std::vector<OnnxOperator> onnx_operators() {
   std::vector<OnnxOperator> list;
-  for (const std::string& name : onnx::operator_names()) list.push_back({name, onnx::find_operator(name)->since});
+  const auto texts = onnx::text_operators();
+  for (const std::string& name : onnx::operator_names()) {
+    const bool host = std::any_of(texts.begin(), texts.end(), [&](const onnx::Operator& o) { return o.name == name; });
+    list.push_back({name, onnx::find_operator(name)->since, host ? "host" : "structured"});
+  }
+  for (const auto& [name, since] : onnx::structural_operators()) list.push_back({std::string(name), since, "at import"});
+  list.push_back({"Gradient", 1, "at import"});
+  std::sort(list.begin(), list.end(), [](const OnnxOperator& a, const OnnxOperator& b) { return a.name < b.name; });
   return list;
 }
 
@@ -38,7 +46,10 @@ Result<OnnxSignature> onnx_signature_of(const std::string& path) {
   OnnxSignature signature;
   for (const onnx::ValueInfo& v : model.inputs)
     if (!initialized.contains(v.name)) signature.inputs.push_back(kind_of(v));
-  for (const onnx::ValueInfo& v : model.outputs) signature.outputs.push_back(kind_of(v));
+  for (const onnx::ValueInfo& v : model.outputs) {
+    signature.outputs.push_back(kind_of(v));
+    signature.texts.push_back(v.is_tensor && v.type == onnx::kString);
+  }
   return signature;
 }
 

@@ -12,7 +12,8 @@ namespace switchyard::model {
 
 struct OnnxOperator {
   std::string name;
-  std::int64_t since = 1;  ///< first operator set from which it is read
+  std::int64_t since = 1;          ///< first operator set from which it is read
+  std::string how = "structured";  ///< or "at import": only tensors are left of it; or "host"
 };
 std::vector<OnnxOperator> onnx_operators();  ///< sorted by name
 
@@ -20,12 +21,13 @@ std::vector<OnnxOperator> onnx_operators();  ///< sorted by name
 struct OnnxSignature {
   enum class Kind : std::uint8_t { tensor, sequence, optional, optional_sequence };
   std::vector<Kind> inputs, outputs;
+  std::vector<bool> texts;  ///< of the outputs: whether it is one tensor of texts
 };
 /// Failures: file/unreadable, onnx/malformed.
 Result<OnnxSignature> onnx_signature_of(const std::string& path);
 
-/// The tensors in a file of a value of this kind (.pb), and their number; -1 for a tensor, -2 for an optional without a value. Failures as of
-/// read_tensor.
+/// The tensors in a file of a value of this kind (.pb), and their number; -1 for a tensor, -2 for an optional without a value. Failures as
+/// of read_tensor.
 struct OnnxValue {
   std::vector<numerics::Tensor> tensors;
   std::int64_t length = -1;

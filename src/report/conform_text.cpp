@@ -74,10 +74,13 @@ std::string print_operators(const ConformReport& report) {
     std::int64_t since = 0;  ///< 0: not read
     ConformCounts alone;
     std::set<std::string> formats;
-    bool on_host = false;
+    std::string how = "structured";
   };
   std::map<std::string, Row> rows;
-  for (const model::OnnxOperator& o : model::onnx_operators()) rows[o.name].since = o.since;
+  for (const model::OnnxOperator& o : model::onnx_operators()) {
+    rows[o.name].since = o.since;
+    rows[o.name].how = o.how;
+  }
   ConformCounts all;
   for (const CaseResult& c : report.cases) {
     all.add(c);
@@ -87,23 +90,24 @@ std::string print_operators(const ConformReport& report) {
     row.alone.add(c);
     if (c.outcome != ConformOutcome::passed) continue;
     row.formats.insert(c.formats.begin(), c.formats.end());
-    row.on_host = row.on_host || !c.host_operators.empty();
+    if (!c.host_operators.empty() && row.how == "structured") row.how = "structured, host";
   }
   std::string out = fmt::format(
       "# Operators\n\n"
       "Made by `switchyard conform CASES --chip {} --operators FILE.md`, where CASES is the folder of ONNX's own test cases.\n"
-      "{} of {} cases pass, {} of them wholly on the chip, {} bit for bit.\n\n"
-      "*structured*: loop nests, which are tiled, fused and placed like any other. *host*: the host executes it. Formats are those of the\n"
-      "inputs and outputs of cases that pass. The last two columns count the cases in which the operator is the only one.\n\n"
+      "{} of {} cases pass, {} of them wholly on the chip, {} on the host, {} on both; {} bit for bit.\n\n"
+      "*structured*: loop nests, which are tiled, fused and placed like any other. *at import*: only tensors and such nests are left of "
+      "it.\n"
+      "*host*: the host executes it; of a structured operator, texts and numbers beyond the chip's formats. Formats are those of inputs "
+      "and\n"
+      "outputs of cases that pass (texts are rows of uint8). The last two columns count the cases in which the operator is the only "
+      "one.\n\n"
       "| operator | from operator set | executed as | formats | cases | passed |\n|---|---|---|---|---|---|\n",
-      report.chip, all.passed, all.total, all.on_chip, all.bit_exact);
+      report.chip, all.passed, all.total, all.on_chip, all.on_host, all.mixed, all.bit_exact);
   for (const auto& [name, row] : rows) {
     const std::string formats = row.formats.empty() ? "" : fmt::format("{}", fmt::join(row.formats, " "));
     out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", name, row.since > 0 ? fmt::format("{}", row.since) : "",
-                       row.since == 0 ? "not read"
-                       : row.on_host  ? "host"
-                                      : "structured",
-                       formats, row.alone.total, row.alone.passed);
+                       row.since == 0 ? "not read" : row.how, formats, row.alone.total, row.alone.passed);
   }
   return out;
 }

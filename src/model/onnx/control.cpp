@@ -46,7 +46,8 @@ void join(NodeBuilder& b) {
     bool fits = shape.size() == rank && b.format(i) == b.format(0);
     if (fits && !add) rest[static_cast<std::size_t>(axis)] = shape[static_cast<std::size_t>(axis)];
     fits = fits && shape == rest;
-    if (!fits) return b.malformed("onnx/shape", fmt::format("what is joined differs: {} and {}", print_shape(b.shape(0)), print_shape(b.shape(i))));
+    if (!fits)
+      return b.malformed("onnx/shape", fmt::format("what is joined differs: {} and {}", print_shape(b.shape(0)), print_shape(b.shape(i))));
     if (add) shape.insert(shape.begin() + axis, 1);
     parts.push_back(s.reshape(s.in(i), shape));
   }
@@ -101,6 +102,7 @@ class Structural {
 
   struct Row {
     std::string_view type;
+    std::int64_t since;
     void (Structural::*build)();
   };
   static const std::array<Row, 16> kRows;
@@ -120,7 +122,7 @@ class Structural {
 
   bool needs(std::size_t least, std::size_t most) {
     if (node_.inputs.size() < least || node_.inputs.size() > most) {
-      malformed("onnx/inputs", least == most ? fmt::format("{} inputs, {} needed", node_.inputs.size(), least)
+      malformed("onnx/inputs", least == most  ? fmt::format("{} inputs, {} needed", node_.inputs.size(), least)
                                : most == kAny ? fmt::format("{} inputs, at least {} needed", node_.inputs.size(), least)
                                               : fmt::format("{} inputs, {} to {} needed", node_.inputs.size(), least, most));
       return false;
@@ -178,7 +180,7 @@ class Structural {
     const numerics::Tensor* tensor = value.kind == Value::Kind::tensor ? known_or_given(value) : nullptr;
     if (tensor == nullptr) {
       unsupported("onnx/dynamic-control", fmt::format("the {} {} is not known before the model runs", what, value.name),
-                  "what follows from shapes, constants and given inputs is decided at import; else the host would have to");
+                  "conditions on shapes and constants are decided at import; others would need the host");
       return {};
     }
     std::vector<std::int64_t> values;
@@ -206,15 +208,14 @@ class Structural {
     return static_cast<std::size_t>(*at < 0 ? *at + limit : *at);
   }
 
-  // --- results -----------------------------------------------------------------------------------------------------------------------------
+  // --- results
+  // -----------------------------------------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool wants(std::size_t output) const { return output < node_.outputs.size() && !node_.outputs[output].empty(); }
   void give(std::size_t output, ValuePtr value) {
     if (wants(output)) scope_.define(node_.outputs[output], std::move(value));
   }
-  void give_sequence(std::vector<ValuePtr> elements) {
-    give(0, collection(node_.outputs[0], Value::Kind::sequence, std::move(elements)));
-  }
+  void give_sequence(std::vector<ValuePtr> elements) { give(0, collection(node_.outputs[0], Value::Kind::sequence, std::move(elements))); }
 
   /// A helper operator over values that have no name of the model's: they are given one.
   ValuePtr apply(const Operator& op, const std::vector<ValuePtr>& values, std::vector<Attribute> attributes, const std::string& suffix,
@@ -251,7 +252,8 @@ class Structural {
     return apply(kJoin, values, {integer("axis", axis), integer("add", 1)}, suffix, output);
   }
 
-  // --- bodies --------------------------------------------------------------------------------------------------------------------------------
+  // --- bodies
+  // --------------------------------------------------------------------------------------------------------------------------------
 
   /// The outputs of a body whose inputs are these values; its tensors are called "<prefix>/<name>", or `results` where these have names.
   std::optional<std::vector<ValuePtr>> inlined(const GraphBody& body, const std::string& prefix, const std::vector<ValuePtr>& values,
@@ -262,7 +264,7 @@ class Structural {
     }
     scope_.built += static_cast<std::int64_t>(body.nodes.size()) + 1;
     if (scope_.built > kMostNodes) {
-      unsupported("onnx/too-large", fmt::format("written out, the bodies of loops come to more than {} nodes", kMostNodes));
+      unsupported("onnx/unsupported-feature", fmt::format("written out, the bodies of loops come to more than {} nodes", kMostNodes));
       return {};
     }
     if (body.inputs.size() != values.size()) {
@@ -321,7 +323,8 @@ class Structural {
     const GraphBody* taken = body(wanted);
     if (taken == nullptr) return;
     if (taken->outputs.size() < node_.outputs.size())
-      return malformed("onnx/inputs", fmt::format("{} gives {} outputs, {} are wanted", wanted, taken->outputs.size(), node_.outputs.size()));
+      return malformed("onnx/inputs",
+                       fmt::format("{} gives {} outputs, {} are wanted", wanted, taken->outputs.size(), node_.outputs.size()));
     const auto outputs = inlined(*taken, name_, {}, node_.outputs);
     for (std::size_t i = 0; outputs && i < node_.outputs.size(); ++i) give(i, (*outputs)[i]);
   }
@@ -417,7 +420,8 @@ class Structural {
     const auto scans_at = inputs_.end() - count;
     const std::vector<ValuePtr> states(inputs_.begin() + static_cast<std::ptrdiff_t>(first), scans_at), scans(scans_at, inputs_.end());
     if (inner->outputs.size() < states.size())
-      return malformed("onnx/inputs", fmt::format("the body gives {} outputs, at least {} are needed", inner->outputs.size(), states.size()));
+      return malformed("onnx/inputs",
+                       fmt::format("the body gives {} outputs, at least {} are needed", inner->outputs.size(), states.size()));
     const std::size_t stacks = inner->outputs.size() - states.size();
     std::vector<std::int64_t> axes = opset_ < 9 ? std::vector<std::int64_t>(scans.size(), 1) : numbers("scan_input_axes", scans.size());
     for (std::size_t k = 0; k < scans.size(); ++k) {
@@ -456,8 +460,8 @@ class Structural {
       const std::vector<ValuePtr> own = one_of(states, "state"), parts = one_of(scans, "scan");
       if (failed()) return;
       const std::size_t stacks = inner.outputs.size() - states.size();
-      const auto result = scanned(inner, prefix, own, parts, std::vector<std::int64_t>(parts.size(), 0), numbers("directions", parts.size()),
-                                  std::vector<std::int64_t>(stacks, 0));
+      const auto result = scanned(inner, prefix, own, parts, std::vector<std::int64_t>(parts.size(), 0),
+                                  numbers("directions", parts.size()), std::vector<std::int64_t>(stacks, 0));
       if (!result) return;
       for (std::size_t k = 0; k < states.size(); ++k) results[k].push_back(result->states[k]);
       for (std::size_t k = 0; k < stacks; ++k) {
@@ -493,7 +497,8 @@ class Structural {
       if (wants(k)) give(k, collection(node_.outputs[k], Value::Kind::sequence, std::move(results[k])));
   }
 
-  // --- sequences -----------------------------------------------------------------------------------------------------------------------------
+  // --- sequences
+  // -----------------------------------------------------------------------------------------------------------------------------
 
   void sequence_empty() {
     if (needs(0, 0)) give_sequence({});
@@ -575,7 +580,7 @@ class Structural {
       parts.assign(static_cast<std::size_t>(extent), 1);
     }
     scope_.built += static_cast<std::int64_t>(parts.size());
-    if (scope_.built > kMostNodes) return unsupported("onnx/too-large", fmt::format("a sequence of {} tensors", parts.size()));
+    if (scope_.built > kMostNodes) return unsupported("onnx/unsupported-feature", fmt::format("a sequence of {} tensors", parts.size()));
     const bool drop = !has(1) && number("keepdims", 1) == 0;
     std::vector<ValuePtr> elements;
     std::int64_t begin = 0;
@@ -594,7 +599,8 @@ class Structural {
     give(0, apply(kJoin, elements, {integer("axis", number("axis", 0)), integer("add", number("new_axis", 0))}, "join", node_.outputs[0]));
   }
 
-  // --- optionals -----------------------------------------------------------------------------------------------------------------------------
+  // --- optionals
+  // -----------------------------------------------------------------------------------------------------------------------------
 
   void optional() {
     if (!needs(0, 1)) return;
@@ -628,22 +634,22 @@ class Structural {
 };
 
 const std::array<Structural::Row, 16> Structural::kRows{{
-    {"If", &Structural::branch},
-    {"Loop", &Structural::loop},
-    {"Scan", &Structural::scan},
-    {"SequenceMap", &Structural::sequence_map},
-    {"SequenceEmpty", &Structural::sequence_empty},
-    {"SequenceConstruct", &Structural::sequence_construct},
-    {"SequenceInsert", &Structural::sequence_insert},
-    {"SequenceErase", &Structural::sequence_erase},
-    {"SequenceAt", &Structural::sequence_at},
-    {"SequenceLength", &Structural::sequence_length},
-    {"SplitToSequence", &Structural::split_to_sequence},
-    {"ConcatFromSequence", &Structural::concat_from_sequence},
-    {"Optional", &Structural::optional},
-    {"OptionalHasElement", &Structural::optional_has_element},
-    {"OptionalGetElement", &Structural::optional_get_element},
-    {"Identity", &Structural::identity},
+    {"If", 1, &Structural::branch},
+    {"Loop", 1, &Structural::loop},
+    {"Scan", 8, &Structural::scan},
+    {"SequenceMap", 17, &Structural::sequence_map},
+    {"SequenceEmpty", 11, &Structural::sequence_empty},
+    {"SequenceConstruct", 11, &Structural::sequence_construct},
+    {"SequenceInsert", 11, &Structural::sequence_insert},
+    {"SequenceErase", 11, &Structural::sequence_erase},
+    {"SequenceAt", 11, &Structural::sequence_at},
+    {"SequenceLength", 11, &Structural::sequence_length},
+    {"SplitToSequence", 11, &Structural::split_to_sequence},
+    {"ConcatFromSequence", 11, &Structural::concat_from_sequence},
+    {"Optional", 15, &Structural::optional},
+    {"OptionalHasElement", 15, &Structural::optional_has_element},
+    {"OptionalGetElement", 15, &Structural::optional_get_element},
+    {"Identity", 14, &Structural::identity},
 }};
 
 }  // namespace
@@ -651,6 +657,13 @@ const std::array<Structural::Row, 16> Structural::kRows{{
 bool is_structural(std::string_view type) {
   return type != "Identity" &&
          std::any_of(Structural::kRows.begin(), Structural::kRows.end(), [&](const Structural::Row& row) { return row.type == type; });
+}
+
+std::vector<std::pair<std::string_view, std::int64_t>> structural_operators() {
+  std::vector<std::pair<std::string_view, std::int64_t>> list;
+  for (const Structural::Row& row : Structural::kRows)
+    if (is_structural(row.type)) list.emplace_back(row.type, row.since);
+  return list;
 }
 
 void build_structural(Scope& scope, const Node& node, const std::string& name, std::int64_t opset) {

@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "model/onnx/ir.h"
 #include "model/onnx/operators.h"
@@ -27,6 +29,7 @@ struct Scope {
 
 /// The node types that build_structural deals with. Identity is one where its input is a sequence or an optional.
 bool is_structural(std::string_view type);
+std::vector<std::pair<std::string_view, std::int64_t>> structural_operators();  ///< each with the first operator set that has it
 
 /// Builds the node `name`: bodies are inlined, once for each iteration. How many there are, which branch is taken and which element is
 /// meant must be known, or given for this run (onnx/dynamic-control).

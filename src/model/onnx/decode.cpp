@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -71,6 +72,25 @@ std::shared_ptr<const std::string> typed_values(const proto::TensorProto& t) {
   return std::make_shared<std::string>(pack<std::uint8_t>(t.int32_data()));
 }
 
+/// Texts as rows of equal width. One with a zero byte cannot be told from its filling: none of the values are read then.
+void add_texts(const proto::TensorProto& t, TensorData& out) {
+  std::size_t width = 1;
+  for (const std::string& text : t.string_data()) {
+    if (text.find('\0') != std::string::npos) return;
+    width = std::max(width, text.size());
+  }
+  constexpr std::size_t kMostBytes = std::size_t{1} << 31;
+  const auto count = static_cast<std::size_t>(t.string_data_size());
+  if (count > 0 && width > kMostBytes / count) return;
+  auto bytes = std::make_shared<std::string>(width * count, '\0');
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string& text = t.string_data(static_cast<int>(i));
+    std::copy(text.begin(), text.end(), bytes->begin() + static_cast<std::ptrdiff_t>(i * width));
+  }
+  out.text_width = static_cast<std::int64_t>(width);
+  out.bytes = std::move(bytes);
+}
+
 TensorData tensor_data(proto::TensorProto& t) {
   TensorData out;
   out.name = t.name();
@@ -79,7 +99,9 @@ TensorData tensor_data(proto::TensorProto& t) {
   out.external = t.data_location() == 1;
   for (const auto& entry : t.external_data()) out.external_data[entry.key()] = entry.value();
   if (out.external || t.has_segment()) return out;
-  if (t.has_raw_data()) {
+  if (t.data_type() == kString) {
+    add_texts(t, out);
+  } else if (t.has_raw_data()) {
     out.bytes = std::make_shared<std::string>(std::move(*t.mutable_raw_data()));
   } else {
     out.bytes = typed_values(t);

@@ -53,6 +53,7 @@ struct TensorData {
   std::int32_t type = kUndefined;
   std::vector<std::int64_t> dims;
   std::shared_ptr<const std::string> bytes;  ///< null: the values lie outside (external) or in a field we do not read
+  std::int64_t text_width = 0;               ///< STRING: `bytes` has rows of so many, each a text filled up with zeros
   bool external = false;
   std::map<std::string, std::string> external_data;  ///< location, offset, length
   std::function<numerics::Tensor()> later;           ///< of a model to be written: makes the values
@@ -85,9 +86,9 @@ enum class ValueKind : std::uint8_t { tensor, sequence, optional, optional_seque
 struct ValueInfo {
   std::string name;
   bool is_tensor = false;
-  std::int32_t type = kUndefined;  ///< of a sequence or an optional: of the tensors in it
+  std::int32_t type = kUndefined;               ///< of a sequence or an optional: of the tensors in it
   std::optional<std::vector<Dimension>> shape;  ///< empty: not even the rank is known
-  ValueKind kind = ValueKind::other;                ///< as it was read
+  ValueKind kind = ValueKind::other;            ///< as it was read
 };
 
 struct Node {

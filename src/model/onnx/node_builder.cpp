@@ -220,6 +220,7 @@ bool NodeBuilder::alias(std::size_t output, std::size_t i, const numerics::Shape
   }
   set_constant(output, input(i).format, shape, std::move(constant));
   outputs_[output].value->trained = input(i).trained;
+  outputs_[output].value->text = input(i).text;
   outputs_[output].value->lazy_depth = here ? 0 : input(i).lazy_depth + 1;
   return true;
 }

@@ -66,6 +66,8 @@ class NodeBuilder {
   [[nodiscard]] bool wants(std::size_t output) const { return output < node_.outputs.size() && !node_.outputs[output].empty(); }
   void set_result(std::size_t output, graph::TensorId id);
   void forget_result(std::size_t output) { outputs_[output].scratch = {}; }
+  /// The output is texts.
+  void set_text(std::size_t output) { outputs_[output].text = true; }
   void set_constant(std::size_t output, numerics::Format format, numerics::Shape shape, numerics::ConstantPtr constant);
   /// The output is another name of input i (a constant), perhaps under another shape. False: too many such steps already lie between
   /// it and its values, compute it.
@@ -87,6 +89,7 @@ class NodeBuilder {
   struct Output {
     graph::TensorId scratch;  ///< computed by scratch(), or
     ValuePtr value;           ///< a constant
+    bool text = false;
   };
   [[nodiscard]] const std::vector<Output>& outputs() const { return outputs_; }
   /// Which input a tensor of scratch() stands for; none for tensors made here.

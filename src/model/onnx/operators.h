@@ -43,8 +43,10 @@ std::span<const Operator> contraction_operators();
 std::span<const Operator> pooling_operators();
 std::span<const Operator> normalisation_operators();
 std::span<const Operator> shape_operators();
+std::span<const Operator> text_operators();
 
 const Operator* find_operator(std::string_view name);
-std::vector<std::string> operator_names();  ///< sorted
+const Operator* find_text_operator(std::string_view name);  ///< the forms that take texts
+std::vector<std::string> operator_names();                  ///< sorted
 
 }  // namespace switchyard::model::onnx

@@ -15,6 +15,7 @@
 #include "model/onnx/control.h"
 #include "model/onnx/decode.h"
 #include "model/onnx/functions.h"
+#include "model/onnx/gradient.h"
 #include "model/onnx/node_builder.h"
 #include "model/onnx/operators.h"
 #include "model/onnx/structure.h"
@@ -66,14 +67,6 @@ class Importer {
     add_outputs();
     if (problems_.any()) return problems_.failure();
     prune();
-    const auto writes = [&](const graph::Op& op) {
-      return std::any_of(op.results.begin(), op.results.end(),
-                         [&](TensorId id) { return checked_count(graph_.tensor(id).shape) != std::optional<std::int64_t>(0); });
-    };
-    if (std::none_of(graph_.ops.begin(), graph_.ops.end(), writes)) {
-      problems_.add_unsupported("onnx/empty-tensor", "no output of the model has elements", model_.outputs.front().name);
-      return problems_.failure();
-    }
     return std::move(graph_);
   }
 
@@ -123,7 +116,7 @@ class Importer {
     check_shapes(inputs);
     if (problems_.any()) return;
     std::map<std::string, std::vector<std::string>> unset;  // by symbol: the inputs that need it
-    std::size_t next = 0;  // of what is given
+    std::size_t next = 0;                                   // of what is given
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const std::int64_t length = i < options_.input_lengths.size() ? options_.input_lengths[i] : -1;
       if (inputs[i]->kind != ValueKind::other && length != -1) {
@@ -143,8 +136,8 @@ class Importer {
   /// Does the tensor have the dimensions that the model declares?
   static bool fits(const numerics::Tensor& given, const ValueInfo& v) {
     if (!v.shape) return true;
-    if (v.shape->size() != given.shape.size()) return false;
-    for (std::size_t d = 0; d < given.shape.size(); ++d) {
+    if (v.shape->size() + (v.type == kString ? 1 : 0) != given.shape.size()) return false;  // texts have their lengths behind the others
+    for (std::size_t d = 0; d < v.shape->size(); ++d) {
       if ((*v.shape)[d].value && *(*v.shape)[d].value != given.shape[d]) return false;
     }
     return true;
@@ -248,13 +241,12 @@ class Importer {
   }
 
   /// A sequence or an optional: its tensors are inputs of the graph.
-  void add_collection(const ValueInfo& v, std::int64_t length, std::size_t first,
-                      std::map<std::string, std::vector<std::string>>& unset) {
+  void add_collection(const ValueInfo& v, std::int64_t length, std::size_t first, std::map<std::string, std::vector<std::string>>& unset) {
     std::vector<ValuePtr> elements;
     for (std::int64_t k = 0; k < length; ++k) {
       const std::size_t at = first + static_cast<std::size_t>(k);
       if (at >= options_.inputs.size()) {
-        return problems_.add_malformed("inputs/count", fmt::format("input {} has {} tensors, not all are given", v.name, length), v.name);
+        return problems_.add_malformed("inputs/missing", fmt::format("input {} has {} tensors, not all are given", v.name, length), v.name);
       }
       ValueInfo element = v;
       element.name = unique(fmt::format("{}[{}]", v.name, k), tensor_names_);
@@ -282,7 +274,12 @@ class Importer {
     if (!v.is_tensor) {
       return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} is not a dense tensor", v.name), v.name);
     }
-    const auto format = format_of(v.type);
+    const bool text = v.type == kString;
+    if (text && given == nullptr) {
+      return problems_.add_unsupported("onnx/dynamic-shape", fmt::format("input {} has texts, whose lengths are not known", v.name), v.name,
+                                       "give the model its inputs: the program is then made for them");
+    }
+    const auto format = text ? numerics::Format::uint8 : format_of(v.type);
     if (!format) {
       return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} has element type {}", v.name, data_type_name(v.type)),
                                        v.name);
@@ -325,6 +322,7 @@ class Importer {
     value->name = v.name;
     value->format = *format;
     value->shape = shape;
+    value->text = text;
     value->id = model::add_input(graph_, v.name, *format, std::move(shape));
     if (given != nullptr && *count <= kMaxKnown) value->given = std::make_shared<const numerics::Tensor>(*given);
     values_[v.name] = std::move(value);
@@ -335,12 +333,24 @@ class Importer {
   void build(const Node& node, const std::string& name) {
     if (is_standard(node.domain) && (is_structural(node.type) || renames_collection(node)))
       return build_structural(scope_, node, unique(name, node_names_), opset_of(model_, node));
-    const Operator* op = is_known(node.domain) ? find_operator(node.type) : nullptr;
+    if (is_gradient(node)) return build_gradient(scope_, node, unique(name, node_names_), model_.nodes, opset_of(model_, node));
+    const bool texts = reads_texts(node);
+    const Operator* op = !is_known(node.domain) ? nullptr : texts ? find_text_operator(node.type) : find_operator(node.type);
+    if (texts && op == nullptr)
+      return problems_.add_unsupported("onnx/unsupported-type",
+                                       fmt::format("{} {}: {} of texts is not supported", node.type, name, node.type), name);
     if (op == nullptr) {  // inside a body: the others were looked at before
       return problems_.add_unsupported("onnx/unsupported-operator",
                                        fmt::format("operator {} is not supported (1 node: {})", node.type, name), name);
     }
     build_as(*op, node, name);
+  }
+
+  [[nodiscard]] bool reads_texts(const Node& node) const {
+    return std::any_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& input) {
+      const auto at = values_.find(input);
+      return at != values_.end() && at->second->text;
+    });
   }
 
   /// An Identity of a sequence or an optional.
@@ -361,8 +371,8 @@ class Importer {
       if (it == values_.end()) return;  // its producer failed and said so
       inputs.push_back(it->second);
       if (it->second->kind == Value::Kind::tensor) continue;
-      return problems_.add_malformed("onnx/type", fmt::format("{} {}: {} is a sequence or an optional, a tensor is needed", node.type, name, input),
-                                     name);
+      return problems_.add_malformed(
+          "onnx/type", fmt::format("{} {}: {} is a sequence or an optional, a tensor is needed", node.type, name, input), name);
     }
     while (!inputs.empty() && inputs.back() == nullptr) inputs.pop_back();
     NodeBuilder builder(node, unique(name, node_names_), opset_of(model_, node), std::move(inputs), file_, folder_);
@@ -448,6 +458,7 @@ class Importer {
       if (!b.wants(i) || !id.valid() || !empty(id)) continue;
       auto value = std::make_shared<Value>();
       value->name = b.node().outputs[i];
+      value->text = b.outputs()[i].text;
       value->format = scratch.tensor(id).format;
       value->shape = scratch.tensor(id).shape;
       value->constant = numerics::constant_of(numerics::make_tensor(value->format, value->shape));
@@ -490,6 +501,7 @@ class Importer {
       const std::int64_t count = numerics::element_count(tensor.shape);
       auto value = std::make_shared<Value>();
       value->name = b.node().outputs[i];
+      value->text = b.outputs()[i].text;
       value->format = tensor.format;
       value->shape = tensor.shape;
       if (count == 0) {
@@ -557,6 +569,7 @@ class Importer {
       if (!id.valid() || !b.wants(i)) continue;
       auto value = std::make_shared<Value>();
       value->name = b.node().outputs[i];
+      value->text = b.outputs()[i].text;
       value->id = placed(id);
       value->format = graph_.tensor(value->id).format;
       value->shape = graph_.tensor(value->id).shape;
@@ -604,7 +617,8 @@ class Importer {
         continue;
       }
       output_lengths_.push_back(-1);
-      if (v.is_tensor && v.type != kUndefined && v.type != data_type_of(value->format)) {
+      if (v.is_tensor && v.type != kUndefined &&
+          v.type != (value->text ? static_cast<std::int32_t>(kString) : data_type_of(value->format))) {
         problems_.add_malformed("onnx/type",
                                 fmt::format("output {} is declared {} but computed as {}", v.name, data_type_name(v.type),
                                             data_type_name(data_type_of(value->format))),

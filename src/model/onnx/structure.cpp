@@ -47,6 +47,8 @@ Failure Problems::failure() const {
   return out;
 }
 
+bool is_gradient(const Node& node) { return node.domain == "ai.onnx.preview.training" && node.type == "Gradient"; }
+
 bool is_standard(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
 
 bool is_known(const std::string& domain) {
@@ -90,7 +92,7 @@ void check_operators(const Model& model, Problems& problems) {
     const Node& node = model.nodes[i];
     const std::int64_t opset = opset_of(model, node);
     const Operator* known = is_known(node.domain) ? find_operator(node.type) : nullptr;
-    if (is_standard(node.domain) && is_structural(node.type)) continue;              // the importer takes one of its branches
+    if ((is_standard(node.domain) && is_structural(node.type)) || is_gradient(node)) continue;  // the importer takes one of its branches
     if (known != nullptr && (opset == 0 || opset >= known->since)) continue;  // no operator set at all was reported already
     std::string shown = is_standard(node.domain) ? node.type : node.domain + "::" + node.type;
     Use& use = unknown[shown];

@@ -23,6 +23,8 @@ struct Problems {
 };
 
 bool is_standard(const std::string& domain);
+/// The node of the training domain that asks for derivatives (gradient.h).
+bool is_gradient(const Node& node);
 /// Domains whose operators are in the table: beside the standard's own, those no two of which share a name.
 bool is_known(const std::string& domain);
 /// The operator set version of the standard domain; 0 when none is imported.

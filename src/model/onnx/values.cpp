@@ -231,7 +231,42 @@ const numerics::Tensor* known_or_given(Value& value) {
   return value.given.get();
 }
 
+namespace {
+
+Result<Value> text_of(const TensorData& data, const std::string& file) {
+  numerics::Shape shape = data.dims;
+  shape.push_back(std::max<std::int64_t>(1, data.text_width));
+  const auto count = checked_count(shape);
+  if (!count) {
+    return fail(
+        FailureKind::malformed,
+        problem("onnx/shape", fmt::format("tensor {} has impossible dimensions {}", data.name, print_shape(data.dims)), data, file));
+  }
+  if (!data.bytes) {
+    return fail(FailureKind::unsupported,
+                problem("onnx/unsupported-type", fmt::format("tensor {}: texts with a zero byte, or of 2 GiB", data.name), data, file));
+  }
+  if (static_cast<std::int64_t>(data.bytes->size()) != *count) {
+    return fail(FailureKind::malformed,
+                problem("onnx/initializer-size",
+                        fmt::format("tensor {}: shape {} of STRING needs {} texts, the file gives {}", data.name, print_shape(data.dims),
+                                    *count / shape.back(), static_cast<std::int64_t>(data.bytes->size()) / shape.back()),
+                        data, file));
+  }
+  Value value;
+  value.name = data.name;
+  value.format = Format::uint8;
+  value.shape = shape;
+  value.text = true;
+  value.constant = std::make_shared<numerics::Constant>(
+      numerics::Constant{[shape, bytes = data.bytes] { return unpacked(Format::uint8, shape, *bytes); }});
+  return value;
+}
+
+}  // namespace
+
 Result<Value> value_of(const TensorData& data, const std::string& file, const std::string& folder) {
+  if (data.type == kString) return text_of(data, file);
   const auto format = format_of(data.type);
   if (!format) {
     return fail(FailureKind::unsupported,

@@ -31,6 +31,7 @@ struct Value {
   numerics::Shape shape;
   numerics::ConstantPtr constant;  ///< null: computed when the model runs
   bool trained = false;            ///< a weight
+  bool text = false;               ///< texts: bytes, with a dimension more than in the model (numerics/host_call.h)
   /// What it will be in this run: a given input, or computed from such. Only shapes follow from it, no operator is left out for it.
   std::shared_ptr<const numerics::Tensor> given;
   int lazy_depth = 0;  ///< how many computations stand behind `constant`
