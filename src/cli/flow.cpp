@@ -31,7 +31,6 @@ namespace {
 
 using numerics::Format;
 
-constexpr std::int64_t kAutoMacs = 100'000'000'000;
 constexpr std::int64_t kAutoBytes = 4'000'000'000;
 
 /// Formats people will ask for that nothing here computes in yet.
@@ -170,6 +169,11 @@ Status execute_and_check(Workplace& work, const program::Program& program, const
   }
   const std::vector<numerics::Tensor> outputs = report::declared_outputs(program, execution.outputs);
   report.outputs = report::describe_outputs(program, outputs);
+  if (work.reference) {
+    std::vector<std::string> names;
+    for (const report::OutputReport& o : report.outputs) names.push_back(o.name);
+    report.accuracy = report::accuracy_of(outputs, work.reference->outputs, names, work.reference->how);
+  }
 
   if (!options.expect.empty()) {
     const Makers makers = makers_of(program, compiled);
@@ -334,6 +338,7 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     how.mappings = std::make_shared<const compiler::MappingFile>(std::move(file));
   }
   how.observe = watch.observer();
+  how.quantisation = work.quantisation;
   work.timed.reset();
   std::vector<std::optional<simulation::Timing>> timings;
   how.time = [&timings](const program::Program& program) {

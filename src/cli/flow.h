@@ -2,15 +2,18 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "chip/chip.h"
 #include "cli/interruption.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "compiler/compiler.h"
+#include "compiler/quantise.h"
 #include "model/model.h"
 #include "report/run.h"
 #include "simulation/timing.h"
@@ -18,14 +21,26 @@
 
 namespace switchyard::cli {
 
+/// MACs up to which a model is executed unasked.
+inline constexpr std::int64_t kAutoMacs = 100'000'000'000;
+
+/// Outputs of the model in fp32, in the types it declares, and the scales of activations that were asked for.
+struct Reference {
+  std::vector<numerics::Tensor> outputs;
+  std::map<std::string, double> scales;
+  std::string how;
+};
+
 struct Workplace {
   Options options;            ///< a study changes them from run to run
   Interruption interruption;  ///< before whatever starts threads
   Progress progress;
-  std::optional<simulation::Timing> timed;                 ///< of the program that was compiled last, where the compiler has timed it
-  std::string trace_note;                                  ///< what the trace lacks
-  std::string note;                                        ///< where in a study this run stands: " (2 of 8: fp16, batch 4)"
-  std::function<void(const report::RunReport&)> on_timed;  ///< told a report as it is before the program is executed
+  std::optional<simulation::Timing> timed;                     ///< of the program that was compiled last, where the compiler has timed it
+  std::optional<Reference> reference;                          ///< what outputs are compared with besides
+  std::shared_ptr<const compiler::Quantisation> quantisation;  ///< how the model is quantised; null: not at all
+  std::string trace_note;                                      ///< what the trace lacks
+  std::string note;                                            ///< where in a study this run stands: " (2 of 8: fp16, batch 4)"
+  std::function<void(const report::RunReport&)> on_timed;      ///< told a report as it is before the program is executed
   explicit Workplace(Options o) : options(std::move(o)), progress(options.quiet) {}
 };
 

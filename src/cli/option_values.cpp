@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "cli/verb_table.h"
+#include "compiler/quantise.h"
 #include "support/quantity.h"
 
 namespace switchyard::cli {
@@ -233,6 +234,13 @@ Result<Options> read_values(const Raw& raw, Options options) {
     reader.choice("--format", raw.format, kFormats, options.format);
   }
   read_axes(raw, verb, reader, options);
+  options.quantise = raw.quantise;
+  options.calibrate = raw.calibrate;
+  if (!raw.quantise.empty() && !compiler::parse_scheme(raw.quantise)) reader.bad("--quantise", raw.quantise, compiler::scheme_names(), {});
+  if (!raw.calibrate.empty() && !compiler::parse_calibration(raw.calibrate))
+    reader.bad("--calibrate", raw.calibrate, "minmax, percentile or mse", {"minmax", "percentile", "mse"});
+  if (!raw.calibrate.empty() && raw.quantise.empty())
+    reader.add(usage("cli/no-effect", "--calibrate changes nothing without --quantise", "leave it out"));
   reader.whole<std::uint64_t>("--seed", raw.seed, 0, ~std::uint64_t{0}, options.seed);
   reader.whole<int>("--threads", raw.threads, 1, 4096, options.threads);
   static constexpr std::array<std::pair<const char*, bool>, 2> kPhases{{{"prefill", false}, {"decode", true}}};

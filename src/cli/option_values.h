@@ -13,8 +13,9 @@ namespace switchyard::cli {
 
 /// Option values as CLI11 hands them over: texts, not yet read.
 struct Raw {
-  std::string values, check, precision, batch, seed, threads, effort, format, rtol, atol, output, inputs, expect, outputs, chip, context,
-      map, mapping, dump_mapping, report, rows, operators, every, trace, timeout, max_memory, phase, prompt, context_length;
+  std::string values, check, precision, quantise, calibrate, batch, seed, threads, effort, format, rtol, atol, output, inputs, expect,
+      outputs, chip, context, map, mapping, dump_mapping, report, rows, operators, every, trace, timeout, max_memory, phase, prompt,
+      context_length;
   std::vector<std::string> chips, chip_paths, set, shapes, overrides, disabled, dump_after, dump_tensors, arguments;
   bool no_values = false, cold = false, quiet = false, help = false, time_passes = false, layers = false;
 };

@@ -53,6 +53,11 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
   if (compiles && verb != Verb::conform)
     value("--precision", raw.precision, does.takes_lists ? "FORMAT,..." : "FORMAT",
           "fp32, fp16, bf16, ... (default: an imported model's own; bf16 for built-in models)");
+  if (verb == Verb::run) {
+    value("--quantise", raw.quantise, "SCHEME",
+          "weights and activations of products in int8, fp8_e4m3, int4, mxfp4, ...: docs/quantise.md");
+    value("--calibrate", raw.calibrate, "minmax|percentile|mse", "how scales follow from values (default minmax)");
+  }
   if (does.runs || verb == Verb::explain) flag("--cold", raw.cold, "start with all on-chip memories empty");
   if (does.loads_model || does.runs) value("--seed", raw.seed, "N", "of weights, inputs and sampled points (default 0)");
   if (predicts) value("--every", raw.every, "N", "take only every N-th row (default 1)");

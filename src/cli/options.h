@@ -30,6 +30,7 @@ struct Options {
   Values values = Values::automatic;
   Check check = Check::sampled;
   bool check_given = false;
+  std::string quantise, calibrate;      ///< as given; empty: not
   std::string precision;                ///< as given, of a list the first; empty: the model's own
   std::int64_t batch = 0;               ///< of a list the first; 0: the model's own
   std::vector<std::string> precisions;  ///< each once; empty: as above

@@ -18,6 +18,7 @@
 #include "compiler/dump.h"
 #include "compiler/formats.h"
 #include "compiler/grid_search.h"
+#include "compiler/hosted.h"
 #include "compiler/kernel.h"
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
@@ -27,6 +28,7 @@
 #include "compiler/pipeline.h"
 #include "compiler/place.h"
 #include "compiler/plan.h"
+#include "compiler/quantise.h"
 #include "compiler/residence.h"
 #include "compiler/stages.h"
 #include "compiler/storage.h"
@@ -124,6 +126,7 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
 }  // namespace
 
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& given) {
+  if (has_host_work(model)) return compile_around_host(model, std::move(chip), given);
   Compiled out;
   std::vector<double> times;  // of all programs that were timed
   CompileOptions options = given;
@@ -155,6 +158,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     });
   });
   if (!options.disabled.fuse) merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
+  if (options.quantisation) quantise(out.graph, *chip, *options.quantisation, out.program.labels, out.decisions);
   tell("canonicalise", [&] { return graph::print(out.graph); });
   if (options.keep_formats)
     keep_formats(out.graph, *chip, out.program.labels, out.decisions);

@@ -34,7 +34,8 @@ inline constexpr std::array<std::string_view, 14> kPasses{"canonicalise", "forma
                                                           "mappings",     "decompose", "splits",     "residence", "emit",
                                                           "storage",      "bounds",    "plan",       "place"};
 
-class MappingFile;  // compiler/mapping_file.h
+class MappingFile;    // compiler/mapping_file.h
+struct Quantisation;  // compiler/quantise.h
 
 struct CompileOptions {
   numerics::Format precision = numerics::Format::bf16;  ///< every floating tensor is stored and multiplied in this
@@ -43,9 +44,10 @@ struct CompileOptions {
   int effort = 1;
   int threads = 1;  ///< 0: as many as the host offers; the program is the same
   Disabled disabled;
-  Observer observe;                             ///< may be empty
-  std::shared_ptr<const MappingFile> mappings;  ///< an engineer's own; null: none
-  bool dump_mappings = false;                   ///< write down those that were used
+  Observer observe;                                  ///< may be empty
+  std::shared_ptr<const MappingFile> mappings;       ///< an engineer's own; null: none
+  std::shared_ptr<const Quantisation> quantisation;  ///< null: none
+  bool dump_mappings = false;                        ///< write down those that were used
   double pipelines = 0.85;  ///< kernels become a pipeline when it is estimated to take at most so much of their time one after the other
   /// Seconds that a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy.
   std::function<double(const program::Program&)> time;

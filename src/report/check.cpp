@@ -78,6 +78,7 @@ void ErrorSummary::add(double got, double expected) {
   const double error = std::abs(got - expected);
   max_abs_ = std::max(max_abs_, error);
   if (expected != 0) max_rel_ = std::max(max_rel_, error / std::abs(expected));
+  error_squared_ += error * error;
   dot_ += got * expected;
   got_squared_ += got * got;
   expected_squared_ += expected * expected;
@@ -87,6 +88,16 @@ double ErrorSummary::cosine() const {
   if (got_squared_ == 0 && expected_squared_ == 0) return 1;
   const double norms = std::sqrt(got_squared_) * std::sqrt(expected_squared_);
   return norms > 0 ? std::clamp(dot_ / norms, -1.0, 1.0) : 0;
+}
+
+double ErrorSummary::snr_db() const {
+  if (error_squared_ == 0) return std::numeric_limits<double>::infinity();
+  return 10 * std::log10(expected_squared_ / error_squared_);
+}
+
+double ErrorSummary::rms_rel() const {
+  if (error_squared_ == 0) return 0;
+  return expected_squared_ > 0 ? std::sqrt(error_squared_ / expected_squared_) : std::numeric_limits<double>::infinity();
 }
 
 CheckReport compare_outputs(const std::vector<numerics::Tensor>& outputs, const std::vector<numerics::Tensor>& expected,

@@ -40,9 +40,13 @@ class ErrorSummary {
   [[nodiscard]] double max_abs() const { return max_abs_; }  ///< infinite when NaN or infinity met something else
   [[nodiscard]] double max_rel() const { return max_rel_; }  ///< over expected values other than zero
   [[nodiscard]] double cosine() const;                       ///< over finite pairs; 1 for two zero vectors
+  /// Signal-to-noise ratio over finite pairs: 10 log10 of the squares of what is expected over those of the errors; infinite without any.
+  [[nodiscard]] double snr_db() const;
+  /// Root of the squares of the errors over those of what is expected.
+  [[nodiscard]] double rms_rel() const;
 
  private:
-  double max_abs_ = 0, max_rel_ = 0, dot_ = 0, got_squared_ = 0, expected_squared_ = 0;
+  double max_abs_ = 0, max_rel_ = 0, dot_ = 0, got_squared_ = 0, expected_squared_ = 0, error_squared_ = 0;
 };
 
 /// |got - expected| / allowed, infinite where that is no number: of two values that are not the same.

@@ -101,6 +101,18 @@ Json check_json(const CheckReport& check) {
   return result;
 }
 
+Json accuracy_json(const Accuracy& a) {
+  Json outputs = Json::array();
+  for (const Accuracy::Output& o : a.outputs) outputs.push_back({{"name", o.name}, {"cosine", real(o.cosine)}, {"snr_db", real(o.snr_db)}});
+  return {{"reference", a.reference},
+          {"max_abs_error", real(a.max_abs_error)},
+          {"max_rel_error", real(a.max_rel_error)},
+          {"rms_rel_error", real(a.rms_rel_error)},
+          {"cosine", real(a.cosine)},
+          {"snr_db", real(a.snr_db)},
+          {"outputs", outputs}};
+}
+
 Json contexts_json(const std::vector<ContextReport>& contexts) {
   Json result = Json::array();
   for (const ContextReport& c : contexts) {
@@ -157,6 +169,13 @@ Json run_json(const RunReport& r) {
     j["outputs"].push_back({{"name", o.name}, {"shape", o.shape}, {"format", o.format}, {"sha256", o.sha256}});
   }
   j["check"] = check_json(r.check);
+  if (r.accuracy) j["accuracy"] = accuracy_json(*r.accuracy);
+  if (r.quantised) {
+    j["quantised"] = {{"scheme", r.quantised->scheme},
+                      {"calibration", r.quantised->calibration},
+                      {"native", r.quantised->native},
+                      {"unquantised_latency_us", time_us(r.quantised->unquantised)}};
+  }
   j["launch_us"] = time_us(r.launch);
   j["load_us"] = r.load ? time_us(*r.load) : Json(nullptr);
   j["timings_s"] = {{"import", seconds(r.timings.import)},

@@ -169,6 +169,9 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   r.offchip_constants = timing.offchip_constants;
   r.network_bytes = timing.network_bytes;
   r.link_bytes = timing.link_bytes;
+  r.host = timing.host;
+  r.host_ops =
+      std::count_if(program.contexts.begin(), program.contexts.end(), [](const program::Context& c) { return c.host.has_value(); });
   SY_CHECK(timing.contexts.size() == program.contexts.size(), "one timing per context");
   const std::vector<double> moved = compulsory_seconds(program, timing);
   for (std::size_t c = 0; c < program.contexts.size(); ++c) {
@@ -191,6 +194,30 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
                                   readable_bytes(timing.cache_dirty)));
   }
   return r;
+}
+
+Accuracy accuracy_of(const std::vector<numerics::Tensor>& got, const std::vector<numerics::Tensor>& reference,
+                     const std::vector<std::string>& names, std::string how) {
+  SY_CHECK(got.size() == reference.size() && got.size() == names.size(), "one of each");
+  Accuracy result;
+  result.reference = std::move(how);
+  ErrorSummary all;
+  for (std::size_t k = 0; k < got.size(); ++k) {
+    SY_CHECK(got[k].shape == reference[k].shape, "outputs of one model have the same shapes");
+    ErrorSummary one;
+    for (std::int64_t i = 0, count = got[k].count(); i < count; ++i) {
+      const double a = got[k].at(i), b = reference[k].at(i);
+      all.add(a, b);
+      one.add(a, b);
+    }
+    result.outputs.push_back({names[k], one.cosine(), one.snr_db()});
+  }
+  result.max_abs_error = all.max_abs();
+  result.max_rel_error = all.max_rel();
+  result.rms_rel_error = all.rms_rel();
+  result.cosine = all.cosine();
+  result.snr_db = all.snr_db();
+  return result;
 }
 
 std::vector<numerics::Tensor> declared_outputs(const program::Program& program, const std::vector<numerics::Tensor>& outputs) {

@@ -49,7 +49,29 @@ struct PhaseTimes {
   double import = 0, compile = 0, execute = 0, simulate = 0, check = 0;
 };
 
+/// How far the outputs are from those of the same model and inputs computed in fp32: what an element-wise tolerance hides.
+struct Accuracy {
+  std::string reference;  ///< how the reference was computed
+  double max_abs_error = 0, max_rel_error = 0, rms_rel_error = 0, cosine = 1, snr_db = 0;
+  struct Output {
+    std::string name;
+    double cosine = 1, snr_db = 0;
+  };
+  std::vector<Output> outputs;
+};
+Accuracy accuracy_of(const std::vector<numerics::Tensor>& got, const std::vector<numerics::Tensor>& reference,
+                     const std::vector<std::string>& names, std::string how);
+
+/// What quantisation cost and brought, beside the same model without it.
+struct QuantiseReport {
+  std::string scheme, calibration;
+  bool native = false;      ///< units multiply the format itself: else only accuracy is that of the format
+  Picoseconds unquantised;  ///< latency without it
+};
+
 struct RunReport {
+  std::optional<Accuracy> accuracy;
+  std::optional<QuantiseReport> quantised;
   struct Model {
     std::string name, sha256;
     std::int64_t ops = 0, macs = 0, parameters = 0;

@@ -123,6 +123,26 @@ std::string check_line(const RunReport& r, const Paint& paint) {
   return out;
 }
 
+/// Errors against fp32, and what quantisation brought for them.
+std::string accuracy_lines(const RunReport& r) {
+  std::string out;
+  if (r.accuracy) {
+    const Accuracy& a = *r.accuracy;
+    const std::string noise = std::isfinite(a.snr_db) ? fmt::format("signal to noise {:.1f} dB", a.snr_db) : "no difference";
+    out += wrap(fmt::format("against      fp32: {}; cosine {:.9f}; relative error {:.3g} (root mean square), {:.3g} (greatest)", noise,
+                            a.cosine, a.rms_rel_error, a.max_rel_error),
+                kWidth, 2);
+  }
+  if (r.quantised) {
+    const QuantiseReport& q = *r.quantised;
+    out += wrap(fmt::format("quantised    {} ({}): {} without it, {:.2f} times as fast with it{}", q.scheme, q.calibration,
+                            readable_time(q.unquantised), share_of(q.unquantised, r.latency),
+                            q.native ? "" : "; the chip does not multiply the format, only accuracy is that of it"),
+                kWidth, 2);
+  }
+  return out;
+}
+
 std::string footing(const RunReport& r) {
   std::string out;
   for (const std::string& note : r.notes) out += wrap("note: " + note, kWidth, 2);
@@ -174,7 +194,7 @@ std::string print_table(const RunReport& report, const TableStyle& style) {
   const Paint paint(style.color);
   const std::string contexts = style.layers ? print_screen(readable_layers(report), kWidth) + "\n" : where(report, paint, style.top);
   return headline(report, paint) + times(report, paint) + usage(report) + contexts + outputs(report) + check_line(report, paint) +
-         footing(report);
+         accuracy_lines(report) + footing(report);
 }
 
 }  // namespace switchyard::report
