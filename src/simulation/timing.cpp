@@ -141,7 +141,8 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
 
   const Picoseconds launch = from_seconds(program::launch_seconds(chip));
   Picoseconds now;
-  if (!program.contexts.empty()) {
+  const bool runs = std::any_of(program.contexts.begin(), program.contexts.end(), [](const program::Context& c) { return !c.host; });
+  if (runs) {  // what is the host's alone is launched nowhere
     now = timing.launch = launch;
     timing.attribution[at(Cause::control)] = launch;
     if (options.recorder != nullptr && launch.value > 0) {
