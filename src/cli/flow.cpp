@@ -283,6 +283,15 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
   how.shapes = options.shapes;
   work.progress.begin("import " + name);
   Result<model::LoadedModel> loaded = model::load_model(name, how);
+  if (!loaded && loaded.failure().kind == FailureKind::unsupported && !options.inputs.empty()) {
+    // What does not follow from shapes alone may follow from the inputs of this run.
+    for (std::size_t k = 0;; ++k) {
+      auto given = model::read_tensor((std::filesystem::path(options.inputs) / fmt::format("input_{}.pb", k)).string());
+      if (!given) break;
+      how.inputs.push_back(std::move(given).value());
+    }
+    if (!how.inputs.empty()) loaded = model::load_model(name, how);
+  }
   seconds = work.progress.end();
   if (loaded) {
     SY_TRY([[maybe_unused]] const Done sensible, check_step(options, name));

@@ -140,6 +140,10 @@ class StructureLaw {
     for (const ContextId id : context.early_after)
       if (!id.valid() || id.index() >= number) add("program/after", at(context), "early actors may only come after contexts before theirs");
     if (context.host && !host(context)) return;
+    for (std::size_t step = first_beside(program_, number); step < number; ++step)
+      if (program_.contexts[step].host)
+        return add("program/host", at(context), fmt::format("early actors start before the host's step '{}'", program_.contexts[step].name),
+                   "let them come after it");
     bool sound = true;
     Names arrays(findings_, at(context), "array");
     for (const Array& array : context.arrays) {

@@ -55,7 +55,8 @@ class Drawing {
   /// The longest ones; of those that are alike only the first.
   void choose(std::size_t most) {
     std::vector<std::size_t> order;
-    for (std::size_t c = 0; c < program_.contexts.size(); ++c) order.push_back(c);
+    for (std::size_t c = 0; c < program_.contexts.size(); ++c)
+      if (!program_.contexts[c].host) order.push_back(c);  // of a step of the host there is nothing to see on the chip
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return timing_.contexts[a].share > timing_.contexts[b].share; });
     // What a large array takes to draw bounds how many are drawn.

@@ -17,7 +17,8 @@ namespace switchyard::model::onnx {
 namespace {
 
 constexpr int kDeepest = 32;
-constexpr std::int64_t kMostNodes = std::int64_t{1} << 16;  ///< that bodies may come to when every iteration is written out
+constexpr std::int64_t kMostElements = std::int64_t{1} << 22;  ///< of all sequences together
+constexpr std::int64_t kMostNodes = std::int64_t{1} << 16;     ///< that bodies may come to when every iteration is written out
 
 // --- helper operators: rows that are in no table --------------------------------------------------------------------------------------
 
@@ -215,7 +216,12 @@ class Structural {
   void give(std::size_t output, ValuePtr value) {
     if (wants(output)) scope_.define(node_.outputs[output], std::move(value));
   }
-  void give_sequence(std::vector<ValuePtr> elements) { give(0, collection(node_.outputs[0], Value::Kind::sequence, std::move(elements))); }
+  void give_sequence(std::vector<ValuePtr> elements) {
+    scope_.held += static_cast<std::int64_t>(elements.size());
+    if (scope_.held > kMostElements)
+      return unsupported("onnx/unsupported-feature", fmt::format("the model's sequences have more than {} elements", kMostElements));
+    give(0, collection(node_.outputs[0], Value::Kind::sequence, std::move(elements)));
+  }
 
   /// A helper operator over values that have no name of the model's: they are given one.
   ValuePtr apply(const Operator& op, const std::vector<ValuePtr>& values, std::vector<Attribute> attributes, const std::string& suffix,
@@ -491,7 +497,10 @@ class Structural {
       }
       const auto outputs = inlined(*inner, fmt::format("{}/{}", name_, i), values);
       if (!outputs) return;
-      for (std::size_t k = 0; k < results.size(); ++k) results[k].push_back((*outputs)[k]);
+      for (std::size_t k = 0; k < results.size(); ++k) {
+        if ((*outputs)[k]->kind != Value::Kind::tensor) return malformed("onnx/type", "the body gives what is no tensor");
+        results[k].push_back((*outputs)[k]);
+      }
     }
     for (std::size_t k = 0; k < results.size(); ++k)
       if (wants(k)) give(k, collection(node_.outputs[k], Value::Kind::sequence, std::move(results[k])));
@@ -605,6 +614,7 @@ class Structural {
   void optional() {
     if (!needs(0, 1)) return;
     std::vector<ValuePtr> elements;
+    if (has(0) && inputs_[0]->kind == Value::Kind::optional) return malformed("onnx/type", "an optional of an optional");
     if (has(0)) elements.push_back(inputs_[0]);
     give(0, collection(node_.outputs[0], Value::Kind::optional, std::move(elements)));
   }

@@ -25,6 +25,7 @@ struct Scope {
   Problems& problems;
   int depth = 0;           ///< of bodies in bodies
   std::int64_t built = 0;  ///< nodes of bodies so far
+  std::int64_t held = 0;   ///< elements of all sequences so far
 };
 
 /// The node types that build_structural deals with. Identity is one where its input is a sequence or an optional.

@@ -79,7 +79,7 @@ void add_texts(const proto::TensorProto& t, TensorData& out) {
     if (text.find('\0') != std::string::npos) return;
     width = std::max(width, text.size());
   }
-  constexpr std::size_t kMostBytes = std::size_t{1} << 31;
+  constexpr std::size_t kMostBytes = std::size_t{1} << 26;
   const auto count = static_cast<std::size_t>(t.string_data_size());
   if (count > 0 && width > kMostBytes / count) return;
   auto bytes = std::make_shared<std::string>(width * count, '\0');

@@ -244,7 +244,7 @@ Result<Value> text_of(const TensorData& data, const std::string& file) {
   }
   if (!data.bytes) {
     return fail(FailureKind::unsupported,
-                problem("onnx/unsupported-type", fmt::format("tensor {}: texts with a zero byte, or of 2 GiB", data.name), data, file));
+                problem("onnx/unsupported-type", fmt::format("tensor {}: texts with a zero byte, or of more than 64 MiB with what fills them up", data.name), data, file));
   }
   if (static_cast<std::int64_t>(data.bytes->size()) != *count) {
     return fail(FailureKind::malformed,
