@@ -158,12 +158,13 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     });
   });
   if (!options.disabled.fuse) merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
-  if (options.quantisation) quantise(out.graph, *chip, *options.quantisation, out.program.labels, out.decisions);
+  std::vector<TensorId> stored;
+  if (options.quantisation) stored = quantise(out.graph, *chip, *options.quantisation, out.program.labels, out.decisions);
   tell("canonicalise", [&] { return graph::print(out.graph); });
   if (options.keep_formats)
     keep_formats(out.graph, *chip, out.program.labels, out.decisions);
   else
-    choose_formats(out.graph, *chip, options.precision, out.decisions);
+    choose_formats(out.graph, *chip, options.precision, out.decisions, stored);
   tell("formats", [&] { return graph::print(out.graph); });
   const graph::Graph& g = out.graph;
   if (options.mappings) {

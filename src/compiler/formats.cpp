@@ -23,11 +23,15 @@ void store_in(graph::Tensor& tensor, numerics::Format format) {
 
 }  // namespace
 
-void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions) {
+void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions,
+                    const std::vector<graph::TensorId>& stored) {
   const bool stores_truth = stores(chip, numerics::Format::boolean);
   int truths = 0;
   std::map<numerics::Format, std::pair<numerics::Format, int>> integers;  // by the model's: the chip's, and of how many tensors
+  std::vector<bool> chosen(graph.tensors.size(), false);
+  for (const graph::TensorId id : stored) chosen[id.index()] = true;
   for (graph::Tensor& t : graph.tensors) {
+    if (chosen[static_cast<std::size_t>(&t - graph.tensors.data())]) continue;
     if (numerics::format_info(t.format).floating) {
       store_in(t, precision);
     } else if (t.format == numerics::Format::boolean && !stores_truth) {

@@ -11,7 +11,9 @@ namespace switchyard::compiler {
 
 /// Every floating tensor takes `precision`. Truth values take it too where the chip does not store them: 0 and 1 are exact in any format,
 /// and its units then compute on one format. Other formats stay as they are.
-void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions);
+/// Tensors in `stored` keep the format they have.
+void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions,
+                    const std::vector<graph::TensorId>& stored = {});
 
 /// Whether tensors of the format may lie in the chip's memories: a format of its own, or one in which some unit computes.
 bool stores(const chip::Chip& chip, numerics::Format format);

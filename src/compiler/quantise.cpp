@@ -10,6 +10,7 @@
 #include <set>
 
 #include "chip/query.h"
+#include "compiler/formats.h"
 #include "support/check.h"
 
 namespace switchyard::compiler {
@@ -208,7 +209,11 @@ Tensor scaled(const Tensor& w, const std::vector<double>& scales, int d, Format 
 class Rewriter {
  public:
   Rewriter(Graph& g, const chip::Chip& chip, const Quantisation& how)
-      : g_(g), how_(how), scheme_(how.scheme), native_(multiplies(chip, scheme_.format) && scheme_.activations) {
+      : g_(g),
+        how_(how),
+        scheme_(how.scheme),
+        native_(multiplies(chip, scheme_.format) && scheme_.activations),
+        exact_scales_(stores(chip, Format::fp32)) {
     for (const graph::Tensor& t : g.tensors) names_.insert(t.name);
     for (const Op& op : g.ops) op_names_.insert(op.name);
   }
@@ -227,6 +232,8 @@ class Rewriter {
     }
     g_.ops = std::move(ops);
   }
+
+  [[nodiscard]] const std::vector<TensorId>& stored() const { return stored_; }
 
   [[nodiscard]] std::string story() const {
     return fmt::format(
@@ -298,6 +305,7 @@ class Rewriter {
     const Format format = native_ ? scheme_.format : g_.tensor(x).format;
     const TensorId q = tensor(fmt::format("{}:{}", name, numerics::format_name(scheme_.format)), format, g_.tensor(x).shape);
     ops.push_back(map(name + ":quantise", "Quantise", {}, q, {{x, {}}}, std::move(e)));
+    if (native_) stored_.push_back(q);
     return activations_[x] = q;
   }
 
@@ -330,7 +338,8 @@ class Rewriter {
     };
     op.operands[w_slot] = tensor(weights.name + suffix, scheme_.format, weights.shape, std::move(values));
     g_.tensor(op.operands[w_slot]).trained = weights.trained;
-    const Format own = g_.tensor(op.results[0]).format;
+    stored_.push_back(op.operands[w_slot]);
+    const Format own = exact_scales_ ? Format::fp32 : g_.tensor(op.results[0]).format;
     auto factors = std::make_shared<numerics::Constant>();
     const std::int64_t count = d < 0 ? 1 : weights.shape[static_cast<std::size_t>(d)];
     factors->make = [from = weights.constant, scheme, d, count, own, scale = how_.scales.at(g_.tensor(product.activation).name)]() {
@@ -345,6 +354,8 @@ class Rewriter {
     const TensorId sums =
         tensor(name + ":sums", numerics::format_info(scheme_.format).floating ? Format::fp32 : Format::int32, g_.tensor(result).shape);
     op.results[0] = sums;
+    stored_.push_back(sums);
+    if (exact_scales_) stored_.push_back(scale);
     const std::string op_name = op.name;
     const std::vector<std::string> nodes = op.nodes;
     ops.push_back(std::move(op));
@@ -356,7 +367,8 @@ class Rewriter {
   Graph& g_;
   const Quantisation& how_;
   const QuantiseScheme& scheme_;
-  bool native_;
+  bool native_, exact_scales_;  ///< scales keep fp32
+  std::vector<TensorId> stored_;
   std::map<TensorId, TensorId> activations_;
   std::set<std::string> names_, op_names_;
   int products_ = 0, done_ = 0;
@@ -435,11 +447,13 @@ std::vector<std::string> activations_to_scale(const Graph& graph) {
   return {names.begin(), names.end()};
 }
 
-void quantise(Graph& graph, const chip::Chip& chip, const Quantisation& how, program::Labels& labels, std::vector<Decision>& decisions) {
+std::vector<TensorId> quantise(Graph& graph, const chip::Chip& chip, const Quantisation& how, program::Labels& labels,
+                               std::vector<Decision>& decisions) {
   Rewriter rewriter(graph, chip, how);
   rewriter.run();
   decisions.push_back({"quantise", rewriter.story()});
   labels.notes.push_back(fmt::format("--quantise {}: {}", how.scheme.name, rewriter.story()));
+  return rewriter.stored();
 }
 
 }  // namespace switchyard::compiler

@@ -51,8 +51,8 @@ struct Quantisation {
 std::vector<std::string> activations_to_scale(const graph::Graph& graph);
 
 /// Rewrites products of an activation and a constant; of both, with scales for all of activations_to_scale(). Products of two activations
-/// stay. Adds what was done to `labels` and `decisions`.
-void quantise(graph::Graph& graph, const chip::Chip& chip, const Quantisation& how, program::Labels& labels,
-              std::vector<Decision>& decisions);
+/// stay. Adds what was done to `labels` and `decisions`. Returns the tensors that have the format they are to be stored in.
+std::vector<graph::TensorId> quantise(graph::Graph& graph, const chip::Chip& chip, const Quantisation& how, program::Labels& labels,
+                                      std::vector<Decision>& decisions);
 
 }  // namespace switchyard::compiler
