@@ -75,8 +75,6 @@ std::vector<Case> cases() {
       {"no outputs", encode(no_outputs), FailureKind::malformed, "m.onnx: error: the graph has no outputs [onnx/no-outputs]\n"},
       {"an input that is no tensor", encode(sparse), FailureKind::unsupported,
        "m.onnx: error: input z is not a dense tensor [onnx/unsupported-type]\n"},
-      {"an input without elements", one(node("Relu", {"z"}, {"y"}), {}, {value_info("z", {0, 3})}), FailureKind::unsupported,
-       "m.onnx: error: y: no output of the model has elements [onnx/empty-tensor]\n"},
       {"indices into very many elements",
        one(node("GatherElements", {"big", "i"}, {"y"}), {}, {value_info("big", {1 << 21}), value_info("i", {2}, kInt64)}),
        FailureKind::unsupported,

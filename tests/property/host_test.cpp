@@ -123,6 +123,17 @@ TEST(HostSteps, OfProgramsAreVerified) {
   EXPECT_EQ(said([](auto&, auto& step) { step.after.clear(); }) == "sound", false) << "it reads what nothing before it wrote";
 }
 
+TEST(HostSteps, OfGraphsAreVerified) {
+  graph::Graph g = model();
+  const auto step = std::find_if(g.ops.begin(), g.ops.end(), [](const graph::Op& op) { return op.host.has_value(); });
+  step->nests.emplace_back();
+  ASSERT_FALSE(graph::verify(g).ok());
+  EXPECT_EQ(graph::verify(g).failure().diagnostics[0].code, "graph/host");
+  step->nests.clear();
+  step->host->kind = "Bake";
+  EXPECT_FALSE(graph::verify(g).ok());
+}
+
 TEST(HostSteps, TakeWhatTheChipCannotHold) {
   graph::Graph g;
   const auto x = model::add_input(g, "x", Format::fp64, {3, 1}), y = model::add_input(g, "y", Format::fp64, {4});

@@ -103,6 +103,15 @@ TEST(Loops, ThatAreTooLongAreRefused) {
             "m.onnx: error: Loop loop: written out, the bodies of loops come to more than 65536 nodes [onnx/unsupported-feature]\n");
 }
 
+TEST(Loops, ThatNeverTurnHaveNothingToCollect) {
+  Model m = summing_loop("yes", "same");
+  m.initializers[0] = whole("n", 0);
+  EXPECT_EQ(run(m, {kX}).refused, "m.onnx: error: Loop loop: output all would have no elements [onnx/empty-tensor]\n");
+  m.nodes[0].outputs.pop_back();
+  m.outputs.pop_back();
+  EXPECT_EQ(run(m, {kX}).values, (Numbers{1, 2, 4}));
+}
+
 TEST(Scans, GoAlongAnyAxisInEitherDirection) {
   // Running sums of the columns of a matrix, from the last to the first, collected in that order and the other way round.
   for (const std::int64_t reversed : {0, 1}) {

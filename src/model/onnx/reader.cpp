@@ -275,11 +275,7 @@ class Importer {
       return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} is not a dense tensor", v.name), v.name);
     }
     const bool text = v.type == kString;
-    if (text && given == nullptr) {
-      return problems_.add_unsupported("onnx/dynamic-shape", fmt::format("input {} has texts, whose lengths are not known", v.name), v.name,
-                                       "give the model its inputs: the program is then made for them");
-    }
-    const auto format = text ? numerics::Format::uint8 : format_of(v.type);
+    const auto format = text && given != nullptr ? numerics::Format::uint8 : format_of(v.type);
     if (!format) {
       return problems_.add_unsupported("onnx/unsupported-type", fmt::format("input {} has element type {}", v.name, data_type_name(v.type)),
                                        v.name);
