@@ -17,8 +17,6 @@ namespace switchyard::model::onnx {
 namespace fs = std::filesystem;
 using numerics::Format;
 
-int packed_bits(Format format);
-
 namespace {
 
 struct TypeRow {
