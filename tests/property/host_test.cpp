@@ -63,7 +63,7 @@ TEST_P(HostSteps, StandBetweenPartsOfTheChip) {
   ASSERT_TRUE(verified.ok()) << format_failure(verified.failure());
   EXPECT_EQ(compiled.value().contexts.size(), program.contexts.size());
 
-  const auto again = program::parse(program::print(program), "printed.syp", {});
+  const auto again = program::parse(program::print(program), "printed.syp");
   ASSERT_TRUE(again.ok()) << format_failure(again.failure());
   EXPECT_EQ(program::print(again.value()), program::print(program));
 
@@ -95,9 +95,9 @@ TEST_P(HostSteps, StandBetweenPartsOfTheChip) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Chips, HostSteps, ::testing::Values("tx81", "rpu-2x2", "h100-sxm"),
-                         [](const auto& info) { return "chip" + std::to_string(info.index); });
+                         [](const auto& chip) { return "chip" + std::to_string(chip.index); });
 
-TEST(HostSteps, OfProgramsAreVerified) {
+TEST(HostPrograms, OfProgramsAreVerified) {
   auto loaded = chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"});
   ASSERT_TRUE(loaded.ok());
   const auto chip = std::make_shared<const chip::Chip>(std::move(loaded).value());
@@ -123,7 +123,7 @@ TEST(HostSteps, OfProgramsAreVerified) {
   EXPECT_EQ(said([](auto&, auto& step) { step.after.clear(); }) == "sound", false) << "it reads what nothing before it wrote";
 }
 
-TEST(HostSteps, OfGraphsAreVerified) {
+TEST(HostPrograms, OfGraphsAreVerified) {
   graph::Graph g = model();
   const auto step = std::find_if(g.ops.begin(), g.ops.end(), [](const graph::Op& op) { return op.host.has_value(); });
   step->nests.emplace_back();
@@ -134,7 +134,7 @@ TEST(HostSteps, OfGraphsAreVerified) {
   EXPECT_FALSE(graph::verify(g).ok());
 }
 
-TEST(HostSteps, TakeWhatTheChipCannotHold) {
+TEST(HostPrograms, TakeWhatTheChipCannotHold) {
   graph::Graph g;
   const auto x = model::add_input(g, "x", Format::fp64, {3, 1}), y = model::add_input(g, "y", Format::fp64, {4});
   const std::array inputs{model::MapInput::of(x), model::MapInput::of(y)};

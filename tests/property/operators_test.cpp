@@ -228,7 +228,7 @@ TEST_P(OperatorLaws, HoldInEveryMapping) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, OperatorLaws, ::testing::Range(std::size_t{0}, laws().size()),
-                         [](const auto& info) { return fmt::format("{}_{}", laws()[info.param].type, info.param); });
+                         [](const auto& law) { return fmt::format("{}_{}", laws()[law.param].type, law.param); });
 
 }  // namespace
 }  // namespace switchyard

@@ -184,7 +184,7 @@ TEST_P(QuantisedPrograms, GiveTheQuantisedGraphsValues) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Chips, QuantisedPrograms, ::testing::Values("tx81", "rpu-2x2", "h100-sxm"),
-                         [](const auto& info) { return "chip" + std::to_string(info.index); });
+                         [](const auto& chip) { return "chip" + std::to_string(chip.index); });
 
 }  // namespace
 }  // namespace switchyard
