@@ -165,6 +165,10 @@ TEST(Options, RefusesWithACodeAndAHint) {
       {"", "nothing to do [cli/no-verb]"},
       {"rum", "'rum' is not a verb [cli/unknown-verb]\n  hint: did you mean 'run'?"},
       {"frobnicate", "[cli/unknown-verb]\n  hint: `switchyard help` lists the verbs"},
+      {"run gemm --chip c --quantise int9",
+       "'int9' is no value for --quantise, which takes int8, int4, fp8_e4m3, fp8_e5m2, mxfp8, mxfp6, mxfp4, nvfp4 (int8, int4 and fp8 with "
+       ":tensor, :channel or :groupN) [cli/bad-value]"},
+      {"run gemm --chip c --calibrate mse", "--calibrate changes nothing without --quantise [cli/no-effect]\n  hint: leave it out"},
       {"run gemm --chip c --precison fp16", "run has no option '--precison' [cli/unknown-option]\n  hint: did you mean '--precision'?"},
       {"run gemm --chip c --zzz=1", "run has no option '--zzz' [cli/unknown-option]"},
       {"run gemm --chip c -x", "run has no option '-x' [cli/unknown-option]"},
@@ -232,10 +236,10 @@ TEST(Options, HelpStartsWithExamplesAndNamesEveryOption) {
   }
   const std::string run = help_text(Verb::run);
   for (const char* option :
-       {"--chip ",      "--chip-path", "--override",     "--set",     "--batch",       "--precision", "--effort",  "--inputs",
-        "--expect",     "--rtol",      "--atol",         "--outputs", "--values",      "--no-values", "--check",   "--cold",
-        "--seed",       "--threads",   "--format",       "-o",        "--quiet",       "--map",       "--disable", "--time-passes",
-        "--dump-after", "--mapping",   "--dump-mapping", "--layers",  "--dump-tensor", "--trace"}) {
+       {"--chip ",      "--chip-path", "--override",     "--set",     "--batch",       "--precision", "--effort",   "--inputs",
+        "--expect",     "--rtol",      "--atol",         "--outputs", "--values",      "--no-values", "--check",    "--cold",
+        "--seed",       "--threads",   "--format",       "-o",        "--quiet",       "--map",       "--disable",  "--time-passes",
+        "--dump-after", "--mapping",   "--dump-mapping", "--layers",  "--dump-tensor", "--trace",     "--quantise", "--calibrate"}) {
     EXPECT_NE(run.find(option), std::string::npos) << option << "\n" << run;
   }
 }

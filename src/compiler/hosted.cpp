@@ -295,7 +295,8 @@ class Assembler {
     for (const TensorId t : model_.inputs) labels.input_formats.emplace_back(numerics::format_name(model_.tensor(t).format));
     for (const TensorId t : model_.outputs) labels.output_formats.emplace_back(numerics::format_name(model_.tensor(t).format));
     if (steps_.empty()) return;
-    labels.notes.push_back(fmt::format("{} step{} of the host: {}", steps_.size(), steps_.size() == 1 ? "" : "s", fmt::join(kinds_, ", ")));
+    labels.notes.push_back(fmt::format("{} step{} of the host: {}; what the host computes takes no time here", steps_.size(),
+                                       steps_.size() == 1 ? "" : "s", fmt::join(kinds_, ", ")));
   }
 
   static std::string unique(const std::string& name, std::set<std::string>& taken) {

@@ -429,7 +429,7 @@ std::optional<Calibration> parse_calibration(std::string_view text) {
 std::string scheme_names() {
   std::vector<std::string_view> names;
   for (const NamedScheme& s : kSchemes) names.push_back(s.name);
-  return fmt::format("schemes are {}; int8, int4 and fp8 take :tensor, :channel or :groupN", fmt::join(names, ", "));
+  return fmt::format("{} (int8, int4 and fp8 with :tensor, :channel or :groupN)", fmt::join(names, ", "));
 }
 
 bool multiplies(const chip::Chip& chip, Format format) { return !chip::units_for(chip, chip::OpClass::contract, format).empty(); }

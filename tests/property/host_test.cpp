@@ -63,9 +63,11 @@ TEST_P(HostSteps, StandBetweenPartsOfTheChip) {
   ASSERT_TRUE(verified.ok()) << format_failure(verified.failure());
   EXPECT_EQ(compiled.value().contexts.size(), program.contexts.size());
 
-  const auto again = program::parse(program::print(program), "printed.syp");
+  program::Program bare = program;  // a text without the file of constants beside it
+  for (program::Buffer& buffer : bare.buffers) buffer.constant.reset();
+  const auto again = program::parse(program::print(bare), "printed.syp");
   ASSERT_TRUE(again.ok()) << format_failure(again.failure());
-  EXPECT_EQ(program::print(again.value()), program::print(program));
+  EXPECT_TRUE(program::print(again.value()) == program::print(bare));
 
   const std::vector inputs{numerics::seeded_uniform(1, Format::fp32, {6, 5}, 1)};
   const auto executed = simulation::execute(program, inputs, {});

@@ -65,7 +65,7 @@ const std::vector<Law>& laws() {
     list.push_back({"MatMul",
                     {{{5, 33}, {33, 18}}, {{2, 3, 40}, {40, 7}}, {{130, 64}, {64, 70}}, {{9}, {9, 4}}},
                     {{}},
-                    {Format::fp32, Format::bf16, Format::int8, Format::int32}});
+                    {Format::fp32, Format::bf16, Format::int8}});
     list.push_back({"Gemm", {{{6, 20}, {20, 9}, {9}}}, {{}, {model::onnx::float_attribute("alpha", 0.5)}}, kFloats});
     list.push_back({"Gemm", {{{20, 6}, {9, 20}, {6, 1}}}, {{int_attribute("transA", 1), int_attribute("transB", 1)}}, kFloats});
     list.push_back({"Conv",

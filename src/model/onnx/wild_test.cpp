@@ -178,7 +178,7 @@ TEST(Branches, OnValuesAreRefused) {
             "  hint: conditions on shapes and constants are decided at import; others would need the host\n");
   const Model empty = test_model(17, {kX}, {tensor_data("c", kBool, {}, std::vector<std::uint8_t>{1})},
                                  {branch("c", graph_attribute("then_branch", {}, "t"), otherwise)}, {"y"});
-  EXPECT_EQ(refused(empty), "m.onnx: error: If branch: then_branch does not define t [onnx/undefined-tensor]\n");
+  EXPECT_EQ(refused(empty), "m.onnx: error: If branch: its body does not define t [onnx/undefined-tensor]\n");
 }
 
 // --- indices that are data -------------------------------------------------------------------------------------------------------------
