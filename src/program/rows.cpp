@@ -93,7 +93,7 @@ void time_rows(const chip::Chip& chip, const GridWork& w, double bytes, GridTime
   t.hertz = waves.clock_hz.value;
   t.compute = w.vector_cycles * static_cast<double>(w.blocks) / active / t.hertz;
   // Each step of a team waits for memory; a component full of teams hides that, down to its rate for rows.
-  const double wait = (held ? 1 : steps * (rows.passes - 1)) * waves.wait.value;
+  const double wait = (held ? 1 : steps * rows.passes) * waves.wait.value;
   const double walk = held ? share * row / waves.port.value : share * steps * team * kBytesOfThread / waves.rows.value;
   const double full = share < teams ? share / teams : 1;  // few teams are alone with their accesses
   const double way =

@@ -85,6 +85,7 @@ struct Overhead {
   std::string_view library = {};  ///< a part of its name; empty: any
 };
 constexpr std::array kOverheads{Overhead{"aic", {}, 6, "trt_flow"}, Overhead{"neusight", {"gemm", "batch_gemm"}, 21},
+                                Overhead{"neusight", {"softmax"}, 20}, Overhead{"neusight", {"layer_norm"}, 30},
                                 Overhead{"neusight", {}, 13.8}};
 
 }  // namespace

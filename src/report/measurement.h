@@ -25,11 +25,12 @@ double framework_overhead_us(const Measurement& measurement);
 /// Further small kernels that every row of a source contains (what a framework launches around attention); each costs a kernel's launch.
 double further_kernels(const Measurement& measurement);
 
-/// The operation that a row measured. NeuSight's products multiply [b, m, n] by [b, n, k]: what it calls n is reduced, and k are the columns.
+/// The operation that a row measured. NeuSight's products multiply [b, m, n] by [b, n, k]: what it calls n is reduced, and k are the
+/// columns.
 model::Operation measured_operation(const Measurement& measurement);
 
-/// Is the row near the best that the device can do? Of attention and of products scaled by blocks, one library alone may be far from it: such
-/// rows form groups of their own.
+/// Is the row near the best that the device can do? Of attention and of products scaled by blocks, one library alone may be far from it:
+/// such rows form groups of their own.
 bool near_best(const Measurement& measurement);
 
 /// Reads a file with a header; `chip,op,shape,format,best_us` must be among its columns, `variant`, `source`, `library` and `n` may be.
