@@ -41,7 +41,7 @@ class ContextReader {
       if (const auto slices = reader_.integer("how many slices")) context_.slices = *slices;
     context_.continues = reader_.accept_word("continues");
     if (reader_.accept_word("band")) {
-      context_.band.emplace();
+      context_.band = Context::Band{};
       if (const auto past = reader_.integer("positions before the first row")) context_.band->past = *past;
       if (reader_.accept_word("window"))
         if (const auto window = reader_.integer("the columns of a row")) context_.band->window = *window;
