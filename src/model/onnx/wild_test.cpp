@@ -278,7 +278,7 @@ class Files : public ::testing::Test {
 long peak_kilobytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmRSS:")) return std::atol(line.c_str() + 6);
+    if (line.starts_with("VmHWM:")) return std::atol(line.c_str() + 6);
   return 0;
 }
 
