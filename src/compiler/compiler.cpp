@@ -29,6 +29,7 @@
 #include "compiler/place.h"
 #include "compiler/plan.h"
 #include "compiler/quantise.h"
+#include "compiler/reduction.h"
 #include "compiler/residence.h"
 #include "compiler/stages.h"
 #include "compiler/storage.h"
@@ -170,7 +171,13 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.mappings) {
     SY_TRY(machine, apply_array(*options.mappings, machine));
   }
+  const graph::Graph uncut = out.graph;  // bounds hold for the model as it is, however its sums are made
+  std::vector<ReductionCut> cuts;
+  if (options.mappings) {
+    SY_TRY(cuts, apply_reductions(*options.mappings, machine, out.graph));
+  }
   SY_TRY(Chosen chosen, choose_strategy(machine, out, options, chip));
+  cuts.insert(cuts.end(), chosen.cuts.begin(), chosen.cuts.end());
   machine = chosen.machine;
   out.timed = chosen.timed;
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
@@ -240,14 +247,15 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   }
   tell("place", [&] { return print_decisions(out.decisions, "place"); });
   const Bounds::Hidden hidden = hidden_work(g, kernels, chains);
-  const Bound bound = bounds.model(hidden);
+  const Bounds of_model(*chip, cuts.empty() ? g : uncut);
+  const Bound bound = of_model.model(hidden);
   labels.lower_bound = bound.time();
-  labels.peak_bound = bounds.model_peak(hidden);
+  labels.peak_bound = of_model.model_peak(hidden);
   out.decisions.push_back({"bound", print_bound(bound)});
   if (options.dump_mappings) {
     std::vector<std::vector<Reach>> reaches;
     for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
-    out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches, placement);
+    out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches, placement, cuts);
   }
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;

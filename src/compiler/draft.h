@@ -28,6 +28,7 @@ struct Strategy {
   bool deep = false;                ///< channels as deep as they can be, rather than begun early
   int search = 1;                   ///< how thoroughly mappings of one kernel are searched
   bool pipelined = false;           ///< kernels that stream into each other have components of their own
+  bool in_parts = false;            ///< long sums with few results are made in parts
   std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
   bool operator==(const Strategy&) const = default;
 };

@@ -78,9 +78,10 @@ class Reader {
     const Node& root = document_.root;
     std::vector<Entry> out;
     if (!wants(root, Node::Kind::map, "a mapping file", "a map with the key 'mappings'")) return out;
-    allow(root, {"array", "placement", "mappings"});
+    allow(root, {"array", "placement", "reductions", "mappings"});
     within = list_of(root, "array", 1);
     placement = list_of(root, "placement", 0);
+    if (const Node* cuts = root.find("reductions")) reductions = numbers(*cuts, "reductions");
     const Node* list = root.find("mappings");
     if (!list) {
       report("mapping/shape", "a mapping file has a key 'mappings'", root, "mappings:\n  - kernel: NAME");
@@ -93,6 +94,7 @@ class Reader {
 
   Failure failure{FailureKind::malformed, {}, {}};
   std::optional<std::vector<MappingFile::Value>> within, placement;
+  std::vector<MappingFile::Named> reductions;
 
  private:
   std::optional<std::vector<MappingFile::Value>> list_of(const Node& root, std::string_view key, std::int64_t least) {
@@ -175,7 +177,7 @@ class Reader {
 
   std::vector<MappingFile::Named> numbers(const Node& node, const std::string& key) {
     std::vector<MappingFile::Named> out;
-    if (!wants(node, Node::Kind::map, fmt::format("'{}'", key), "a map from loops to numbers")) return out;
+    if (!wants(node, Node::Kind::map, fmt::format("'{}'", key), key == "reductions" ? "a map from operators to numbers" : "a map from loops to numbers")) return out;
     for (const auto& [loop, value] : node.entries)
       if (auto n = number(value)) {
         n->at = key_place(value);
@@ -454,6 +456,7 @@ Result<MappingFile> MappingFile::parse(std::string text, std::string file) {
   out.entries_ = reader.entries();
   out.within_ = std::move(reader.within);
   out.placement_ = std::move(reader.placement);
+  out.reductions_ = std::move(reader.reductions);
   if (!reader.failure.diagnostics.empty()) return reader.failure;
   return out;
 }
@@ -538,6 +541,26 @@ Result<Machine> apply_array(const MappingFile& file, const Machine& machine) {
   return failure;
 }
 
+Result<std::vector<ReductionCut>> apply_reductions(const MappingFile& file, const Machine& machine, graph::Graph& g) {
+  Failure failure{FailureKind::malformed, {}, {}};
+  std::vector<ReductionCut> cuts;
+  std::vector<std::string> names;
+  for (const graph::Op& op : g.ops) names.push_back(op.name);
+  for (const MappingFile::Named& wanted : file.reductions()) {
+    const ReductionCut cut{wanted.name, wanted.value.value};
+    if (std::find(names.begin(), names.end(), cut.op) == names.end()) {
+      failure.diagnostics.push_back(file.diagnose("mapping/unknown-name", fmt::format("the model has no operator '{}'", cut.op),
+                                                  wanted.value.at, did_you_mean(cut.op, names, "operators")));
+    } else if (const std::string why = cut_reduction(machine, g, cut); !why.empty()) {
+      failure.diagnostics.push_back(file.diagnose("mapping/value", "this reduction is not cut: " + why, wanted.value.at));
+    } else {
+      cuts.push_back(cut);
+    }
+  }
+  if (!failure.diagnostics.empty()) return failure;
+  return cuts;
+}
+
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels) {
   Failure failure{FailureKind::malformed, {}, {}};
   std::vector<std::string> names;
@@ -574,7 +597,7 @@ Result<Mapping> apply_entry(const MappingFile& file, const Entry& entry, const M
 
 std::string print_mapping_file(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
                                const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach,
-                               const std::vector<std::uint32_t>& placement) {
+                               const std::vector<std::uint32_t>& placement, const std::vector<ReductionCut>& cuts) {
   Node root = collection(Node::Kind::map), list = collection(Node::Kind::sequence);
   const auto numbers = numbers_among_namesakes(kernels);
   std::map<std::string, int> namesakes;
@@ -632,6 +655,11 @@ std::string print_mapping_file(const Machine& machine, const graph::Graph& g, co
     Node places = collection(Node::Kind::sequence);
     for (const std::uint32_t to : placement) places.items.push_back(whole(to));
     root.entries.emplace_back("placement", std::move(places));
+  }
+  if (!cuts.empty()) {
+    Node parts = collection(Node::Kind::map);
+    for (const ReductionCut& cut : cuts) parts.entries.emplace_back(cut.op, whole(cut.parts));
+    root.entries.emplace_back("reductions", std::move(parts));
   }
   root.entries.emplace_back("mappings", std::move(list));
   return print_yaml(root);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compiler/mapping.h"
+#include "compiler/reduction.h"
 #include "support/document.h"
 #include "support/result.h"
 
@@ -58,18 +59,23 @@ class MappingFile {
   [[nodiscard]] const std::optional<std::vector<Value>>& within() const { return within_; }
   /// By component instance: where what the other keys put there goes, where the file says so.
   [[nodiscard]] const std::optional<std::vector<Value>>& placement() const { return placement_; }
+  /// Operators whose longest reduction is cut, and into how many parts.
+  [[nodiscard]] const std::vector<Named>& reductions() const { return reductions_; }
   [[nodiscard]] Diagnostic diagnose(std::string code, std::string message, const Location& at, std::string hint = {}) const;
 
  private:
   Document document_;
   std::vector<Entry> entries_;
   std::optional<std::vector<Value>> within_, placement_;
+  std::vector<Named> reductions_;
 };
 
 /// The machine as far as the file lets it work: mapping/value where its array has no such corner.
 Result<Machine> apply_array(const MappingFile& file, const Machine& machine);
 /// The file's placement, for program/relocate.h; empty where it has none. mapping/value where it is no permutation of working components.
 Result<std::vector<std::uint32_t>> placement_of(const MappingFile& file, const Machine& machine);
+/// Cuts the reductions that the file cuts, and says which: mapping/unknown-name, mapping/value.
+Result<std::vector<ReductionCut>> apply_reductions(const MappingFile& file, const Machine& machine, graph::Graph& graph);
 /// Entries whose kernel the model does not have: mapping/unknown-name.
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels);
 /// Which of the tensors that could stay in scratchpads the file keeps off chip: their stays[t] becomes false.
@@ -85,6 +91,6 @@ std::vector<std::int64_t> numbers_among_namesakes(const std::vector<Kernel>& ker
 /// (empty: plain order) by component.
 std::string print_mapping_file(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
                                const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach,
-                               const std::vector<std::uint32_t>& placement);
+                               const std::vector<std::uint32_t>& placement, const std::vector<ReductionCut>& cuts);
 
 }  // namespace switchyard::compiler

@@ -44,6 +44,7 @@ std::string describe(const Machine& machine, const Strategy& s) {
   std::string chained;
   if (s.chained) chained = fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained);
   if (s.pipelined) chained += ", pipelines";
+  if (s.in_parts) chained += ", long sums in parts";
   if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
   return fmt::format("{} of what a context holds counted as its cost, {} readers, {}{}", s.held_weight, s.readers,
                      s.deep ? "deep" : "early", chained);
@@ -107,7 +108,9 @@ class Comparison {
       SY_TRY([[maybe_unused]] Done sooner, try_others_of_the_soonest(apart));
       SY_TRY([[maybe_unused]] Done pipelines, try_pipelines());
     }
+    try_parts();
     out_.decisions.insert(out_.decisions.end(), told_.begin(), told_.end());
+    if (best_.strategy.in_parts) make_parts();
     SY_TRY([[maybe_unused]] Done refined, refine());
     return std::move(best_);
   }
@@ -133,17 +136,20 @@ class Comparison {
 
   /// Makes and times a program; remembers it where it is the fastest.
   Result<double> time_of(std::size_t m, const Strategy& strategy) {
-    // What does not fit a corner is no reason to change the graph for all.
+    // What does not fit a corner is no reason to change the graph for all, and parts of sums are only tried.
+    const bool apart = m > 0 || strategy.in_parts;
     graph::Graph trial;
-    if (m > 0) trial = out_.graph;
+    if (apart) trial = out_.graph;
     std::vector<Decision> ignored;
     Contender& c = machines_[m];
-    Builder builder{c.machine, m > 0 ? trial : out_.graph,  options_,          m > 0 ? ignored : out_.decisions,
+    if (strategy.in_parts) cut_reductions(c.machine, trial, cuts_);
+    const std::size_t ops = apart ? trial.ops.size() : 0;
+    Builder builder{c.machine, apart ? trial : out_.graph,  options_,          apart ? ignored : out_.decisions,
                     chip_,     c.lesser ? c.lesser : chip_, std::move(c.known)};
     if (strategy.chained) builder.begin_with = c.reached;
     SY_TRY(Draft draft, builder.build(strategy, false));
     c.known = std::move(builder.known);
-    if (m > 0 && trial.ops.size() != out_.graph.ops.size()) return std::numeric_limits<double>::infinity();
+    if (apart && trial.ops.size() != ops) return std::numeric_limits<double>::infinity();
     if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
@@ -261,6 +267,24 @@ class Comparison {
     return Done{};
   }
 
+  /// Sums of few results in parts, so that more components have something to do.
+  void try_parts() {
+    if (best_.machine.grid) return;
+    cuts_ = worthwhile_cuts(machines_[best_.number].machine, out_.graph);
+    if (cuts_.empty() || (several_ && spent_ > affordable_)) return;
+    Strategy strategy = best_.strategy;
+    strategy.in_parts = true;
+    static_cast<void>(time_of(best_.number, strategy));
+  }
+
+  void make_parts() {
+    best_.cuts = std::move(cuts_);
+    cut_reductions(best_.machine, out_.graph, best_.cuts);
+    for (const ReductionCut& cut : best_.cuts)
+      out_.decisions.push_back(
+          {"reduction", fmt::format("sums of '{}' are made in {} parts: it has too few results for all components", cut.op, cut.parts)});
+  }
+
   /// Other mappings, look by look, in what is the best program now.
   Status refine() {
     best_.known = std::move(machines_[best_.number].known);
@@ -290,6 +314,7 @@ class Comparison {
   bool corners_, several_ = false, pipelines_too_ = true;
   std::vector<Contender> machines_;  ///< the whole array, its corners, and lesser machines
   Chosen best_;
+  std::vector<ReductionCut> cuts_;
   double least_ = 0;           ///< seconds of the best program
   std::size_t each_ = 0;       ///< its components times contexts
   std::size_t spent_ = 0;      ///< of all programs, components times contexts

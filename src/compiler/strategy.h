@@ -5,10 +5,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "compiler/compiler.h"
 #include "compiler/draft.h"
 #include "compiler/machine.h"
+#include "compiler/reduction.h"
 
 namespace switchyard::compiler {
 
@@ -21,6 +23,7 @@ struct Chosen {
   Known known{};    ///< mappings found on that machine
   Attempt start{};  ///< where the program's last round began
   bool compared = false;
+  std::vector<ReductionCut> cuts{};    ///< of reductions; they have been made
   std::optional<std::size_t> timed{};  ///< which of the programs that were timed is this one
 };
 
