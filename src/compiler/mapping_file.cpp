@@ -177,7 +177,9 @@ class Reader {
 
   std::vector<MappingFile::Named> numbers(const Node& node, const std::string& key) {
     std::vector<MappingFile::Named> out;
-    if (!wants(node, Node::Kind::map, fmt::format("'{}'", key), key == "reductions" ? "a map from operators to numbers" : "a map from loops to numbers")) return out;
+    if (!wants(node, Node::Kind::map, fmt::format("'{}'", key),
+               key == "reductions" ? "a map from operators to numbers" : "a map from loops to numbers"))
+      return out;
     for (const auto& [loop, value] : node.entries)
       if (auto n = number(value)) {
         n->at = key_place(value);
@@ -389,7 +391,7 @@ class Applier {
       if (m.trips[d] > kMostFirings / firings) return fmt::format("more than {} tiles an instance", kMostFirings);
       firings *= m.trips[d];
       if (dim.reduction && (m.split[d] > 1 || m.trips[d] * m.tile[d] < dim.extent))
-        return fmt::format("loop '{}' is a reduction: instances do not share it", loops_[d]);
+        return fmt::format("loop '{}' is a reduction: instances do not share it ('reductions' makes its sums in parts)", loops_[d]);
       if (machine_.grid && !dim.reduction && m.trips[d] > 1)
         return fmt::format("{} deals tiles of parallel loops to its components: '{}' has one tile an instance", machine_.chip->name,
                            loops_[d]);

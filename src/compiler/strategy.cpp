@@ -71,8 +71,12 @@ std::vector<Machine> corners_of(const Machine& machine) {
 
 /// Contexts of programs that may have been timed before no more are made but with what is surest.
 constexpr std::size_t kManyContexts = 800;
+/// The same, before fewer programs for lesser machines are tried.
+constexpr std::size_t kShort = 100;
+/// The same, before only the fastest program is tried with several kernels to a context.
+constexpr std::size_t kFewContexts = 400;
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
-constexpr std::int64_t kSearchedForLesser = 150'000;
+constexpr std::int64_t kSearchedForLesser = 150'000, kSearchedForShort = 800'000;
 
 constexpr double kHopeless = 1.25;   ///< times the fastest: other strategies change less
 constexpr double kNear = 1.001;      ///< times the fastest: another strategy may make it faster than that
@@ -209,8 +213,9 @@ class Comparison {
     if (!corners_) return;
     const Machine whole = best_.machine;
     std::int64_t searches = 0;
+    const std::int64_t affordable_searches = contexts_ <= kShort ? kSearchedForShort : kSearchedForLesser;
     for (const LesserMachine& l : lesser_machines(whole)) {
-      if (++searches * searched_ > kSearchedForLesser || spent_ > affordable_ / 2 || long_already()) break;
+      if (++searches * searched_ > affordable_searches || spent_ > affordable_ / 2 || long_already()) break;
       machines_.push_back({l.machine, ", as for " + l.what, l.chip});
       const double before = least_;
       const std::size_t m = machines_.size() - 1;
@@ -228,7 +233,7 @@ class Comparison {
     for (const Trial& t : trials_)
       if (likeliest.size() < kChainedTrials && (likeliest.empty() || t.time > likeliest.back().time)) likeliest.push_back(t);
     for (std::size_t i = 0; i < likeliest.size(); ++i) {
-      if (i > 0 && (searched_ > kSearchedForLesser || spent() || long_already() || likeliest[i].time > apart * kClose)) break;
+      if (i > 0 && (contexts_ > kFewContexts || spent() || likeliest[i].time > apart * kClose)) break;
       Strategy strategy = likeliest[i].strategy;
       strategy.chained = kChainedWeights[0];
       SY_TRY([[maybe_unused]] Done tried, attempt(likeliest[i].machine, strategy));
@@ -238,7 +243,15 @@ class Comparison {
     // Where a little caution pays, none may pay more, and where it does not, more.
     Strategy strategy = best_.strategy;
     strategy.chained = kChainedWeights[least_ < apart ? 1 : 2];
-    return attempt(best_.number, strategy);
+    SY_TRY([[maybe_unused]] Done weighed, attempt(best_.number, strategy));
+    // Programs for lesser machines that were the same apart need not be the same together: smaller scratchpads hold fewer kernels.
+    const Strategy best = best_.strategy;
+    for (std::size_t m = 0; m < machines_.size() && contexts_ <= kFewContexts && !spent(); ++m) {
+      const auto same = [&](const Trial& t) { return t.machine == m && t.strategy == best; };
+      if (!machines_[m].lesser || machines_[m].time > apart * kClose || std::any_of(trials_.begin(), trials_.end(), same)) continue;
+      SY_TRY([[maybe_unused]] Done tried, attempt(m, best));
+    }
+    return Done{};
   }
 
   /// What was best apart may hold more than others, which tells where contexts are dear.
@@ -261,7 +274,12 @@ class Comparison {
     Strategy pipelined = best_.strategy;
     if (!pipelined.chained) pipelined.chained = kChainedWeights[0];
     pipelined.pipelined = true;
-    for (const std::size_t m : std::set<std::size_t>{0, best_.number}) {
+    // With less of a resource more looks worth it.
+    std::set<std::size_t> machines{0, best_.number};
+    for (std::size_t m = 0; m < machines_.size() && contexts_ <= kFewContexts; ++m)
+      if (machines_[m].lesser && machines_[m].time < least_ * kHopeless) machines.insert(m);
+    for (const std::size_t m : machines) {
+      if (m > 0 && spent()) break;
       SY_TRY([[maybe_unused]] Done tried, attempt(m, pipelined));
     }
     return Done{};
