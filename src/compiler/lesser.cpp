@@ -32,11 +32,9 @@ void less_links(chip::Chip& chip, const Machine& machine, int divisor) {
   if (between && between != network) chip.networks[between->index()].link.value /= divisor;
 }
 
-constexpr Less kLess[] = {{"half the scratchpads", less_scratchpad, 2},
-                          {"half the off-chip bandwidth", less_memory, 2},
-                          {"half the bandwidth of links", less_links, 2},
-                          {"a quarter of the off-chip bandwidth", less_memory, 4},
-                          {"a quarter of the bandwidth of links", less_links, 4}};
+constexpr Less kLess[] = {{"half the scratchpads", less_scratchpad, 2},           {"half the off-chip bandwidth", less_memory, 2},
+                          {"half the bandwidth of links", less_links, 2},         {"a quarter of the off-chip bandwidth", less_memory, 4},
+                          {"a quarter of the bandwidth of links", less_links, 4}, {"an eighth of the bandwidth of links", less_links, 8}};
 
 }  // namespace
 

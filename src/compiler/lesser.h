@@ -19,8 +19,8 @@ struct LesserMachine {
   Machine machine;  ///< on that chip; everything else as it was
 };
 
-/// With half the usable bytes of each scratchpad, half and a quarter of the bandwidth of the off-chip memory, and of that of the links;
-/// those first that are nearest.
+/// With half the usable bytes of each scratchpad, half and a quarter of the bandwidth of the off-chip memory, and these and an eighth of
+/// that of the links; those first that are nearest.
 std::vector<LesserMachine> lesser_machines(const Machine& machine);
 
 }  // namespace switchyard::compiler

@@ -76,7 +76,7 @@ constexpr std::size_t kShort = 100;
 /// The same, before only the fastest program is tried with several kernels to a context.
 constexpr std::size_t kFewContexts = 400;
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
-constexpr std::int64_t kSearchedForLesser = 150'000, kSearchedForShort = 800'000;
+constexpr std::int64_t kSearchedForLesser = 150'000, kSearchedForShort = 1'200'000;
 
 constexpr double kHopeless = 1.25;   ///< times the fastest: other strategies change less
 constexpr double kNear = 1.001;      ///< times the fastest: another strategy may make it faster than that
@@ -232,23 +232,31 @@ class Comparison {
     std::vector<Trial> likeliest;
     for (const Trial& t : trials_)
       if (likeliest.size() < kChainedTrials && (likeliest.empty() || t.time > likeliest.back().time)) likeliest.push_back(t);
+    const bool early = fetches_early(machines_[0].machine);
+    const auto known = [&](std::size_t m, const Strategy& strategy) {
+      return std::any_of(trials_.begin(), trials_.end(), [&](const Trial& t) { return t.machine == m && t.strategy == strategy; });
+    };
     for (std::size_t i = 0; i < likeliest.size(); ++i) {
       if (i > 0 && (contexts_ > kFewContexts || spent() || likeliest[i].time > apart * kClose)) break;
       Strategy strategy = likeliest[i].strategy;
       strategy.chained = kChainedWeights[0];
       SY_TRY([[maybe_unused]] Done tried, attempt(likeliest[i].machine, strategy));
+      if (contexts_ > kFewContexts || spent() || !early) continue;
+      strategy.chained = kChainedWeights[1];
+      SY_TRY([[maybe_unused]] Done careless, attempt(likeliest[i].machine, strategy));
     }
     pipelines_too_ = !long_already();
-    if (!fetches_early(machines_[0].machine) || long_already()) return Done{};
+    if (!early || long_already()) return Done{};
     // Where a little caution pays, none may pay more, and where it does not, more.
     Strategy strategy = best_.strategy;
     strategy.chained = kChainedWeights[least_ < apart ? 1 : 2];
-    SY_TRY([[maybe_unused]] Done weighed, attempt(best_.number, strategy));
+    if (!known(best_.number, strategy)) {
+      SY_TRY([[maybe_unused]] Done weighed, attempt(best_.number, strategy));
+    }
     // Programs for lesser machines that were the same apart need not be the same together: smaller scratchpads hold fewer kernels.
     const Strategy best = best_.strategy;
     for (std::size_t m = 0; m < machines_.size() && contexts_ <= kFewContexts && !spent(); ++m) {
-      const auto same = [&](const Trial& t) { return t.machine == m && t.strategy == best; };
-      if (!machines_[m].lesser || machines_[m].time > apart * kClose || std::any_of(trials_.begin(), trials_.end(), same)) continue;
+      if (!machines_[m].lesser || machines_[m].time > apart * kClose || known(m, best)) continue;
       SY_TRY([[maybe_unused]] Done tried, attempt(m, best));
     }
     return Done{};
