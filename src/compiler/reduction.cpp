@@ -42,7 +42,9 @@ std::string objection(const Machine& machine, const graph::Graph& g, const graph
   const numerics::Nest& nest = op.nests[0];
   if (!longest_reduction(nest)) return fmt::format("'{}' has no reduction", op.name);
   const graph::Tensor& result = g.tensor(op.results[0]);
-  if (!numerics::format_info(result.format).floating || !stores(*machine.chip, kSums))
+  const bool floats = std::all_of(op.operands.begin(), op.operands.end(),
+                                  [&](graph::TensorId t) { return numerics::format_info(g.tensor(t).format).floating; });
+  if (!floats || !numerics::format_info(result.format).floating || !stores(*machine.chip, kSums))
     return fmt::format("sums of '{}' cannot be kept in {}", op.name, numerics::format_name(kSums));
   if (!keeps_values(machine)) return "values do not stay in scratchpads";
   std::vector<bool> used(nest.loops.size(), false);
