@@ -14,6 +14,9 @@ namespace {
 constexpr std::int64_t kMostInstances = std::int64_t{1} << 22;  // four wafers of the largest kind
 
 constexpr Word<UnitKind> kUnitKinds[] = {{"matrix", UnitKind::matrix}, {"vector", UnitKind::vector}, {"transform", UnitKind::transform}};
+using Stationary = Unit::Folds::Stationary;
+constexpr Word<Stationary> kStationary[] = {
+    {"inputs", Stationary::first}, {"weights", Stationary::second}, {"outputs", Stationary::result}};
 constexpr Word<OpClass> kOpClasses[] = {{"contract", OpClass::contract}, {"map", OpClass::map}, {"reduce", OpClass::reduce}};
 
 numerics::Format default_accumulator(numerics::Format in) {
@@ -186,8 +189,12 @@ void Builder::read_unit(const std::string& name, Place at) {
   if (const Place special = fields_.child(at, "special")) unit.special_per_cycle = fields_.number_at(special);
   unit.startup_cycles = fields_.number(at, "startup");
   if (const Place geometry = fields_.map(at, "geometry")) {
-    fields_.allow(geometry, {"m", "n", "k"});
+    fields_.allow(geometry, {"m", "n", "k", "stationary", "load", "fill", "turn"});
     unit.geometry = {fields_.count(geometry, "m"), fields_.count(geometry, "n"), fields_.count(geometry, "k")};
+    if (fields_.child(geometry, "stationary")) unit.folds.stationary = fields_.word(geometry, "stationary", kStationary);
+    unit.folds.load = fields_.number(geometry, "load");
+    unit.folds.fill = fields_.number(geometry, "fill");
+    unit.folds.turn = fields_.number(geometry, "turn");
   }
   for (const Place& place : fields_.list(at, "epilogue")) {
     const auto op = fields_.scalar(place);

@@ -11,14 +11,13 @@ namespace {
 
 constexpr Word<MemoryKind> kMemoryKinds[] = {
     {"scratchpad", MemoryKind::scratchpad}, {"cache", MemoryKind::cache}, {"dram", MemoryKind::dram}, {"registers", MemoryKind::registers}};
-constexpr Word<Topology> kTopologies[] = {{"mesh2d", Topology::mesh2d},
-                                          {"torus2d", Topology::torus2d},
-                                          {"ring", Topology::ring},
-                                          {"crossbar", Topology::crossbar},
-                                          {"host", Topology::host}};
+constexpr Word<Topology> kTopologies[] = {{"mesh2d", Topology::mesh2d},     {"torus2d", Topology::torus2d}, {"ring", Topology::ring},
+                                          {"crossbar", Topology::crossbar}, {"tree", Topology::tree},       {"host", Topology::host}};
 constexpr Word<SequencerKind> kSequencerKinds[] = {{"component_queues", SequencerKind::component_queues}, {"grid", SequencerKind::grid}};
 constexpr Word<bool> kRoutings[] = {{"xy", false}, {"yx", true}};
 constexpr double kMostConfiguration = 1e15;  ///< bytes of all instances
+constexpr Word<Way> kExchanges[] = {
+    {"ring", Way::ring}, {"direct", Way::direct}, {"one_shot", Way::one_shot}, {"in_network", Way::in_network}};
 constexpr Word<int> kWays[] = {{"increasing", 1}, {"decreasing", -1}};
 
 }  // namespace
@@ -27,7 +26,7 @@ void Builder::read_networks(const Place& root) {
   const Place section = fields_.map(root, "networks");
   for (const auto& [name, unused] : fields_.entries(section)) {
     const Place at = fields_.map(section, name);
-    fields_.allow(at, {"over", "topology", "link", "hop", "routing", "between_chips", "one_way", "through_holes"});
+    fields_.allow(at, {"over", "topology", "link", "hop", "routing", "between_chips", "one_way", "through_holes", "trunk", "reduces"});
     Network network;
     network.name = name;
     network.over = refer_to<ComponentId>(at, "over", components_, "component");
@@ -39,6 +38,12 @@ void Builder::read_networks(const Place& root) {
     network.between_chips = fields_.flag(at, "between_chips", false) || to_host;
     network.one_way = fields_.word<int>(at, "one_way", kWays, 0);
     network.through_holes = fields_.flag(at, "through_holes", false);
+    if (fields_.child(at, "trunk")) network.trunk = fields_.number(at, "trunk");
+    network.reduces = fields_.flag(at, "reduces", false);
+    for (const auto& [key, needed] : {std::pair{"trunk", Topology::tree}, {"reduces", Topology::crossbar}})
+      if (const Place place = fields_.child(at, key); place && network.topology != needed)
+        fields_.report("chip/topology", fmt::format("'{}' is for a {}", place.pointer, needed == Topology::tree ? "tree" : "crossbar"),
+                       place, {}, Tree::Part::key);
     if (const Place way = fields_.child(at, "one_way");
         way && network.topology != Topology::torus2d && network.topology != Topology::ring) {
       fields_.report("chip/topology", fmt::format("'{}' is for rings and tori: elsewhere there would be no way back", way.pointer), way, {},
@@ -54,6 +59,9 @@ void Builder::read_networks(const Place& root) {
             "chip/topology",
             fmt::format("'{}' {}, so it must be over '{}'", at.pointer, to_host ? "leads to the host" : "is between chips", components_[0]),
             where);
+      } else if (network.topology == Topology::tree && (network.between_chips || !over.parent.valid())) {
+        fields_.report("chip/topology", fmt::format("'{}' needs components that stand in others, whose trunks join them", at.pointer),
+                       where);
       } else if (!network.between_chips && grid && over.shape.size() != 2) {
         fields_.report("chip/topology",
                        fmt::format("'{}' needs an array of two dimensions, and '{}' has the shape [{}]", at.pointer, over.name,
@@ -281,6 +289,50 @@ void Builder::read_syncs(const Place& root) {
     chip_.syncs.push_back({name, fields_.number(at, "alpha"), fields_.number(at, "beta")});
   }
   fields_.child(section, "barrier", true);
+}
+
+void Builder::read_collectives(const Place& root) {
+  const Place at = fields_.map(root, "collectives");
+  if (!at) return;
+  fields_.allow(at, {"of", "over", "network", "sums", "copy", "protocols"});
+  Names units, movers;
+  for (const Unit& unit : chip_.units) units.push_back(unit.name);
+  for (const Mover& mover : chip_.movers) movers.push_back(mover.name);
+  Collectives c;
+  for (const Place& place : fields_.list(at, "of"))
+    if (const auto name = fields_.scalar(place)) c.of += (c.of.empty() ? "" : ", ") + *name;
+  c.over = refer_to<ComponentId>(at, "over", components_, "component");
+  c.network = refer_to<NetworkId>(at, "network", networks_, "network");
+  c.sums = refer_to<UnitId>(at, "sums", units, "unit");
+  if (const auto copy = refer_to<MoverId>(at, "copy", movers, "mover", false); copy.valid()) c.copy = copy;
+  if (c.over.valid() && c.network.valid() && chip_.networks[c.network.index()].over != c.over)
+    fields_.report("chip/topology",
+                   fmt::format("'{}' is not over '{}'", chip_.networks[c.network.index()].name, components_[c.over.index()]),
+                   fields_.child(at, "network"));
+  const Place protocols = fields_.map(at, "protocols", true);
+  for (const auto& [name, unused] : fields_.entries(protocols)) {
+    const Place record = fields_.map(protocols, name);
+    fields_.allow(record, {"ways", "mover", "start", "most", "library"});
+    Protocol p;
+    p.name = name;
+    for (const Place& place : fields_.list(record, "ways", true))
+      if (const auto way = fields_.word_at(place, kExchanges)) p.ways.push_back(*way);
+    p.mover = refer_to<MoverId>(record, "mover", movers, "mover");
+    p.start = fields_.number(record, "start");
+    if (fields_.child(record, "most")) p.most = fields_.number(record, "most");
+    p.library = fields_.text(record, "library");
+    const bool sums = std::find(p.ways.begin(), p.ways.end(), Way::in_network) != p.ways.end();
+    if (sums && c.network.valid() && !chip_.networks[c.network.index()].reduces)
+      fields_.report("chip/topology", fmt::format("'{}' is in the network, and that sums nothing", record.pointer),
+                     fields_.child(record, "ways"));
+    for (const MoverId mover : {p.mover, c.copy.value_or(p.mover)})
+      if (mover.valid() && c.over.valid() && chip_.movers[mover.index()].in != c.over)
+        fields_.report("chip/topology", fmt::format("'{}' uses a mover that is not in '{}'", record.pointer, components_[c.over.index()]),
+                       record);
+    c.protocols.push_back(std::move(p));
+  }
+  if (protocols && c.protocols.empty()) fields_.report("chip/missing-key", fmt::format("'{}' is empty", protocols.pointer), protocols);
+  chip_.collectives = std::move(c);
 }
 
 void Builder::read_cost(const Place& root) {

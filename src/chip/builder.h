@@ -43,6 +43,7 @@ class Builder {
   void read_waves(const Place& sequencer);
   void read_contexts(const Place& root);
   void read_syncs(const Place& root);
+  void read_collectives(const Place& root);
   void read_cost(const Place& root);
 
   /// The position of a name in a list; complains when it is not there.

@@ -63,7 +63,15 @@ struct Unit {
   std::vector<Rate> rates;
   std::optional<Number> special_per_cycle;        ///< transcendental lane operations per cycle; default: as `rates`
   std::array<std::int64_t, 3> geometry{1, 1, 1};  ///< m, n, k of one step: extents are rounded up to these for time
-  std::vector<std::string> epilogue;              ///< scalar operations applied on the way out at no cost ("add", "max")
+  /// Of a systolic array: what stands still in it while the rest streams through. A fold is one filling of the array with that: it takes
+  /// `load` cycles to bring it, `fill` until the last of what streams has passed all of the array, and `turn` until the next fold begins.
+  struct Folds {
+    enum class Stationary : std::uint8_t { none, first, second, result };  ///< factor, or the result
+    Stationary stationary = Stationary::none;
+    Number load, fill, turn;
+    bool operator==(const Folds&) const = default;
+  } folds;
+  std::vector<std::string> epilogue;  ///< scalar operations applied on the way out at no cost ("add", "max")
   std::string clock;
   Number clock_hz;                                         ///< the named clock's
   Number startup_cycles;                                   ///< per firing
@@ -122,10 +130,10 @@ struct Mover {
   bool operator==(const Mover&) const = default;
 };
 
-enum class Topology : std::uint8_t { mesh2d, torus2d, ring, crossbar, host };
+enum class Topology : std::uint8_t { mesh2d, torus2d, ring, crossbar, tree, host };
 
-/// 5. A network over the instances of one component class. Links are directed; crossbar: one link in and one out per component; host: the
-/// chip's link to its host.
+/// 5. A network over the instances of one component class. Links are directed; crossbar: one link in and one out per component; tree: the
+/// same, and one pair between the top and each component that contains them; host: the chip's link to its host.
 struct Network {
   std::string name;
   ComponentId over;
@@ -134,8 +142,10 @@ struct Network {
   Number hop;                  ///< seconds per hop
   std::string routing = "xy";  ///< "xy": first along the last coordinate (columns), then along the first (rows)
   bool between_chips = false;
-  int one_way = 0;             ///< torus, ring: links run towards higher (+1) or lower (-1) coordinates only; 0: both ways
-  bool through_holes = false;  ///< the routers of holes work: routes pass them, and a memory may have its port there
+  int one_way = 0;              ///< torus, ring: links run towards higher (+1) or lower (-1) coordinates only; 0: both ways
+  bool through_holes = false;   ///< the routers of holes work: routes pass them, and a memory may have its port there
+  std::optional<Number> trunk;  ///< tree: bytes/s of a link between a container and the top; default: as `link`
+  bool reduces = false;         ///< crossbar: sums what all send on the way
   bool operator==(const Network&) const = default;
 };
 
@@ -171,8 +181,8 @@ struct Sequencer {
 
 /// 7. What it costs to change what is loaded.
 struct ContextCost {
-  Number switch_time;                 ///< seconds
-  Number bytes;                       ///< per context; with `per`, of each of its instances that the context uses
+  Number switch_time;  ///< seconds
+  Number bytes;        ///< per context; with `per`, of each of its instances that the context uses
   std::optional<ComponentId> per;
   std::optional<MemoryId> load_from;  ///< where configurations are kept
   std::int64_t resident = 1;          ///< contexts that may be loaded at once: with two, the next one's movers may start in the background
@@ -195,6 +205,28 @@ struct FormatSupport {
   bool operator==(const FormatSupport&) const = default;
 };
 
+/// How the devices of a server exchange data. `ring`: round a ring, each to the next; `direct`: each to each, sums before they are
+/// gathered; `one_shot`: each sends all it has to each; `in_network`: through a switch that sums.
+enum class Way : std::uint8_t { ring, direct, one_shot, in_network };
+struct Protocol {
+  std::string name;
+  std::vector<Way> ways;
+  MoverId mover;               ///< its start-up is what a step takes beside its bytes, its bandwidth what one device keeps up
+  Number start;                ///< seconds of the whole exchange beside its steps
+  std::optional<Number> most;  ///< bytes of the result at most
+  std::string library;         ///< whose it is
+  bool operator==(const Protocol&) const = default;
+};
+struct Collectives {
+  std::string of;    ///< name of the chip that its devices are
+  ComponentId over;  ///< the devices
+  NetworkId network;
+  UnitId sums;                  ///< adds what arrives to what is there
+  std::optional<MoverId> copy;  ///< moves a device's own part to where it belongs in the result; none: it is there already
+  std::vector<Protocol> protocols;
+  bool operator==(const Collectives&) const = default;
+};
+
 struct Chip {
   std::string name, family, title;
   std::vector<Component> components;  ///< [0] is the chip
@@ -206,7 +238,8 @@ struct Chip {
   ContextCost context;
   std::vector<Sync> syncs;  ///< "barrier" is used between dependent contexts
   FormatSupport formats;
-  std::map<std::string, Number> cost;  ///< 10. "static_power", "price" ...: W, USD, mm2, J/B
+  std::map<std::string, Number> cost;      ///< 10. "static_power", "price" ...: W, USD, mm2, J/B
+  std::optional<Collectives> collectives;  ///< of a server
   std::vector<std::pair<std::string, Number>> clocks;
   std::vector<Number> counts;                  ///< the whole numbers above that the file states, with their provenance
   std::map<std::string, std::string> sources;  ///< what the keys in Number::source stand for

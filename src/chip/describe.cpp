@@ -17,7 +17,9 @@ constexpr std::array<std::string_view, 7> kConfidences{"measured", "datasheet", 
 constexpr std::array<std::string_view, 3> kUnitKinds{"matrix", "vector", "transform"};
 constexpr std::array<std::string_view, 3> kOpClasses{"contract", "map", "reduce"};
 constexpr std::array<std::string_view, 4> kMemoryKinds{"scratchpad", "cache", "dram", "registers"};
-constexpr std::array<std::string_view, 5> kTopologies{"mesh2d", "torus2d", "ring", "crossbar", "host"};
+constexpr std::array<std::string_view, 6> kTopologies{"mesh2d", "torus2d", "ring", "crossbar", "tree", "host"};
+constexpr std::array<std::string_view, 4> kStationary{"none", "inputs", "weights", "outputs"};
+constexpr std::array<std::string_view, 4> kWays{"ring", "direct", "one shot", "in the network"};
 constexpr std::array<std::string_view, 2> kSequencerKinds{"component_queues", "grid"};
 
 template <class Enum, std::size_t N>
@@ -125,6 +127,14 @@ void describe_units(const Chip& chip, Table& table) {
     }
     if (unit.special_per_cycle) table.number("special", *unit.special_per_cycle);
     table.number("startup", unit.startup_cycles);
+    if (unit.folds.stationary != Unit::Folds::Stationary::none) {
+      const auto [m, n, k] = unit.geometry;
+      table.head(
+          fmt::format("  systolic, {} x {} x {}: {} stand still", m, n, k, kStationary[static_cast<std::size_t>(unit.folds.stationary)]));
+      table.number("load", unit.folds.load);
+      table.number("fill", unit.folds.fill);
+      table.number("turn", unit.folds.turn);
+    }
     if (!unit.tiles.m.empty()) {
       table.head(fmt::format("  blocks of results: m {} by n {}", fmt::join(unit.tiles.m, ", "), fmt::join(unit.tiles.n, ", ")));
       table.number("sustained", unit.sustained);
@@ -183,6 +193,7 @@ void describe_networks(const Chip& chip, Table& table) {
     table.head(fmt::format("{}: {} {}{}", network.name, name_of(network.topology), over, routed ? ", routing " + network.routing : ""));
     table.number("link", network.link);
     table.number("hop", network.hop);
+    if (network.trunk) table.number("trunk", *network.trunk);
   }
 }
 
@@ -217,6 +228,18 @@ void describe_control(const Chip& chip, Table& table) {
   }
 }
 
+void describe_collectives(const Chip& chip, const Collectives& c, Table& table) {
+  table.section("collectives");
+  table.head(fmt::format("over {} x {}{}, on {}", instance_count(chip.components[c.over.index()]), chip.components[c.over.index()].name,
+                         c.of.empty() ? "" : ", each a " + c.of, chip.networks[c.network.index()].name));
+  for (const Protocol& p : c.protocols) {
+    table.head(fmt::format("{}: {}, sent by {}{}", p.name, joined(p.ways, [](Way way) { return look_up(kWays, way); }),
+                           chip.movers[p.mover.index()].name, p.library.empty() ? "" : ", of " + p.library));
+    table.number("start", p.start);
+    if (p.most) table.number("most", *p.most);
+  }
+}
+
 }  // namespace
 
 std::string_view name_of(Confidence confidence) { return look_up(kConfidences, confidence); }
@@ -243,6 +266,7 @@ std::string describe(const Chip& chip) {
   describe_movers(chip, table);
   describe_networks(chip, table);
   describe_control(chip, table);
+  if (chip.collectives) describe_collectives(chip, *chip.collectives, table);
   table.section("formats");
   table.head(fmt::format("{}; rounding {}; subnormals {}", joined(chip.formats.native, numerics::format_name), chip.formats.rounding,
                          chip.formats.subnormals ? "kept" : "flushed to zero"));
@@ -276,6 +300,8 @@ std::vector<const Number*> numbers(const Chip& chip) {
     for (const Unit::Rate& rate : unit.rates) add(rate.per_cycle);
     if (unit.special_per_cycle) add(*unit.special_per_cycle);
     add(unit.startup_cycles);
+    if (unit.folds.stationary != Unit::Folds::Stationary::none)
+      for (const Number* number : {&unit.folds.load, &unit.folds.fill, &unit.folds.turn}) add(*number);
     add(unit.sustained);
     add(unit.step_cycles);
     for (const auto& [format, energy] : unit.energy) add(energy);
@@ -295,7 +321,13 @@ std::vector<const Number*> numbers(const Chip& chip) {
     if (network.between_chips) continue;  // one chip's time does not rest on it
     add(network.link);
     add(network.hop);
+    if (network.trunk) add(*network.trunk);
   }
+  if (chip.collectives)
+    for (const Protocol& protocol : chip.collectives->protocols) {
+      add(protocol.start);
+      if (protocol.most) add(*protocol.most);
+    }
   add(chip.sequencer.issue);
   add(chip.sequencer.launch);
   if (const auto& waves = chip.sequencer.waves)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdlib>
 
 #include "support/check.h"
@@ -117,7 +118,7 @@ std::vector<std::uint32_t> route_around_holes(const Grid& grid, const Component&
 }
 
 std::int64_t hops(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to) {
-  if (network.topology == Topology::crossbar) return from == to ? 0 : 1;
+  if (is_switched(network)) return from == to ? 0 : 1;
   const Grid grid = grid_of(chip, network);
   return grid.rows.distance(grid.row(from), grid.row(to)) + grid.columns.distance(grid.column(from), grid.column(to));
 }
@@ -198,6 +199,16 @@ double best_contract_rate(const Chip& chip, numerics::Format in) {
   return chip_rate(chip, units[0], *find_rate(chip.units[units[0].index()], OpClass::contract, in));
 }
 
+double fold_cycles(const Unit& unit, double m, double n, double k, double batch, bool last) {
+  using Stationary = Unit::Folds::Stationary;
+  const Unit::Folds& f = unit.folds;
+  if (f.stationary == Stationary::none) return 0;
+  const auto parts = [&](double extent, std::size_t axis) { return std::ceil(extent / static_cast<double>(unit.geometry[axis])); };
+  const double folds = batch * (f.stationary == Stationary::second ? 1 : parts(m, 0)) *
+                       (f.stationary == Stationary::first ? 1 : parts(n, 1)) * (f.stationary == Stationary::result ? 1 : parts(k, 2));
+  return folds * (f.load.value + f.fill.value + f.turn.value) - (last ? f.turn.value : 0);
+}
+
 MemoryId off_chip_memory(const Chip& chip) {
   for (std::size_t i = 0; i < chip.memories.size(); ++i) {
     if (chip.memories[i].kind == MemoryKind::dram) return MemoryId(i);
@@ -262,6 +273,10 @@ std::optional<MoverId> mover_between(const Chip& chip, ComponentId component, Me
 
 std::int64_t link_count(const Chip& chip, const Network& network) {
   if (network.topology == Topology::crossbar) return 2 * instance_count(chip.components[network.over.index()]);
+  if (network.topology == Topology::tree) {
+    const Component& over = chip.components[network.over.index()];
+    return 2 * (instance_count(over) + instance_count(chip.components[over.parent.index()]));
+  }
   const Grid grid = grid_of(chip, network);
   return (grid.one_way ? 1 : 2) * (grid.horizontal() + grid.vertical());
 }
@@ -270,7 +285,7 @@ std::int64_t link_count(const Chip& chip, const Network& network) {
 // One-way networks have the links of one direction each.
 std::optional<std::uint32_t> link_between(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to) {
   if (from == to) return std::nullopt;
-  if (network.topology == Topology::crossbar) return 2 * from;
+  if (is_switched(network)) return 2 * from;
   const Grid grid = grid_of(chip, network);
   const std::int64_t row = grid.row(from), column = grid.column(from);
   const std::int64_t to_the_left = grid.one_way ? 0 : grid.horizontal(), up = grid.one_way ? 0 : grid.vertical();
@@ -286,10 +301,20 @@ std::optional<std::uint32_t> link_between(const Chip& chip, const Network& netwo
   return static_cast<std::uint32_t>(number);
 }
 
+std::vector<std::uint32_t> switched_links(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to) {
+  if (network.topology == Topology::crossbar) return {2 * from, 2 * to + 1};
+  const Component& over = chip.components[network.over.index()];
+  const auto instances = static_cast<std::uint32_t>(instance_count(over));
+  const std::uint32_t each = instances / static_cast<std::uint32_t>(instance_count(chip.components[over.parent.index()]));
+  const std::uint32_t a = from / each, b = to / each;
+  if (a == b) return {2 * from, 2 * to + 1};
+  return {2 * from, 2 * (instances + a), 2 * (instances + b) + 1, 2 * to + 1};
+}
+
 std::vector<std::uint32_t> default_route(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to) {
   std::vector<std::uint32_t> route{from};
   if (from == to) return route;
-  if (network.topology == Topology::crossbar) return {from, to};
+  if (is_switched(network)) return {from, to};
   const Grid grid = grid_of(chip, network);
   std::int64_t row = grid.row(from), column = grid.column(from);
   const auto along_columns = [&] {
@@ -319,9 +344,14 @@ std::vector<std::uint32_t> default_route(const Chip& chip, const Network& networ
   return around.empty() ? route : around;
 }
 
+bool serves(const Collectives& collectives, std::string_view name) {
+  const std::string all = ", " + collectives.of + ", ";
+  return !name.empty() && all.find(", " + std::string(name) + ", ") != std::string::npos;
+}
+
 bool all_connected(const Chip& chip, const Network& network) {
   const Component& over = chip.components[network.over.index()];
-  if (network.topology == Topology::crossbar || network.between_chips || over.holes.empty() || network.through_holes) return true;
+  if (is_switched(network) || network.between_chips || over.holes.empty() || network.through_holes) return true;
   const std::vector<std::uint32_t> working = working_instances(over);
   const std::vector<std::uint32_t> before = flood(grid_of(chip, network), over, working.front());
   return std::all_of(working.begin(), working.end(), [&](std::uint32_t i) { return before[i] != kUnreached; });

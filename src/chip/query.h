@@ -31,6 +31,10 @@ double chip_rate(const Chip& chip, UnitId unit, const Unit::Rate& rate);
 /// Best MACs/s at which the chip can contract operands of this format on any unit; 0 when it cannot.
 double best_contract_rate(const Chip& chip, numerics::Format in);
 
+/// Cycles that a product of these extents takes on a systolic unit beside its steps: loading, filling and turning over its folds. `last`:
+/// nothing turns over after the last one.
+double fold_cycles(const Unit& unit, double m, double n, double k, double batch, bool last);
+
 MemoryId off_chip_memory(const Chip& chip);  ///< the dram
 std::optional<MemoryId> cache_of(const Chip& chip, MemoryId dram);
 /// The network by which a mover's transfers go to and from an off-chip memory: its own, else the memory's.
@@ -53,6 +57,13 @@ std::int64_t link_count(const Chip& chip, const Network& network);
 /// Number of the link from one instance to a neighbour; empty when they are not neighbours. Crossbar: link out of `from` when to==from is
 /// false is 2*from, the link into `to` is 2*to+1, and a route has both.
 std::optional<std::uint32_t> link_between(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);
+/// Instances are joined by switches alone, so that a route is its two ends: crossbar, tree.
+inline bool is_switched(const Network& network) { return network.topology == Topology::crossbar || network.topology == Topology::tree; }
+/// Of a switched network: the links from one instance to another, in the order in which bytes pass them. A tree's trunks follow the links
+/// of its instances: 2(n + c) leads up from container c, 2(n + c) + 1 down into it.
+std::vector<std::uint32_t> switched_links(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);
+/// Its devices are chips of this name.
+bool serves(const Collectives& collectives, std::string_view name);
 /// Every working instance can be reached from every other through working ones.
 bool all_connected(const Chip& chip, const Network& network);
 /// The network's own route between two instances, both ends included; mesh: dimension order as `routing` says, and where a hole is in the

@@ -9,7 +9,7 @@ namespace switchyard::chip {
 Chip Builder::build() {
   const Place root = fields_.root();
   fields_.allow(root, {"chip", "components", "clocks", "units", "memories", "movers", "networks", "sequencer", "contexts", "sync",
-                       "formats", "cost", "sources"});
+                       "formats", "collectives", "cost", "sources"});
   read_sources(root);
   read_head(root);
   read_components(root);
@@ -22,6 +22,7 @@ Chip Builder::build() {
   read_contexts(root);
   read_syncs(root);
   read_formats(root);
+  read_collectives(root);
   read_cost(root);
   check_peaks(chip_, fields_);
   chip_.counts = std::move(fields_.counts);

@@ -13,6 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kServers = "systems";  ///< beside the chips that they are made of
+
 std::vector<fs::path> search_path(const std::vector<std::string>& paths) {
   std::vector<fs::path> result(paths.begin(), paths.end());
   if (const char* variable = std::getenv("SWITCHYARD_CHIPS")) {
@@ -26,6 +28,8 @@ std::vector<fs::path> search_path(const std::vector<std::string>& paths) {
   result.emplace_back("chips");
   result.emplace_back(SWITCHYARD_SHARE_CHIPS);
   result.emplace_back(SWITCHYARD_SOURCE_CHIPS);
+  const std::size_t folders = result.size();
+  for (std::size_t i = 0; i < folders; ++i) result.push_back(result[i] / kServers);
   return result;
 }
 

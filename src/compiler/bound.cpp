@@ -163,7 +163,7 @@ Bounds::Movers Bounds::movers_of(bool load) const {
 double Bounds::port_rate(bool load) const {
   if (!off_.network || off_.ports.empty()) return 0;
   const chip::Network& network = chip_.networks[off_.network->index()];
-  if (network.topology == chip::Topology::crossbar || network.topology == chip::Topology::host) return 0;
+  if (chip::is_switched(network) || network.topology == chip::Topology::host) return 0;
   for (const chip::Memory& m : chip_.memories)  // other ways in
     if (m.kind == chip::MemoryKind::dram && &m != &off_ && (m.network != off_.network || m.ports.empty())) return 0;
   std::vector<bool> port(static_cast<std::size_t>(chip::instance_count(chip_.components[network.over.index()])), false);

@@ -206,7 +206,7 @@ std::optional<program::Route> Emitter::route(const chip::Mover& mover, bool from
   program::Route r;
   r.network = *network;
   const chip::Network& n = chip_.networks[network->index()];
-  if (n.topology == chip::Topology::crossbar) return r;
+  if (chip::is_switched(n)) return r;
   for (std::uint32_t component : context_.arrays[array].components) {
     const std::uint32_t port = chip::nearest_port(chip_, memory, component);
     r.paths.push_back(from_memory ? chip::default_route(chip_, n, port, component) : chip::default_route(chip_, n, component, port));

@@ -474,6 +474,8 @@ double Evaluator::firing_seconds(const Mapping& m) const {
         (kernel_.dims[d].reduction ? kk : in_a && in_b ? points : in_a ? mm : nn) *= extent;
       }
       const auto up = [](double v, std::int64_t g) { return std::ceil(v / static_cast<double>(g)) * static_cast<double>(g); };
+      // A fold's turn is not left out after the last: to cut a product would pay by it.
+      cycles += chip::fold_cycles(unit_, mm, nn, kk, points, false);
       points *= up(mm, unit_.geometry[0]) * up(nn, unit_.geometry[1]) * up(kk, unit_.geometry[2]);
       cycles += points / main_rate_;
       continue;
@@ -553,7 +555,9 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   const double issue = issue_ * (fired + loads + casts), caster = moving(cast_, casts, cast_bytes);
   const double mover = moving(load_, loads, load_bytes), storer = moving(store_, stores, store_bytes);
   // What nothing hides: the first start-up, one firing, the last store. The first and last tokens' bytes hide neither from the unit.
-  const double ends = (waits_for_load ? load_latency_ : 0) + relay + firing + (stores > 0 ? store_.startup : 0);
+  // Of a systolic array each cut costs folds, and nothing is won by short firings.
+  const double alone = unit_.folds.stationary == chip::Unit::Folds::Stationary::none ? firing : 0;
+  const double ends = (waits_for_load ? load_latency_ : 0) + relay + alone + (stores > 0 ? store_.startup : 0);
   const double edge =
       std::max(first / load_.rate, first * active / off_rate_) + std::max(last_store / store_.rate, last_store * active / off_rate_);
   // What is nearly as long as the longest does not hide behind it wholly: a p-norm instead of a maximum. With 2 it is what the timing

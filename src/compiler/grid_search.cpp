@@ -13,6 +13,7 @@
 namespace switchyard::compiler {
 namespace {
 
+constexpr std::int64_t kMostInstances = 1 << 20;  ///< of an array of a program
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
 
@@ -177,6 +178,7 @@ class GridSearch {
     if (!evaluator_.evaluate(m)) return;
     m.instances = 1;
     for (const std::int64_t n : instances_along(kernel_, m)) m.instances *= n;
+    if (m.instances > kMostInstances) return;
     const program::Context context = emit_context(machine_, g_, kernel_, m, layouts_, reach_, homes_, buffers_);
     const program::GridWork work = program::grid_work(chip_, buffers_, context);
     for (const std::int64_t slices : kSlices) {

@@ -259,6 +259,7 @@ class Search {
         if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
         continue;
       }
+      if (current_.instances > kMostInstances) continue;
       fits = true;
       found_ = true;
       least_ = std::min(least_, current_.cost);
@@ -273,9 +274,10 @@ class Search {
     return fits;
   }
 
-  static constexpr double kBetter = 0.999;             ///< times the cost: what is worth another step
-  static constexpr double kNear = 1.05;                ///< times the least cost: what may become the best
-  static constexpr std::int64_t kMostFirings = 65536;  ///< of one instance: finer tiles are not worth timing
+  static constexpr double kBetter = 0.999;                 ///< times the cost: what is worth another step
+  static constexpr double kNear = 1.05;                    ///< times the least cost: what may become the best
+  static constexpr std::int64_t kMostFirings = 65536;      ///< of one instance: finer tiles are not worth timing
+  static constexpr std::int64_t kMostInstances = 1 << 20;  ///< of an array of a program
 
   const Machine& machine_;
   const Kernel& kernel_;

@@ -137,13 +137,18 @@ class ContextReader {
   bool item() {
     if (reader_.accept_word("ops")) return texts(context_.ops);
     if (reader_.accept_word("bound")) return bounds();
+    if (reader_.accept_word("exchange")) {
+      const auto time = reader_.natural("a time in picoseconds");
+      if (time) context_.exchange = Picoseconds(*time);
+      return time.has_value();
+    }
     if (reader_.accept_word("array")) return declare([this] { return array(false); });
     if (reader_.accept_word("grid")) return declare([this] { return array(true); });
     if (reader_.accept_word("compute")) return declare([this] { return actor(ActorKind::compute); });
     if (reader_.accept_word("move")) return declare([this] { return actor(ActorKind::move); });
     if (reader_.accept_word("channel")) return channel();
     if (reader_.accept_word("host")) return host();
-    return reader_.unexpected("'ops', 'bound', 'array', 'grid', 'compute', 'move', 'channel', 'host' or '}'");
+    return reader_.unexpected("'ops', 'exchange', 'bound', 'array', 'grid', 'compute', 'move', 'channel', 'host' or '}'");
   }
 
   // --------------------------------------------------------------------------------------------------------------- arrays

@@ -498,6 +498,7 @@ void put_context(Out& out, const Program& program, const Context& context) {
   }
   put(out, " {{\n");
   put_ops(out, "    ", context.ops);
+  if (context.exchange.value != 0) put(out, "    exchange {}\n", context.exchange.value);
   if (context.bound.value != 0) {
     put(out, "    bound {}", context.bound.value);
     if (context.work.value != 0 || context.compulsory != 0) put(out, " work {} bytes {}", context.work.value, context.compulsory);

@@ -292,6 +292,7 @@ struct Context {
   Picoseconds bound;            ///< no schedule of this context is faster
   Picoseconds work;             ///< what of it its units need, when all data are there: none of it can be done before the context starts
   std::int64_t compulsory = 0;  ///< bytes that must cross the chip's edge for it, before it starts or later
+  Picoseconds exchange;         ///< then the devices of a server exchange what it made, which takes so long; nothing goes on beside
 };
 
 /// What reports say about the model; the simulators do not read it.

@@ -36,8 +36,8 @@ Result<std::vector<StoredTensor>> parse_safetensors(std::uint64_t size,
                                                     const std::function<std::string(std::uint64_t offset, std::uint64_t count)>& read,
                                                     const std::string& path);
 
-/// Reads the header and checks the digest of the whole file; values are read when they are asked for. Failures (malformed):
-/// file/unreadable, program/sidecar-digest, program/sidecar.
+/// Reads the header and checks the digest of the whole file, unless that is empty; values are read when they are asked for. Failures
+/// (malformed): file/unreadable, program/sidecar-digest, program/sidecar.
 Result<std::vector<NamedConstant>> read_safetensors(const std::string& path, std::string_view sha256);
 
 }  // namespace switchyard::program

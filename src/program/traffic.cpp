@@ -235,9 +235,8 @@ class Counter {
 
   void link(chip::NetworkId id, std::uint32_t from, std::uint32_t to, std::set<std::uint32_t>& once) {
     const chip::Network& network = chip_.networks[id.index()];
-    if (network.topology == chip::Topology::crossbar) {
-      once.insert(2 * from);
-      once.insert(2 * to + 1);
+    if (chip::is_switched(network)) {
+      for (const std::uint32_t l : chip::switched_links(chip_, network, from, to)) once.insert(l);
     } else if (const auto number = chip::link_between(chip_, network, from, to)) {
       once.insert(*number);
     }

@@ -180,7 +180,9 @@ class WorkLaw {
     if (statement.is_contraction()) {
       const auto [first, second] = statement.factors();
       const numerics::Format a = format_of(*first), b = format_of(*second);
-      if (a != b || chip::find_rate(unit_, chip::OpClass::contract, a) == nullptr)
+      // A factor of fewer bits, all of whose numbers the other's format has, is widened on its way in.
+      const bool widened = numerics::format_bytes(b) < numerics::format_bytes(a) && numerics::represents(a, b);
+      if ((a != b && !widened) || chip::find_rate(unit_, chip::OpClass::contract, a) == nullptr)
         add("program/unit-class",
             fmt::format("'{}' cannot contract {} with {}", unit_.name, numerics::format_name(a), numerics::format_name(b)));
       return;

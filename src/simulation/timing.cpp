@@ -167,20 +167,33 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
     SY_TRY(const timing::GroupRun run, first.host                            ? host_time(program, *first.host, chip_use)
                                        : program::runs_in_waves(chip, first) ? waves.run(group, engine.totals, engine.fabric)
                                                                              : engine.run(group));
-    if (run.makespan > kLongest - now.value) {
+    std::int64_t room = kLongest - now.value;
+    bool long_exchange = false;
+    for (std::uint32_t c = groups[g]; c < groups[g + 1]; ++c) {
+      long_exchange = long_exchange || program.contexts[c].exchange.value > room;
+      room -= std::min(room, program.contexts[c].exchange.value);
+    }
+    if (long_exchange || run.makespan > room) {
       return fail(FailureKind::unsupported, "simulation/too-long", "the program runs longer than can be counted");
     }
+    Picoseconds exchanged;
+    std::uint32_t number = groups[g];
     for (const timing::ContextRun& c : run.contexts) {
       ContextTiming result;
-      result.start = now + Picoseconds(c.opens);
+      const Picoseconds exchange = program.contexts[number++].exchange;
+      result.start = now + exchanged + Picoseconds(c.opens);
+      exchanged += exchange;
       result.span = Picoseconds(c.end - c.begin);
-      result.end = now + Picoseconds(c.end);
+      result.end = now + exchanged + Picoseconds(c.end);
       for (std::size_t k = 0; k < c.attribution.size(); ++k) {
         result.attribution[k] = Picoseconds(c.attribution[k]);
         result.share += result.attribution[k];
         timing.attribution[k] += result.attribution[k];
       }
       if (first.host) timing.host += Picoseconds(c.end - c.begin);
+      result.attribution[at(Cause::interconnect)] += exchange;
+      result.share += exchange;
+      timing.attribution[at(Cause::interconnect)] += exchange;
       timing.launch += Picoseconds(c.launch);
       timing.attribution[at(Cause::control)] += Picoseconds(c.launch);
       result.firings = c.firings;
@@ -198,7 +211,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
       timing.contexts.push_back(result);
     }
     timing.played += run.played;
-    now += Picoseconds(run.makespan);
+    now += Picoseconds(run.makespan) + exchanged;
   }
   timing.latency = now;
   Picoseconds sum;

@@ -74,12 +74,14 @@ Result<ComputeCosts> ComputeCosts::make(const chip::Chip& chip, const program::C
                                         std::span<const std::int64_t> extents) {
   const chip::Unit& unit = chip.units[actor.unit.index()];
   ComputeCosts costs;
-  costs.geometry_ = unit.geometry;
+  costs.unit_ = &unit;
   costs.matrix_ = unit.kind == chip::UnitKind::matrix;
   costs.startup_ = unit.startup_cycles.value;
   costs.hertz_ = unit.clock_hz.value;
   std::vector<std::int64_t> trips;
   for (const program::Loop& loop : actor.loops) trips.push_back(loop.trip);
+  costs.all_loops_ = trips.empty() ? 0 : ~std::uint32_t{0} >> (32 - trips.size());
+  costs.ends_otherwise_ = unit.folds.turn.value > 0 && std::any_of(trips.begin(), trips.end(), [](std::int64_t n) { return n > 1; });
   bool guarded = false;
   for (const Statement& s : actor.statements) {
     Work w;
@@ -129,7 +131,7 @@ Result<ComputeCosts> ComputeCosts::make(const chip::Chip& chip, const program::C
   return costs;
 }
 
-ComputePrice ComputeCosts::work_out() const {
+ComputePrice ComputeCosts::work_out(bool last) const {
   ComputePrice price;
   double cycles = startup_;
   for (std::size_t s = 0; s < work_.size(); ++s) {
@@ -146,8 +148,9 @@ ComputePrice ComputeCosts::work_out() const {
     price.free = false;
     if (w.contraction) {
       double steps = static_cast<double>(size[3]);
-      for (std::size_t r = 0; r < 3; ++r) steps *= static_cast<double>(round_up(size[r], geometry_[r]));
-      cycles += steps / w.rate;
+      for (std::size_t r = 0; r < 3; ++r) steps *= static_cast<double>(round_up(size[r], unit_->geometry[r]));
+      const auto side = [&](std::size_t axis) { return static_cast<double>(size[axis]); };
+      cycles += steps / w.rate + chip::fold_cycles(*unit_, side(0), side(1), side(2), side(3), last);
       price.macs += points;
     } else {
       price.vector_ops += points * static_cast<std::int64_t>(w.simple + w.special);
@@ -161,6 +164,8 @@ ComputePrice ComputeCosts::work_out() const {
 const ComputePrice& ComputeCosts::price(std::span<const std::int64_t> variables, Odometer at, const std::int64_t* loops) {
   if (uniform() && last_ != nullptr) return *last_;
   key_.clear();
+  const bool last = !ends_otherwise_ || loops == nullptr || (at.last & all_loops_) == all_loops_;
+  if (ends_otherwise_) key_.push_back(last);
   for (const Ragged& r : ragged_) {
     const std::int64_t extent = std::clamp<std::int64_t>(r.total - r.offset->at(variables), 0, r.tile);
     extents_[static_cast<std::size_t>(r.dim)] = extent;
@@ -177,7 +182,7 @@ const ComputePrice& ComputeCosts::price(std::span<const std::int64_t> variables,
   }
   if (last_ != nullptr && key_ == last_key_) return *last_;
   auto found = known_.find(key_);
-  if (found == known_.end()) found = known_.emplace(key_, work_out()).first;
+  if (found == known_.end()) found = known_.emplace(key_, work_out(last)).first;
   last_key_ = key_;
   last_ = &found->second;
   return *last_;
@@ -227,6 +232,7 @@ struct Along {
 
 void ComputeCosts::cut(PlainRange& range, std::span<const std::int64_t> variables, const std::vector<std::int64_t>& trips) const {
   for (const GuardPlan& guard : guards_) range.cut(guard);
+  if (ends_otherwise_) range.cut(range.trip - 1);
   for (const Ragged& r : ragged_) {
     const Along offset(*r.offset, range, variables, trips);
     if (offset.slope == 0) continue;

@@ -33,7 +33,7 @@ class ComputeCosts {
   static Result<ComputeCosts> make(const chip::Chip& chip, const program::Context& context, const program::Actor& actor,
                                    std::span<const std::int64_t> extents);
   /// Every firing costs the same.
-  [[nodiscard]] bool uniform() const { return ragged_.empty() && guards_.empty(); }
+  [[nodiscard]] bool uniform() const { return ragged_.empty() && guards_.empty() && !ends_otherwise_; }
   /// Every firing computes something.
   [[nodiscard]] bool always_costs() { return uniform() && !price({}, {}, nullptr).free; }
   /// No price depends on the first `rank` variables, the coordinates.
@@ -55,12 +55,14 @@ class ComputeCosts {
     std::int64_t tile, total;
     const numerics::Affine* offset;
   };
-  [[nodiscard]] ComputePrice work_out() const;
+  [[nodiscard]] ComputePrice work_out(bool last) const;
 
   std::vector<Work> work_;
   std::vector<GuardPlan> guards_;  // per statement; empty when all hold always
   std::vector<Ragged> ragged_;
-  std::array<std::int64_t, 3> geometry_{1, 1, 1};
+  const chip::Unit* unit_ = nullptr;
+  std::uint32_t all_loops_ = 0;  ///< a bit each
+  bool ends_otherwise_ = false;  ///< the last firing of all is cheaper: nothing turns over after it
   bool matrix_ = false;
   double startup_ = 0, hertz_ = 1;
   std::vector<std::int64_t> extents_;  // of all dims, for the firing looked at

@@ -29,7 +29,8 @@ Fabric::Fabric(const chip::Chip& chip, std::int64_t chunk) : chip_(&chip), chunk
   for (const chip::Network& n : chip.networks) {
     first_link_.push_back(static_cast<std::uint32_t>(resources.size()));
     const std::int64_t count = chip::link_count(chip, n);
-    for (std::int64_t i = 0; i < count; ++i) add(BytesPerSecond(n.link.value), n.hop.value);
+    const std::int64_t outer = n.topology == chip::Topology::tree ? 2 * chip::instance_count(chip.components[n.over.index()]) : count;
+    for (std::int64_t i = 0; i < count; ++i) add(BytesPerSecond(i < outer ? n.link.value : n.trunk.value_or(n.link).value), n.hop.value);
     if (!n.between_chips) link_total_ += count;
   }
   for (const chip::Mover& m : chip.movers) {
@@ -41,7 +42,7 @@ std::uint32_t Fabric::add(BytesPerSecond rate, double latency_seconds) {
   Resource r;
   r.rate = rate;
   r.latency = from_seconds(latency_seconds).value;
-  r.chunk_time = chunk_ > 0 && rate.value > 0 ? time_to_move(Bytes(chunk_), rate).value : 0;
+  r.chunk_time = chunk_ > 0 ? time_of(chunk_, rate) : 0;
   resources.push_back(r);
   fed_by_.push_back(kAbsent);
   return static_cast<std::uint32_t>(resources.size() - 1);
@@ -67,9 +68,13 @@ void Fabric::append_links(const chip::Network& network, std::uint32_t number, co
                           std::vector<std::uint32_t>& links) {
   for (std::size_t i = 0; i + 1 < route.size(); ++i) {
     const std::uint32_t from = route[i], to = route[i + 1];
-    if (network.topology == chip::Topology::crossbar) {
-      links.push_back(link(number, 2 * from, fmt::format("{}:{}->", network.name, from)));
-      links.push_back(link(number, 2 * to + 1, fmt::format("{}:->{}", network.name, to)));
+    if (chip::is_switched(network)) {
+      const std::uint32_t instances = static_cast<std::uint32_t>(chip::instance_count(chip_->components[network.over.index()]));
+      for (const std::uint32_t l : chip::switched_links(*chip_, network, from, to)) {
+        const std::string end = l / 2 < instances ? std::to_string(l / 2) : fmt::format("trunk {}", l / 2 - instances);
+        links.push_back(
+            link(number, l, l % 2 == 0 ? fmt::format("{}:{}->", network.name, end) : fmt::format("{}:->{}", network.name, end)));
+      }
       continue;
     }
     const auto l = chip::link_between(*chip_, network, from, to);

@@ -71,7 +71,12 @@ class Fabric {
   /// First engine of a mover of a component; `count` engines follow one another.
   [[nodiscard]] std::uint32_t engine(chip::MoverId id, std::uint32_t component);
   [[nodiscard]] std::int64_t service(const Resource& r, std::int64_t bytes) const {
-    return bytes == chunk_ ? r.chunk_time : r.rate.value > 0 ? time_to_move(Bytes(bytes), r.rate).value : 0;
+    return bytes == chunk_ ? r.chunk_time : time_of(bytes, r.rate);
+  }
+  /// Rounded up; but less than half a picosecond is nothing, so that what is meant to be no limit is none.
+  [[nodiscard]] static std::int64_t time_of(std::int64_t bytes, BytesPerSecond rate) {
+    if (!(rate.value > 0) || static_cast<double>(bytes) * 1e12 < 0.5 * rate.value) return 0;
+    return time_to_move(Bytes(bytes), rate).value;
   }
 
   std::vector<Resource> resources;
