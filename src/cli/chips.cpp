@@ -53,16 +53,19 @@ int deliver_rows(const Options& options, const std::vector<report::ChipRow>& row
 /// The rows that can be read; the others' mistakes go to standard error.
 int list(const Options& options) {
   std::vector<report::ChipRow> rows;
+  std::string servers;  // of which no peak is told
   int code = kDone;
   for (const std::string& name : chip::list_chips(options.chip_paths)) {
     const Result<chip::Chip> chip = chip::load_chip(name, options.chip_paths);
-    if (chip) {
+    if (chip && chip.value().collectives) {
+      servers += (servers.empty() ? "servers: " : ", ") + name;
+    } else if (chip) {
       rows.push_back(row_of(chip.value()));
     } else {
       code = report_failure(chip.failure());
     }
   }
-  const int delivered = deliver_rows(options, rows, rows_text(rows));
+  const int delivered = deliver_rows(options, rows, rows_text(rows) + (servers.empty() ? "" : servers + "\n"));
   return delivered != kDone ? delivered : code;
 }
 

@@ -8,6 +8,7 @@
 #include "chip/query.h"
 #include "cli/console.h"
 #include "cli/flow.h"
+#include "cli/server.h"
 #include "cli/verbs.h"
 #include "model/quantised.h"
 #include "program/grid.h"
@@ -27,10 +28,13 @@ struct KnownChip {
   std::string problem;  ///< why there is none
 };
 
+bool between_devices(const Measurement& row) { return compiler::exchange_named(row.operation.name).has_value(); }
+
 /// Each chip that rows name, read once. A chip without a file is a reason to skip rows; a broken file is a mistake.
 Result<std::map<std::string, KnownChip>> load_chips(const Options& options, const std::vector<Measurement>& rows) {
   std::map<std::string, KnownChip> chips;
-  for (const Measurement& row : rows) chips.try_emplace(row.chip);
+  for (const Measurement& row : rows)
+    if (!between_devices(row)) chips.try_emplace(row.chip);
   for (auto& [name, known] : chips) {
     auto loaded = load_chip(options, name);
     if (loaded) {
@@ -44,13 +48,53 @@ Result<std::map<std::string, KnownChip>> load_chips(const Options& options, cons
   return chips;
 }
 
+/// The server of each chip of which rows say how its devices exchange data: the first whose file names the chip.
+Result<std::map<std::string, KnownChip>> load_servers(const Options& options, const std::vector<Measurement>& rows) {
+  std::map<std::string, KnownChip> servers;
+  for (const Measurement& row : rows)
+    if (between_devices(row)) servers.try_emplace(row.chip);
+  for (auto& [name, known] : servers) {
+    SY_TRY(known.chip, find_server(options, name, true));
+    if (!known.chip) known.problem = fmt::format("no server of '{}'", name);
+  }
+  return servers;
+}
+
 /// A row's mistake, at its place in the file.
 Failure located(Failure failure, const Measurement& row) {
   for (Diagnostic& d : failure.diagnostics) d.location = row.location;
   return failure;
 }
 
+/// The best of what the server's protocols can do; of those of the row's library, where they name it.
+Result<Prediction> predict_exchange(const Measurement& row, const KnownChip& server) {
+  Prediction out;
+  compiler::Collective work;
+  work.exchange = *compiler::exchange_named(row.operation.name);
+  for (const auto& [key, needed] : {std::pair{"bytes", &work.bytes}, {"devices", &work.devices}}) {
+    const auto read = model::whole_size(row.operation, key);
+    if (!read) return located(read.failure(), row);
+    *needed = read.value();
+  }
+  const auto format = numerics::format_named(row.format);
+  if (!format || !server.chip) {
+    out.skipped = !format ? fmt::format("operators in {} cannot be built", row.format) : server.problem;
+    return out;
+  }
+  work.format = *format;
+  const auto time = exchange_time(server.chip, work, row.library);
+  if (!time) {
+    if (time.failure().kind == FailureKind::malformed) return located(time.failure(), row);
+    out.skipped = fmt::format("{} on {} in {}: {}", row.operation.name, row.chip, row.format, summarise(time.failure()).code);
+    return out;
+  }
+  out.time = time.value();
+  out.bound = compiler::collective_bound(*server.chip, work);
+  return out;
+}
+
 Result<Prediction> predict(const Measurement& row, const KnownChip& known, const Options& options) {
+  if (between_devices(row)) return predict_exchange(row, known);
   Prediction out;
   if (!known.chip) {
     out.skipped = known.problem;
@@ -128,11 +172,12 @@ Result<report::Validation> validate(Workplace& work) {
     rows.resize(kept);
   }
   SY_TRY(const auto chips, load_chips(options, rows));
+  SY_TRY(const auto servers, load_servers(options, rows));
   std::vector<std::optional<Result<Prediction>>> found(rows.size());
   work.progress.begin(fmt::format("predict {} rows", rows.size()));
   std::atomic<std::size_t> done{0};
   parallel_for(options.threads, rows.size(), [&](std::size_t i) {
-    found[i].emplace(predict(rows[i], chips.at(rows[i].chip), options));
+    found[i].emplace(predict(rows[i], (between_devices(rows[i]) ? servers : chips).at(rows[i].chip), options));
     if (const std::size_t n = ++done; n % 64 == 0) work.progress.update(static_cast<double>(n) / static_cast<double>(rows.size()));
   });
   work.progress.end();

@@ -211,6 +211,19 @@ std::vector<std::string> operation_names() {
   return names;
 }
 
+Result<std::int64_t> whole_size(const Operation& operation, std::string_view name) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 48;
+  for (const auto& [key, text] : operation.shape) {
+    if (key != name) continue;
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= kMost) return value;
+    return fail(FailureKind::malformed, "operation/shape",
+                fmt::format("'{}' of {} must be a whole number from 1 to {}, not '{}'", name, operation.name, kMost, text));
+  }
+  return fail(FailureKind::malformed, "operation/shape", fmt::format("{} needs a size '{}'", operation.name, name));
+}
+
 Result<Graph> build_operation(const Operation& operation) {
   Graph graph;
   graph.name = operation.name;
