@@ -9,9 +9,11 @@
 #include <map>
 #include <optional>
 
+#include "cli/checkpoint.h"
 #include "cli/console.h"
 #include "cli/dump.h"
 #include "cli/passes.h"
+#include "cli/server.h"
 #include "cli/tensors.h"
 #include "compiler/mapping_file.h"
 #include "program/verify.h"
@@ -281,6 +283,8 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
   how.prompt = options.prompt;
   how.context_length = options.context_length;
   how.shapes = options.shapes;
+  how.weights = options.weights;
+  how.tensor_parallel = options.tensor_parallel;
   work.progress.begin("import " + name);
   Result<model::LoadedModel> loaded = model::load_model(name, how);
   if (!loaded && loaded.failure().kind == FailureKind::unsupported && !options.inputs.empty()) {
@@ -292,6 +296,8 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
     }
     if (!how.inputs.empty()) loaded = model::load_model(name, how);
   }
+  if (loaded && loaded.value().language)
+    if (const Status read = read_checkpoint(name, loaded.value()); !read) loaded = read.failure();
   seconds = work.progress.end();
   if (loaded) {
     SY_TRY([[maybe_unused]] const Done sensible, check_step(options, name));
@@ -300,7 +306,8 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
 }
 
 Result<Format> choose_precision(const Options& options, const model::LoadedModel& model) {
-  if (options.precision.empty()) return model.built_in ? Format::bf16 : graph::prevailing_format(model.graph);
+  if (options.precision.empty())
+    return model.built_in ? Format::bf16 : model.format ? *model.format : graph::prevailing_format(model.graph);
   if (const auto format = numerics::format_named(options.precision); format && !is_later_format(options.precision)) {
     if (numerics::format_info(*format).floating) return *format;
     return fail(FailureKind::unsupported, "compile/unsupported-format",
@@ -349,6 +356,10 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   how.observe = watch.observer();
   how.quantisation = work.quantisation;
   work.timed.reset();
+  if (const Status fits = check_memory(model, *chip, precision); !fits) {
+    seconds = work.progress.end();
+    return fits.failure();
+  }
   std::vector<std::optional<simulation::Timing>> timings;
   how.time = [&timings](const program::Program& program) {
     Result<simulation::Timing> timing = simulation::time_program(program);
@@ -366,12 +377,22 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     SY_TRY([[maybe_unused]] const Done written, write_file(work.options.dump_mapping, result.value().mappings));
   }
   if (result.value().timed) work.timed = std::move(timings[*result.value().timed]);
+  if (const Status joined = add_exchanges(work.options, model, precision, result.value().program); !joined) {
+    seconds = work.progress.end();
+    return joined.failure();
+  }
+  if (model.language && !model.language->exchanges.empty()) work.timed.reset();  // what devices exchange was not in it
   program::Labels& labels = result.value().program.labels;
+  labels.notes.insert(labels.notes.end(), model.notes.begin(), model.notes.end());
   labels.model = display_name(work.options.arguments.back(), model);
   labels.model_sha256 = model.sha256;
   labels.ops = static_cast<std::int64_t>(model.graph.ops.size());
   labels.macs = graph::mac_count(model.graph);
   labels.parameters = graph::parameter_count(model.graph);
+  if (model.language && model.language->step.weights)  // whole numbers are parameters here, too; two of four bits share a byte
+    for (const graph::Tensor& tensor : model.graph.tensors)
+      if (tensor.role == graph::Role::constant && tensor.trained && !numerics::format_info(tensor.format).floating)
+        labels.parameters += numerics::element_count(tensor.shape) * (tensor.format == Format::uint8 ? 2 : 1);
   labels.precision = std::string(numerics::format_name(precision));
   labels.batch = batch_of(work.options, model);
   const auto declare = [&](const std::vector<graph::TensorId>& tensors, std::vector<std::string>& formats) {

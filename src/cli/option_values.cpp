@@ -250,6 +250,12 @@ Result<Options> read_values(const Raw& raw, Options options) {
   if (!raw.phase.empty()) options.step_options.emplace_back("--phase");
   if (!raw.prompt.empty()) options.step_options.emplace_back("--prompt");
   if (!raw.context_length.empty()) options.step_options.emplace_back("--context-length");
+  static constexpr std::array<std::pair<const char*, std::optional<numerics::Format>>, 3> kWeights{
+      {{"int8", numerics::Format::int8}, {"int4", numerics::Format::int4}, {"fp8", numerics::Format::fp8_e4m3}}};
+  reader.choice("--weights", raw.weights, kWeights, options.weights);
+  reader.whole<std::int64_t>("--tensor-parallel", raw.tensor_parallel, 1, 1024, options.tensor_parallel);
+  if (!raw.weights.empty()) options.step_options.emplace_back("--weights");
+  if (!raw.tensor_parallel.empty()) options.step_options.emplace_back("--tensor-parallel");
   reader.whole<std::int64_t>("--every", raw.every, 1, 1'000'000'000, options.every);
   reader.whole<int>("--effort", raw.effort, 0, 3, options.effort);
   reader.real("--rtol", raw.rtol, options.rtol);

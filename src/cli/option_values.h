@@ -15,7 +15,7 @@ namespace switchyard::cli {
 struct Raw {
   std::string values, check, precision, quantise, calibrate, batch, seed, threads, effort, format, rtol, atol, output, inputs, expect,
       outputs, chip, context, map, mapping, dump_mapping, report, rows, operators, every, trace, timeout, max_memory, phase, prompt,
-      context_length;
+      context_length, weights, tensor_parallel;
   std::vector<std::string> chips, chip_paths, set, shapes, overrides, disabled, dump_after, dump_tensors, arguments;
   bool no_values = false, cold = false, quiet = false, help = false, time_passes = false, layers = false;
 };

@@ -38,6 +38,8 @@ struct Options {
   bool decode = false;                    ///< --phase
   std::vector<std::string> step_options;  ///< those of --phase, --prompt and --context-length that were given
   std::int64_t prompt = 2048, context_length = 2048;
+  std::optional<numerics::Format> weights;  ///< --weights: of a language model's matrices
+  std::int64_t tensor_parallel = 1;
   std::uint64_t seed = 0;
   std::int64_t timeout_s = 0, max_memory = 0;  ///< seconds, bytes; 0: no limit
   int threads = 0;                             ///< 0: all the host offers

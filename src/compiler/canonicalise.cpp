@@ -242,7 +242,9 @@ class AffineFolder {
     int weight_read = -1;
     for (int r = 0; r < 2; ++r) {
       const auto& t = g_.tensor(conv.operands[static_cast<std::size_t>(contraction.reads[static_cast<std::size_t>(r)].slot)]);
-      if (t.role == Role::constant && t.constant) weight_read = r;
+      // What is stored in few bits would need more of them with a factor in it.
+      const bool wide = numerics::format_info(t.format).floating && numerics::format_bytes(t.format) > 1;
+      if (t.role == Role::constant && t.constant && wide) weight_read = r;
     }
     if (weight_read < 0) return false;
     // Which loops of the map the constants depend on, and which weight dimension runs with each.

@@ -33,7 +33,9 @@ void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Forma
   for (graph::Tensor& t : graph.tensors) {
     if (chosen[static_cast<std::size_t>(&t - graph.tensors.data())]) continue;
     if (numerics::format_info(t.format).floating) {
-      store_in(t, precision);
+      // Weights of a byte stay that, where the chip knows their format.
+      const bool narrow = numerics::format_bytes(t.format) < std::min(2, numerics::format_bytes(precision));
+      if (!(narrow && t.role == graph::Role::constant && stores(chip, t.format))) store_in(t, precision);
     } else if (t.format == numerics::Format::boolean && !stores_truth) {
       store_in(t, precision);
       ++truths;

@@ -9,9 +9,9 @@
 
 namespace switchyard::compiler {
 
-/// Every floating tensor takes `precision`. Truth values take it too where the chip does not store them: 0 and 1 are exact in any format,
-/// and its units then compute on one format. Other formats stay as they are.
-/// Tensors in `stored` keep the format they have.
+/// Every floating tensor takes `precision`; but constants of a byte stay what they are where the chip stores that. Truth values take it too
+/// where the chip does not store them: 0 and 1 are exact in any format, and its units then compute on one format. Other formats stay as
+/// they are. Tensors in `stored` keep the format they have.
 void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions,
                     const std::vector<graph::TensorId>& stored = {});
 

@@ -76,16 +76,21 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
   if (is_built_in(name)) {
     SY_TRY(auto graph, build_zoo_model(name, options));
     std::string digest = sha256_hex(graph::print(graph));
-    return LoadedModel{std::move(graph), std::move(digest), true, {}};
+    return LoadedModel{std::move(graph), std::move(digest), true, {}, {}, {}, {}};
   }
   std::string path = name;
   if (is_configuration(name)) {
     const std::string config = (fs::path(name) / "config.json").string();
     SY_TRY(const llm::Config c, llm::read_config(config));
     const std::int64_t batch = std::max<std::int64_t>(1, options.batch);
-    const llm::Step step = options.decode ? llm::Step{batch, 1, options.context_length} : llm::Step{batch, options.prompt, options.prompt};
+    llm::Step step{batch, options.prompt, options.prompt, options.weights, options.tensor_parallel};
+    if (options.decode) step.tokens = 1, step.context = options.context_length;
+    if (const Status good = llm::check_step(c, step); !good) return good.failure();
     SY_TRY(const std::string bytes, read_file(config));
-    return LoadedModel{llm::build(c, step, options.seed), sha256_hex(bytes), false, {}};
+    llm::Built built = llm::build(c, step, options.seed);
+    LoadedModel model{std::move(built.graph), sha256_hex(bytes), false, {}, c.format, {}, std::move(built.notes)};
+    model.language = {c, step, std::move(built.exchanges)};
+    return model;
   }
   if (fs::is_directory(name, error)) {
     path = (fs::path(name) / "model.onnx").string();
@@ -94,7 +99,7 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
     if (!looks_like_path) return unknown(name);
   }
   SY_TRY(auto loaded, load_onnx(path, options));
-  return LoadedModel{std::move(loaded.graph), std::move(loaded.sha256), false, std::move(loaded.output_lengths)};
+  return LoadedModel{std::move(loaded.graph), std::move(loaded.sha256), false, std::move(loaded.output_lengths), {}, {}, {}};
 }
 
 }  // namespace switchyard::model

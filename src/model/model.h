@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
+#include "model/llm/llm.h"
 #include "numerics/tensor.h"
 #include "support/result.h"
 
@@ -21,6 +23,8 @@ struct LoadOptions {
   /// Of language models from their configurations: a prefill of `prompt` tokens, or a decode step that sees `context_length` positions.
   bool decode = false;
   std::int64_t prompt = 2048, context_length = 2048;
+  std::optional<numerics::Format> weights;  ///< of the matrices that layers multiply by; none: as all else
+  std::int64_t tensor_parallel = 1;         ///< devices that share each layer; the graph is of one of them
   /// Values of a model file's inputs, in order; may be fewer. What decides shapes (axes, sizes, starts) may come from an input: the graph
   /// is then made for these values. They also give open dimensions their sizes.
   std::vector<numerics::Tensor> inputs;
@@ -31,9 +35,18 @@ struct LoadOptions {
 
 struct LoadedModel {
   graph::Graph graph;
-  std::string sha256;     ///< of the file; zoo: of the printed graph
-  bool built_in = false;  ///< zoo models default to bf16
+  std::string sha256;                        ///< of the file; zoo: of the printed graph
+  bool built_in = false;                     ///< zoo models default to bf16
   std::vector<std::int64_t> output_lengths;  ///< how many of the graph's outputs each of the model's is; as LoadOptions::input_lengths
+  std::optional<numerics::Format> format;    ///< what a configuration says of its numbers
+  /// Of a language model from its configuration: what it was made of.
+  struct Language {
+    llm::Config config;
+    llm::Step step;
+    std::vector<llm::Exchange> exchanges;
+  };
+  std::optional<Language> language;
+  std::vector<std::string> notes;
 };
 
 /// `name` is a .onnx file, a directory with model.onnx or, without one, with config.json, or a built-in name. Failures: model/not-found

@@ -2,29 +2,65 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "graph/graph.h"
 #include "support/result.h"
 
 namespace switchyard::model::llm {
 
-enum class Activation : std::uint8_t { silu, gelu, relu };
+enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu };
 
-/// What a decoder-only transformer is made of. Sizes are as the configuration gives them, or as its family leaves them.
+/// Where a layer normalises: what its branches read; what they give, too; or the sum after them.
+enum class Norms : std::uint8_t { before, around, after };
+
+/// What a transformer is made of. Sizes are as the configuration gives them, or as its family leaves them.
 struct Config {
-  std::string type;  ///< model_type: "llama", "qwen3", "gpt2" ...
+  std::string type;                                  ///< model_type: "llama", "qwen3", "gpt2" ...
+  numerics::Format format = numerics::Format::bf16;  ///< torch_dtype
   std::int64_t layers = 0, hidden = 0, heads = 0, kv_heads = 0, head_size = 0, ffn = 0, vocabulary = 0;
-  bool layer_norm = false;      ///< with mean and bias; else root mean square alone
+  std::int64_t positions = 0;  ///< of a learned table of them; 0: none
+  bool encoder = false;        ///< every position sees all others, and there is no cache
+  bool layer_norm = false;     ///< with mean and bias; else root mean square alone
+  Norms norms = Norms::before;
+  bool parallel = false;        ///< attention and feed-forward network read the same and are added together
   bool gated = true;            ///< the feed-forward network multiplies two projections
   bool attention_bias = false;  ///< of the projections to queries, keys and values
-  bool bias = false;            ///< of all other projections
+  bool bias = false;            ///< of all other projections in layers
+  bool head_bias = false;       ///< of the last projection
   bool query_norm = false;      ///< queries and keys are normalised per head
   bool rotary = true;           ///< positions turn queries and keys; else they are added to words
   bool tied = false;            ///< the last projection is the table of words
   Activation activation = Activation::silu;
   double rotary_base = 10000, epsilon = 1e-5;
-  std::int64_t window = 0;  ///< positions that attention looks back; 0: all
+  std::int64_t rotary_size = 0;         ///< elements of a head that turn
+  std::int64_t window = 0;              ///< positions that attention looks back; 0: all
+  std::int64_t window_every = 1;        ///< of so many layers ...
+  std::int64_t whole_every = 0;         ///< ... so many at the end look back to the beginning
+  double score_cap = 0, logit_cap = 0;  ///< c tanh(x / c); 0: none
+
+  /// Feed-forward networks of which each token takes some (mixture of experts).
+  struct Experts {
+    std::int64_t count = 0, chosen = 0, ffn = 0;
+    std::int64_t shared_ffn = 0;   ///< of the network that all tokens take beside; 0: none
+    bool shared_gate = false;      ///< it is weighed by a gate of its own
+    std::int64_t first_dense = 0;  ///< layers at the beginning that have a plain network
+    std::int64_t step = 1;         ///< from there every so many layers have experts
+    bool normalised = true;        ///< the weights of those chosen sum to one
+  } experts;
+  /// Attention over a compressed cache (multi-head latent attention).
+  struct Latent {
+    std::int64_t rank = 0;                          ///< of what stands for keys and values in the cache; 0: plain attention
+    std::int64_t query_rank = 0;                    ///< 0: queries are not compressed
+    std::int64_t plain = 0, turned = 0, value = 0;  ///< elements of a head's keys without and with position, and of its values
+  } latent;
+
+  [[nodiscard]] bool has_experts(std::int64_t layer) const {
+    return experts.count > 0 && layer >= experts.first_dense && (layer - experts.first_dense) % experts.step == experts.step - 1;
+  }
+  [[nodiscard]] std::int64_t window_of(std::int64_t layer) const { return layer % window_every >= window_every - whole_every ? 0 : window; }
 };
 
 /// Reads a configuration. Failures: those of a document, llm/config (malformed: a key is missing, or sizes do not go together),
@@ -37,11 +73,39 @@ struct Step {
   std::int64_t batch = 1;
   std::int64_t tokens = 1;   ///< of each sequence in this step
   std::int64_t context = 1;  ///< positions that attention sees, the step's own among them
+  std::optional<numerics::Format>
+      weights;                ///< of the matrices that layers multiply by, which stay in it until they are used; none: as all else
+  std::int64_t parallel = 1;  ///< devices that share heads and widths (tensor parallel): the graph is of one of them
 };
 
-/// One step: hidden states of the words in, logits of the last position out. The words are inputs that stand for rows of the table. The
-/// cache of a layer, [2, batch, kv heads, context, head size], is an input which holds the step's own rows already; these rows are outputs,
-/// too.
-graph::Graph build(const Config& config, const Step& step, std::uint64_t seed);
+/// Does a step go together with a model: heads and widths are dealt evenly, encoders do not decode? Failure: llm/step (malformed).
+Status check_step(const Config& config, const Step& step);
+
+/// After these operators the devices of a tensor-parallel step exchange what each has a part of.
+struct Exchange {
+  std::string op;             ///< of the graph
+  bool reduces = true;        ///< sums over all devices; else parts are gathered
+  std::int64_t elements = 0;  ///< of the whole
+};
+struct Built {
+  graph::Graph graph;
+  std::vector<Exchange> exchanges;
+  std::vector<std::string> notes;  ///< what stands for something that depends on data
+};
+
+/// One step: hidden states of the words in, logits of the last position out (of an encoder: its last hidden states). The words are inputs
+/// that stand for rows of the table. The cache of a layer, [2, batch, kv heads, context, head size] or [batch, context, rank + turned], is
+/// an input which holds the step's own rows already; these rows are outputs, too. Which experts a token takes depends on data: they are
+/// taken in turn, as balanced routing would. Laws: check_step().
+Built build(const Config& config, const Step& step, std::uint64_t seed);
+
+/// Bytes that one device must hold, with all experts and the table of words.
+struct Memory {
+  double weights = 0, cache = 0, activations = 0;
+  [[nodiscard]] double total() const { return weights + cache + activations; }
+};
+Memory memory(const Config& config, const Step& step, numerics::Format precision);
+/// Parameters of the whole model, the table of words among them.
+double parameters(const Config& config);
 
 }  // namespace switchyard::model::llm

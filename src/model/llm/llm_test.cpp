@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -55,37 +56,173 @@ TEST(Config, TellsWhatIsWrong) {
   EXPECT_EQ(message("[1, 2]"), "a configuration is a map [llm/config]\n");
 }
 
+std::string with(const char* changes) {
+  std::string text = kSmall;
+  const std::size_t end = text.rfind('}');
+  return text.substr(0, end) + ", " + changes + "}";
+}
+
+/// A family's small model: what all have, and what is its own.
+std::string small(const char* type, const char* own) {
+  return fmt::format(R"({{"model_type": "{}", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+      "vocab_size": 50, "max_position_embeddings": 64{}}})",
+                     type, own);
+}
+
+/// The cache of a layer, filled with the rows that a pass has made: [2, 1, kv heads, length, size] or [1, length, rank + turned], of which
+/// the rows of all tokens but the first `skipped` are kept.
+void fill(numerics::Tensor& cache, const numerics::Tensor& first, const numerics::Tensor& second, std::int64_t skipped) {
+  if (cache.shape.size() == 5) {
+    const std::int64_t heads = cache.shape[2], length = cache.shape[3], size = cache.shape[4], tokens = first.shape[3];
+    for (std::int64_t h = 0; h < heads; ++h)
+      for (std::int64_t i = skipped; i < tokens; ++i)
+        for (std::int64_t e = 0; e < size; ++e) {
+          cache.set((h * length + i - skipped) * size + e, first.at((h * tokens + i) * size + e));
+          cache.set(((heads + h) * length + i - skipped) * size + e, second.at((h * tokens + i) * size + e));
+        }
+    return;
+  }
+  const std::int64_t tokens = first.shape[1], rank = first.shape[2], turned = second.shape[4];
+  for (std::int64_t i = 0; i < tokens; ++i) {
+    for (std::int64_t e = 0; e < rank; ++e) cache.set(i * (rank + turned) + e, first.at(i * rank + e));
+    for (std::int64_t e = 0; e < turned; ++e) cache.set(i * (rank + turned) + rank + e, second.at(i * turned + e));
+  }
+}
+
 /// The last position of a prefill and the decode step for it are one computation, when the cache holds what the prefill made.
 TEST(Graph, ADecodeStepContinuesAPrefill) {
+  constexpr std::int64_t kTokens = 5;
+  for (const std::string& text :
+       {std::string(kSmall), with(R"("sliding_window": 3, "use_sliding_window": true)"), with(R"("partial_rotary_factor": 0.5)"),
+        small("gemma2", R"(, "head_dim": 8, "num_key_value_heads": 2, "sliding_window": 3, "attn_logit_softcapping": 5.0,
+                           "final_logit_softcapping": 3.0)"),
+        small("phi", R"(, "partial_rotary_factor": 0.5)"), small("opt", R"(, "ffn_dim": 48)"),
+        small("deepseek_v2", R"(, "kv_lora_rank": 12, "q_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 5)"),
+        small("deepseek_v2", R"(, "kv_lora_rank": 12, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 5)")}) {
+    SCOPED_TRACE(text);
+    const auto c = read_config(write(text));
+    ASSERT_TRUE(c.ok()) << format_failure(c.failure());
+    const graph::Graph prefill = build(c.value(), {1, kTokens, kTokens, {}, 1}, 3).graph,
+                       decode = build(c.value(), {1, 1, kTokens, {}, 1}, 3).graph;
+    for (const graph::Graph* g : {&prefill, &decode}) {
+      const auto verified = graph::verify(*g);
+      ASSERT_TRUE(verified.ok()) << format_failure(verified.failure());
+    }
+    const numerics::Tensor words = numerics::seeded_uniform(1, numerics::Format::fp32, {1, kTokens, 32}, 1);
+    numerics::Tensor last = numerics::make_tensor(numerics::Format::fp32, {1, 1, 32});
+    for (std::int64_t i = 0; i < 32; ++i) last.set(i, words.at((kTokens - 1) * 32 + i));
+    const auto empty = [](const graph::Graph& g) {
+      std::vector<numerics::Tensor> inputs;
+      for (const graph::TensorId t : g.inputs) inputs.push_back(numerics::make_tensor(numerics::Format::fp32, g.tensor(t).shape));
+      return inputs;
+    };
+    // Caches of the layers one after the other: each pass makes the rows of one more.
+    std::vector<numerics::Tensor> inputs = empty(prefill), step = empty(decode), outputs;
+    inputs[0] = words;
+    for (std::size_t pass = 0; pass <= 2; ++pass) {
+      outputs = graph::evaluate(prefill, inputs);
+      for (std::size_t layer = 0; layer < 2; ++layer) fill(inputs[1 + layer], outputs[1 + 2 * layer], outputs[2 + 2 * layer], 0);
+    }
+    step[0] = last;
+    for (std::size_t layer = 0; layer < 2; ++layer) {
+      const std::int64_t length = step[1 + layer].shape.size() == 5 ? step[1 + layer].shape[3] : kTokens;
+      fill(step[1 + layer], outputs[1 + 2 * layer], outputs[2 + 2 * layer], kTokens - length);
+    }
+    const auto logits = graph::evaluate(decode, step);
+    ASSERT_EQ(logits[0].shape, outputs[0].shape);
+    for (std::int64_t i = 0; i < logits[0].count(); ++i) EXPECT_NEAR(logits[0].at(i), outputs[0].at(i), 2e-5) << i;
+  }
+}
+
+TEST(Graph, AnEncoderSeesAllPositionsAndHasNoCache) {
+  const auto c = read_config(write(small("bert", R"(, "layer_norm_eps": 1e-12)")));
+  ASSERT_TRUE(c.ok()) << format_failure(c.failure());
+  const graph::Graph g = build(c.value(), {1, 5, 5, {}, 1}, 3).graph;
+  ASSERT_TRUE(graph::verify(g).ok());
+  EXPECT_EQ(g.inputs.size(), 1u);
+  numerics::Tensor words = numerics::seeded_uniform(1, numerics::Format::fp32, {1, 5, 32}, 1);
+  const double before = graph::evaluate(g, {words})[0].at(0);
+  words.set(4 * 32, words.at(4 * 32) + 1);  // the last word moves what the first becomes
+  EXPECT_NE(graph::evaluate(g, {words})[0].at(0), before);
+  EXPECT_FALSE(check_step(c.value(), {1, 1, 5, {}, 1}).ok());
+}
+
+/// Every token takes its experts, each with the router's weight: with equal experts it does not matter which.
+TEST(Graph, EveryTokenTakesItsExperts) {
+  const auto c = read_config(write(small("mixtral", R"(, "num_local_experts": 6, "num_experts_per_tok": 2)")));
+  ASSERT_TRUE(c.ok()) << format_failure(c.failure());
+  for (const std::int64_t tokens : {1, 4, 7}) {
+    Built built = build(c.value(), {1, tokens, tokens, {}, 1}, 3);
+    ASSERT_TRUE(graph::verify(built.graph).ok());
+    EXPECT_FALSE(built.notes.empty());
+    const std::int64_t n = std::min<std::int64_t>(3, tokens);
+    for (graph::Tensor& t : built.graph.tensors)
+      if (t.role == graph::Role::constant && t.name.find("experts.") != std::string::npos) {
+        ASSERT_EQ((std::vector<std::int64_t>{t.shape[0], t.shape[1]}), (std::vector<std::int64_t>{2, n})) << t.name;
+        const numerics::Tensor one = t.constant->make();
+        const std::int64_t size = one.count() / (2 * n);
+        auto same = std::make_shared<numerics::Constant>();
+        same->make = [one, size] {
+          numerics::Tensor all = one;
+          for (std::int64_t i = 0; i < all.count(); ++i) all.set(i, one.at(i % size));
+          return all;
+        };
+        t.constant = same;
+      }
+    // The weights of those taken sum to one, so that what all experts give is what each gives.
+    std::vector<numerics::Tensor> inputs;
+    for (const graph::TensorId t : built.graph.inputs)
+      inputs.push_back(numerics::seeded_uniform(t.index(), numerics::Format::fp32, built.graph.tensor(t).shape, 1));
+    graph::Graph g = built.graph;
+    graph::TensorId routed, whole;
+    for (const graph::Op& op : g.ops) {
+      if (op.name == "layers.0.mlp.experts.down") routed = op.results[0];
+      if (op.name == "layers.0.mlp.shape") whole = op.results[0];
+    }
+    g.outputs = {routed, whole};
+    const auto values = graph::evaluate(g, inputs);
+    const std::int64_t rows = values[0].shape[2];
+    for (std::int64_t t = 0; t < tokens; ++t)
+      for (std::int64_t i = 0; i < 32; ++i)
+        EXPECT_NEAR(values[1].at(t * 32 + i), values[0].at(((t % n) * rows + t / n) * 32 + i), 1e-5) << t << " " << i;
+  }
+}
+
+TEST(Graph, WeightsOfFewBitsAreUnpackedAndScaled) {
   const auto c = read_config(write(kSmall));
   ASSERT_TRUE(c.ok());
-  constexpr std::int64_t kTokens = 5;
-  const graph::Graph prefill = build(c.value(), {1, kTokens, kTokens}, 3), decode = build(c.value(), {1, 1, kTokens}, 3);
-  for (const graph::Graph* g : {&prefill, &decode}) {
-    const auto verified = graph::verify(*g);
-    ASSERT_TRUE(verified.ok()) << format_failure(verified.failure());
+  for (const numerics::Format format : {numerics::Format::int8, numerics::Format::int4, numerics::Format::fp8_e4m3}) {
+    const graph::Graph g = build(c.value(), {1, 1, 3, format, 1}, 3).graph;
+    ASSERT_TRUE(graph::verify(g).ok());
+    std::int64_t bytes = 0;
+    for (const graph::Tensor& t : g.tensors)
+      if (t.role == graph::Role::constant && t.name.ends_with(".weight") && t.shape.size() == 2) bytes += numerics::element_count(t.shape);
+    EXPECT_EQ(bytes, (2 * (3 * 32 * 32 + 3 * 32 * 48) + 32 * 50) / (format == numerics::Format::int4 ? 2 : 1));
+    std::vector<numerics::Tensor> inputs;
+    for (const graph::TensorId t : g.inputs)
+      inputs.push_back(numerics::seeded_uniform(t.index(), numerics::Format::fp32, g.tensor(t).shape, 1));
+    for (const double v : {graph::evaluate(g, inputs)[0].at(0), graph::evaluate(g, inputs)[0].at(49)}) EXPECT_LT(std::abs(v), 100);
   }
-  const numerics::Tensor words = numerics::seeded_uniform(1, numerics::Format::fp32, {1, kTokens, 32}, 1);
-  numerics::Tensor last = numerics::make_tensor(numerics::Format::fp32, {1, 1, 32});
-  for (std::int64_t i = 0; i < 32; ++i) last.set(i, words.at((kTokens - 1) * 32 + i));
-  // Caches of the layers one after the other: each pass makes the rows of one more.
-  std::vector<numerics::Tensor> inputs{words};
-  for (std::size_t i = 1; i < prefill.inputs.size(); ++i)
-    inputs.push_back(numerics::make_tensor(numerics::Format::fp32, prefill.tensor(prefill.inputs[i]).shape));
-  std::vector<numerics::Tensor> outputs;
-  for (std::size_t pass = 0; pass <= 2; ++pass) {
-    outputs = graph::evaluate(prefill, inputs);
-    for (std::size_t layer = 0; layer < 2; ++layer)
-      for (std::size_t which = 0; which < 2; ++which) {
-        const numerics::Tensor& rows = outputs[1 + 2 * layer + which];
-        for (std::int64_t i = 0; i < rows.count(); ++i)
-          inputs[1 + layer].set(static_cast<std::int64_t>(which) * rows.count() + i, rows.at(i));
-      }
-  }
-  inputs[0] = last;
-  const auto step = graph::evaluate(decode, inputs);
-  ASSERT_EQ(step[0].shape, outputs[0].shape);
-  for (std::int64_t i = 0; i < step[0].count(); ++i) EXPECT_NEAR(step[0].at(i), outputs[0].at(i), 1e-5) << i;
+}
+
+/// Devices of a tensor-parallel step hold equal parts, and exchange after every branch and after the last projection.
+TEST(Graph, DevicesShareLayers) {
+  const auto c = read_config(write(small("gpt2", R"(, "n_embd": 32, "n_layer": 2, "n_head": 4)")));
+  ASSERT_TRUE(c.ok()) << format_failure(c.failure());
+  const Built built = build(c.value(), {2, 3, 3, {}, 2}, 3);
+  ASSERT_TRUE(graph::verify(built.graph).ok());
+  ASSERT_EQ(built.exchanges.size(), 5u);
+  EXPECT_EQ(built.exchanges[0].op, "layers.0.o");
+  EXPECT_EQ(built.exchanges[0].elements, 2 * 3 * 32);
+  EXPECT_FALSE(built.exchanges[4].reduces);
+  const Memory one = memory(c.value(), {2, 3, 3, {}, 1}, numerics::Format::fp16),
+               half = memory(c.value(), {2, 3, 3, {}, 2}, numerics::Format::fp16);
+  EXPECT_EQ(half.cache, one.cache / 2);
+  EXPECT_LT(half.weights, one.weights);
+  const auto why = check_step(c.value(), {1, 1, 3, {}, 3});
+  ASSERT_FALSE(why.ok());
+  EXPECT_EQ(why.failure().diagnostics[0].code, "llm/step");
+  EXPECT_EQ(why.failure().diagnostics[0].message, "4 heads cannot be dealt to 3 devices evenly");
 }
 
 }  // namespace
