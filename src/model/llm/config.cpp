@@ -118,12 +118,14 @@ constexpr std::array<std::pair<const char*, numerics::Format>, 3> kTypes{
     {{"bfloat16", numerics::Format::bf16}, {"float16", numerics::Format::fp16}, {"float32", numerics::Format::fp32}}};
 
 constexpr std::int64_t kMostSize = std::int64_t{1} << 24;
+/// Each layer is operators of its own: beyond this a number is mistyped, and a graph of it would fill the memory.
+constexpr std::int64_t kMostLayers = 4096;
 
 class Reader {
  public:
   explicit Reader(const Document& document) : document_(document) {}
 
-  std::optional<std::int64_t> whole(const char* key, bool required, std::int64_t least = 1) {
+  std::optional<std::int64_t> whole(const char* key, bool required, std::int64_t least = 1, std::int64_t most = kMostSize) {
     const Node* node = document_.root.find(key);
     if (node == nullptr || node->kind == Node::Kind::null) {
       if (required) complain(document_.root, fmt::format("the configuration has no '{}'", key));
@@ -132,9 +134,9 @@ class Reader {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(node->text.data(), node->text.data() + node->text.size(), value);
     if (node->kind == Node::Kind::scalar && error == std::errc() && end == node->text.data() + node->text.size() && value >= least &&
-        value <= kMostSize)
+        value <= most)
       return value;
-    complain(*node, fmt::format("'{}' must be a whole number from {} to {}", key, least, kMostSize));
+    complain(*node, fmt::format("'{}' must be a whole number from {} to {}", key, least, most));
     return std::nullopt;
   }
   double real(const char* key, double otherwise) {
@@ -222,7 +224,7 @@ Result<Config> config_of(const Document& document, const std::string& path) {
   }
   reader.choice("torch_dtype", kTypes, c.format);
   if (reader.text("torch_dtype").empty()) reader.choice("dtype", kTypes, c.format);
-  c.layers = reader.whole(family->layers, true).value_or(1);
+  c.layers = reader.whole(family->layers, true, 1, kMostLayers).value_or(1);
   c.hidden = reader.whole(family->hidden, true).value_or(1);
   c.heads = reader.whole(family->heads, true).value_or(1);
   c.vocabulary = reader.whole("vocab_size", true).value_or(1);

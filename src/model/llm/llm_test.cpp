@@ -38,6 +38,14 @@ TEST(Config, ReadsSizesAndWhatTheyImply) {
   EXPECT_FALSE(gpt.value().rotary);
 }
 
+TEST(Config, RefusesMoreLayersThanAGraphCanHave) {
+  const auto c = parse_config(R"({"model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 9000000,
+                                  "num_attention_heads": 4, "vocab_size": 50})",
+                              "config.json");
+  ASSERT_FALSE(c.ok());
+  EXPECT_EQ(c.failure().diagnostics[0].message, "'num_hidden_layers' must be a whole number from 1 to 4096");
+}
+
 TEST(Config, TellsWhatIsWrong) {
   const auto message = [](const std::string& text) {
     const auto c = read_config(write(text));
