@@ -160,12 +160,21 @@ bool plain(const KernelOperand& o) {
   return std::all_of(o.index.begin(), o.index.end(), [](const numerics::Affine& f) { return f.terms.empty() || f.as_variable() >= 0; });
 }
 
-/// A kernel that makes a factor of a product out of fewer bytes, point by point.
+/// A kernel that makes a factor of a product out of elements of fewer bytes, point by point.
 bool unpacks(const graph::Graph& g, const Kernel& kernel) {
   if (kernel.contraction || kernel.statements.size() != 1 || reduces(kernel)) return false;
-  double read = 0, written = 0;
-  for (const KernelOperand& o : kernel.operands) (o.write ? written : read) += bytes_of(g, o);
-  return read < written;
+  double read = 0, written = 0, most = -1;
+  int narrow = 0, wide = 0;
+  for (const KernelOperand& o : kernel.operands) {
+    const double bytes = bytes_of(g, o);
+    (o.write ? written : read) += bytes;
+    const int element = numerics::format_bytes(g.tensor(o.tensor).format);
+    if (o.write)
+      wide = element;
+    else if (bytes > most)
+      most = bytes, narrow = element;
+  }
+  return read < written && narrow < wide;
 }
 
 /// A kernel that adds up the results of a product along loops that both factors have.
@@ -207,8 +216,9 @@ std::string whole_of(const graph::Graph& g, const Kernel& kernel) {
     const std::string& name = g.ops[id.index()].name;
     const std::size_t colon = name.rfind(':');
     if (colon == std::string::npos) return {};
-    if (!whole.empty() && name.substr(0, colon) != whole) return {};
-    whole = name.substr(0, colon);
+    const std::string part_of = name.substr(0, colon) + ' ' + g.ops[id.index()].kind;
+    if (!whole.empty() && part_of != whole) return {};
+    whole = part_of;
   }
   return whole;
 }
@@ -223,6 +233,18 @@ std::optional<Chain> rows_from(const graph::Graph& g, const std::vector<Kernel>&
     reduced = reduced || reduces(kernels[last]);
   if (last - first < 2 || !reduced || !stays_inside(g, kernels, users, first, last - 1)) return std::nullopt;
   return Chain{first, last - 1, {}};
+}
+
+/// The last kernel of a chain that begins with a product: functions along the rows of its result, and a product over these rows.
+std::optional<std::size_t> attention_from(const graph::Graph& g, const std::vector<Kernel>& kernels, const Users& users,
+                                          std::size_t first) {
+  if (!kernels[first].contraction || multiplies_weights(g, kernels[first])) return std::nullopt;
+  std::size_t last = first + 1;
+  bool along_rows = false;
+  for (; last < kernels.size() && !kernels[last].contraction; ++last) along_rows = along_rows || reduces(kernels[last]);
+  if (last == kernels.size() || !along_rows || multiplies_weights(g, kernels[last]) || !hands_on(g, kernels, users, first, last))
+    return std::nullopt;
+  return last;
 }
 
 /// Does a unit with a menu of tiles multiply what this kernel does?
@@ -241,7 +263,8 @@ std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& g, co
     if (auto product = product_from(g, kernels, users, k)) {
       const auto at =
           std::find_if(kernels.begin() + static_cast<std::ptrdiff_t>(k), kernels.end(), [](const Kernel& x) { return x.contraction; });
-      if (has_tiles(machine, g, *at)) {
+      const bool begins = attention_from(g, kernels, users, static_cast<std::size_t>(at - kernels.begin())).has_value();
+      if (!begins && has_tiles(machine, g, *at)) {
         k = product->last;
         chains.push_back(std::move(*product));
         continue;
@@ -252,13 +275,10 @@ std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& g, co
       chains.push_back(std::move(*rows));
       continue;
     }
-    if (!kernels[k].contraction || multiplies_weights(g, kernels[k])) continue;
-    std::size_t last = k + 1;
-    bool along_rows = false;
-    for (; last < kernels.size() && !kernels[last].contraction; ++last) along_rows = along_rows || reduces(kernels[last]);
-    if (last == kernels.size() || !along_rows || multiplies_weights(g, kernels[last]) || !hands_on(g, kernels, users, k, last)) continue;
-    chains.push_back({k, last, band_of(g, kernels[k])});
-    k = last;
+    if (const auto last = attention_from(g, kernels, users, k)) {
+      chains.push_back({k, *last, band_of(g, kernels[k])});
+      k = *last;
+    }
   }
   return chains;
 }

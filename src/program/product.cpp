@@ -10,10 +10,10 @@ namespace switchyard::program {
 namespace {
 
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
-constexpr double kLeastSteps = 2;    ///< of a slice
-constexpr double kStagesHeld = 2;    ///< steps of operands in the scratchpad
-constexpr std::int64_t kGroups = 2;  ///< of warps that take turns to multiply and to add up parts, an instruction's rows each
-constexpr double kAccumulator = 4;   ///< bytes
+constexpr double kLeastSteps = 2;        ///< of a slice
+constexpr double kStagesHeld = 2;        ///< steps of operands in the scratchpad
+constexpr std::int64_t kMostRows = 128;  ///< where parts are added up: two groups of warps take turns, with 64 rows each
+constexpr double kAccumulator = 4;       ///< bytes
 
 bool depends(const numerics::Access& access, int dim) {
   return std::any_of(access.index.begin(), access.index.end(), [&](const numerics::Affine& f) { return f.depends_on(dim); });
@@ -179,10 +179,12 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
     if (memory.kind == chip::MemoryKind::scratchpad) scratchpad = usable.end - usable.begin;
   }
   ProductTime best;
+  best.blocks = 0;
   best.time.control = std::numeric_limits<double>::infinity();
-  const auto consider = [&](double bm, double bn) {
+  const auto consider = [&](double bm, double bn, bool anyhow = false) {
     const GridWork g = blocks_of(unit, w, bm, bn);
-    if (g.accumulator_bytes > static_cast<double>(registers) || g.held_bytes > static_cast<double>(scratchpad)) return;
+    const bool fits = g.accumulator_bytes <= static_cast<double>(registers) && g.held_bytes <= static_cast<double>(scratchpad);
+    if (!fits && !anyhow) return;
     for (const std::int64_t slices : kSlices) {
       if (slices > 1 && (w.parts > 1 || g.steps < static_cast<double>(slices) * kLeastSteps)) break;
       const GridTime t = grid_time(chip, g, slices, cached);
@@ -192,10 +194,13 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
   for (const std::int64_t tm : unit.tiles.m)
     for (const std::int64_t tn : unit.tiles.n) {
       if (tm * tn < unit.tiles.least || tm * tn > unit.tiles.most) continue;
-      if (w.parts > 1 && tm > kGroups * unit.geometry[0]) continue;
+      if (w.parts > 1 && tm > kMostRows) continue;
       consider(static_cast<double>(tm), static_cast<double>(tn));
       if (unit.tiles.turn && tm != tn && w.parts <= 1) consider(static_cast<double>(tn), static_cast<double>(tm));
     }
+  if (best.blocks == 0)
+    consider(static_cast<double>(*std::min_element(unit.tiles.m.begin(), unit.tiles.m.end())),
+             static_cast<double>(*std::min_element(unit.tiles.n.begin(), unit.tiles.n.end())), true);
   return best;
 }
 

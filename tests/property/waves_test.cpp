@@ -146,6 +146,30 @@ TEST(Waves, BandsSaveTime) {
   EXPECT_LT(window, 0.5 * causal);
 }
 
+TEST(Waves, RowsComeBackFromTheCacheWhileTheyFit) {
+  const auto chip = load("a100-sxm-80g");
+  ASSERT_TRUE(chip);
+  const auto seconds_of_byte = [&](const char* op, const char* rows, const char* cols) {
+    return microseconds(time(build(op, {{"rows", rows}, {"cols", cols}}), chip, numerics::Format::fp32).timing.latency) /
+           (std::stod(rows) * std::stod(cols));
+  };
+  // Twice read and written once, 3 instead of 2; an operator cut into steps, whose rows do not fit the scratchpad, is one kernel.
+  const double fits = seconds_of_byte("layer_norm", "131072", "2048"), lost = seconds_of_byte("layer_norm", "16384", "16384");
+  EXPECT_GT(lost, 1.3 * fits);
+  EXPECT_LT(lost, 1.6 * fits);
+}
+
+TEST(Waves, ATileAtTheEdgeIsComputedWhole) {
+  const auto chip = load("a100-sxm-80g");
+  ASSERT_TRUE(chip);
+  const auto latency = [&](const char* m) {
+    return microseconds(
+        time(build("batch_gemm", {{"b", "512"}, {"m", m}, {"n", "2048"}, {"k", "2048"}}), chip, numerics::Format::fp32).timing.latency);
+  };
+  EXPECT_GT(latency("64"), 0.9 * latency("128"));
+  EXPECT_LT(latency("128"), 0.6 * latency("256"));
+}
+
 TEST(Waves, MoreOfAnythingIsNeverSlower) {
   const graph::Graph gemm = build("gemm", {{"m", "3000"}, {"n", "2000"}, {"k", "1000"}});
   const auto latency = [&](const std::vector<chip::Override>& overrides) {
