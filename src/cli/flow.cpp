@@ -406,8 +406,15 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   watch.note("verify");
   seconds = work.progress.end();
   print_aside(watch.report());
-  SY_CHECK(verified.ok(), "the compiled program is rejected by the verifier:\n" + format_failure(verified.failure()));
-  return result;
+  if (verified) return result;
+  // A sound program may have more instances than programs are followed with: that is no bug, but cannot be done.
+  Failure failure = verified.failure();
+  const bool large =
+      std::all_of(failure.diagnostics.begin(), failure.diagnostics.end(), [](const Diagnostic& d) { return d.code == "program/size"; });
+  SY_CHECK(large, "the compiled program is rejected by the verifier:\n" + format_failure(failure));
+  failure.kind = FailureKind::unsupported;
+  for (Diagnostic& d : failure.diagnostics) d.hint = "a smaller --batch or model dimension";
+  return failure;
 }
 
 std::string reason_not_to_execute(const program::Program& program) {

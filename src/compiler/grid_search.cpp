@@ -178,14 +178,15 @@ class GridSearch {
     if (!evaluator_.evaluate(m)) return;
     m.instances = 1;
     for (const std::int64_t n : instances_along(kernel_, m)) m.instances *= n;
-    if (m.instances > kMostInstances) return;
+    // More instances than programs may have are better than nothing: stages of kernels that deal their own blocks do not use them.
+    const bool many = m.instances > kMostInstances;
     const program::Context context = emit_context(machine_, g_, kernel_, m, layouts_, reach_, homes_, buffers_);
     const program::GridWork work = program::grid_work(chip_, buffers_, context);
     for (const std::int64_t slices : kSlices) {
       if (slices > 1 && (!work.matrix.valid() || scaled_ || work.steps < static_cast<double>(slices * kLeastSteps))) break;
       const program::GridTime time = program::grid_time(chip_, work, slices);
-      if (time.total() >= least_) continue;
-      least_ = time.total();
+      if (std::pair(many, time.total()) >= least_) continue;
+      least_ = {many, time.total()};
       m.slices = slices;
       m.seconds = m.cost = m.fetched = m.on_chip = time.total();
       m.held = m.off_chip = 0;
@@ -207,7 +208,7 @@ class GridSearch {
   std::vector<program::Buffer> buffers_;
   bool scaled_ = false;  ///< sums are multiplied with what is read at the end
   Mapping best_;
-  double least_ = std::numeric_limits<double>::infinity();
+  std::pair<bool, double> least_{true, std::numeric_limits<double>::infinity()};  ///< of `best_`: too many instances? its seconds
   std::int64_t tried_ = 0;
 };
 

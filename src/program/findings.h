@@ -28,6 +28,7 @@ class Findings {
 // Limits: what is larger is refused, so that a file cannot make a reader hang or run out of memory.
 inline constexpr std::int64_t kMostBytes = std::int64_t{1} << 50;      ///< of a buffer, a token, an offset
 inline constexpr std::int64_t kMostInstances = std::int64_t{1} << 20;  ///< of an array; of actors and rings in a context: 16 times that
+inline constexpr std::int64_t kMostGrid = std::int64_t{1} << 22;       ///< the same of a grid, whose components need no list
 inline constexpr std::int64_t kMostFirings = std::int64_t{1} << 48;    ///< of an actor instance
 inline constexpr std::size_t kMostContexts = 16384;
 inline constexpr std::size_t kMostDimensions = 16;

@@ -218,9 +218,10 @@ class StructureLaw {
     const std::string pointer = at(context) + "/" + array.name;
     const std::size_t before = findings_.diagnostics().size();
     std::int64_t count = 1;
+    const std::int64_t most = array.dynamic ? kMostGrid : kMostInstances;
     for (const std::int64_t extent : array.shape)
-      if (extent < 1 || extent > kMostInstances || (count *= extent) > kMostInstances) {
-        add(kSize, pointer, fmt::format("an array has 1 to {} instances", kMostInstances));
+      if (extent < 1 || extent > most || (count *= extent) > most) {
+        add(kSize, pointer, fmt::format("an array has 1 to {} instances", most));
         return false;
       }
     if (array.shape.size() > kMostDimensions) add(kSize, pointer, fmt::format("the array has more than {} dimensions", kMostDimensions));

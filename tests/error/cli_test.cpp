@@ -72,7 +72,7 @@ TEST_F(Cli, RefusesWithTheContractsCodes) {
       {"compile gemm --chip tx81 -o g.syp --dump-after layout", 2, "[cli/bad-value]\n  hint: did you mean 'layouts'?\n"},
       {"run gemm --chip tx81 --no-values --map nowhere/m.svg", 2, "nowhere/m.svg: error: cannot write 'nowhere/m.svg'"},
       {"run gemm --chip tx81 --no-values --trace nowhere/t.pftrace", 2, "nowhere/t.pftrace: error: cannot write 'nowhere/t.pftrace'"},
-      {"run gemm --chip tx81 --weights int4", 2, "error: the option --weights is part of the plan but not of this version [cli/not-yet]\n"},
+      {"run gemm --chip tx81 --weights int4", 2, "error: --weights changes nothing for gemm [cli/no-effect]\n"},
       {"run gemm --chip tx81 --preciion fp16", 2,
        "error: run has no option '--preciion' [cli/unknown-option]\n  hint: did you mean '--precision'?\n"},
       {"run gemm --chip tx18", 2, "error: there is no chip named 'tx18' [chip/unknown-chip]\n  hint: did you mean 'tx81'?\n"},
