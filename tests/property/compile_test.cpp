@@ -200,7 +200,9 @@ TEST(CompileBounds, HoldOnEveryChip) {
         ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
         EXPECT_GE(timed.value().latency, p.labels.lower_bound);
         // Systolic arrays of the textbook compute nothing else in no time, and wait for no memory.
-        if (!chip->name.starts_with("systolic") || p.labels.macs > 0) EXPECT_GT(p.labels.lower_bound.value, 0);
+        if (!chip->name.starts_with("systolic") || p.labels.macs > 0) {
+          EXPECT_GT(p.labels.lower_bound.value, 0);
+        }
         for (std::size_t c = 0; c < p.contexts.size(); ++c)
           EXPECT_GE(timed.value().contexts[c].span, p.contexts[c].bound)
               << p.contexts[c].name << ": " << compiled.value().contexts[c].bound;
