@@ -46,6 +46,11 @@ CheckReport check_rows(Format precision, const std::vector<std::array<float, 4>>
   return checker.result();
 }
 
+TEST(OperatorCheck, WithNothingToRecomputeComparesWithNothing) {
+  const compiler::Compiled nothing;
+  EXPECT_EQ(OperatorChecker(nothing, {}).result().against, "none");
+}
+
 TEST(OperatorCheck, KnowsInfinitiesAndNans) {
   for (const Format precision : {Format::fp32, Format::bf16, Format::fp16}) {
     const CheckReport report =
