@@ -70,7 +70,7 @@ double worth_merging(const Machine& machine) {
 /// The finished program takes other components where the caller's engine finds that faster. Returns the placement; empty: plain order.
 std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& options, const std::vector<double>& times, Compiled& out) {
   // How long is searched, and from which seed on; more effort tries what less effort tries, and more.
-  constexpr std::array<std::pair<int, int>, 7> kSearches{{{1, 0}, {2, 0}, {2, 1}, {3, 0}, {3, 1}, {3, 2}, {3, 3}}};
+  constexpr std::array<std::pair<int, int>, 5> kSearches{{{1, 0}, {2, 0}, {2, 1}, {3, 0}, {3, 1}}};
   constexpr std::array<double, 4> kShare{1, 0.25, 0.1, 0};  // of the time, that links must be busy for a search
   constexpr double kWorth = 0.002;                          // and that they must be relieved of for a trial
   const auto effort = static_cast<std::size_t>(std::clamp(options.effort, 0, 3));

@@ -17,7 +17,7 @@ namespace switchyard::compiler {
 namespace {
 
 /// Links that may be updated, by effort.
-constexpr std::array<std::int64_t, 4> kUpdates{0, 8'000'000, 60'000'000, 600'000'000};
+constexpr std::array<std::int64_t, 4> kUpdates{0, 8'000'000, 30'000'000, 100'000'000};
 /// Routes between all pairs are kept for arrays of at most this many components.
 constexpr std::size_t kKnownRoutes = 1100;
 

@@ -421,7 +421,7 @@ TEST_F(Cli, DeliversTheTimesWhenInterruptedWhileExecuting) {
 TEST_F(Cli, DeliversTheRunsThatAreDoneWhenAComparisonIsInterrupted) {
   // Hard searches take seconds, and say so when they end.
   const Outcome outcome = interrupted(folder_,
-                                      {"compare", "resnet18", "--chips", "tx81,rpu-4x4", "--effort", "3", "--no-values", "--format", "csv",
+                                      {"compare", "resnet18", "--chips", "tx81,rpu-4x4", "--effort", "2", "--no-values", "--format", "csv",
                                        "--chip-path", SWITCHYARD_SOURCE_DIR "/chips"},
                                       [&] {
                                         const std::string err = text_of(folder_ / "err");
