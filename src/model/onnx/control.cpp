@@ -13,7 +13,6 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
 namespace {
 
 constexpr int kDeepest = 32;

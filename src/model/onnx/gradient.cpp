@@ -10,7 +10,6 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
 namespace {
 
 /// The sum of x over what broadcasting repeated: a tensor of the second input's shape.

@@ -9,20 +9,10 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Steps of a recurrence that are written out one after the other.
 constexpr std::int64_t kMaxSteps = 1024;
-
-Expression x0() { return input(0); }
 
 /// [batch, length, heads * size] -> [batch, heads, length, size]
 TensorId split_heads(Steps& s, TensorId x, std::int64_t heads) {

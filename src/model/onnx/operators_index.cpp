@@ -10,16 +10,7 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
-
-Expression x0() { return input(0); }
 
 /// Positions that are compared for each element picked: beyond them it would no longer be a sensible way.
 constexpr std::int64_t kMaxCompared = std::int64_t{1} << 20;

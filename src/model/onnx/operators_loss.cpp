@@ -7,16 +7,7 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
-
-Expression x0() { return input(0); }
 
 /// -log_probability[n, target, d...] * weight[target], and how it is put together. Records mistakes.
 void likelihood_loss(NodeBuilder& b, Steps& s, TensorId log_probability) {

@@ -10,13 +10,8 @@
 #include "numerics/bit_cast.h"
 
 namespace switchyard::model::onnx {
-
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
 
-Expression x0() { return input(0); }
 Expression zero() { return number(0); }
 Expression one() { return number(1); }
 
@@ -86,7 +81,6 @@ void is_nan(NodeBuilder& b) {
 }
 void is_inf(NodeBuilder& b) {
   if (!b.require_floating(0)) return;
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const bool negative = b.int_attribute("detect_negative", 1) != 0, positive = b.int_attribute("detect_positive", 1) != 0;
   Expression e = x0() * zero();  // neither
   if (negative && positive) {

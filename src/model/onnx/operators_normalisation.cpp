@@ -8,7 +8,6 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
 using namespace model::detail;
 
 namespace {

@@ -11,13 +11,9 @@
 #include "model/onnx/window.h"
 
 namespace switchyard::model::onnx {
-
 using namespace model::detail;
-using graph::TensorId;
 
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 bool pool_shape(NodeBuilder& b) {
   if (b.shape(0).size() >= 3 && b.shape(0).size() <= 5) return true;

@@ -10,16 +10,7 @@
 #include "model/onnx/window.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
-
-Expression x0() { return input(0); }
 
 /// A scale or zero point as it broadcasts to x: one number, one per index of an axis, or one per block along it.
 std::optional<TensorId> spread(NodeBuilder& b, Steps& s, std::size_t i, std::int64_t given_axis, std::int64_t block) {

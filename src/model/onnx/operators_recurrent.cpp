@@ -8,16 +8,9 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
 
 constexpr std::int64_t kMaxSteps = 1024;
-
-Expression x0() { return input(0); }
 
 /// The standard's activation functions of recurrent operators.
 std::optional<Expression> activation(std::string name, double alpha, double beta, const Expression& x) {

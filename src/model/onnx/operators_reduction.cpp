@@ -10,16 +10,7 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
-
-Expression x0() { return input(0); }
 
 /// The marked dimensions of ReduceX: an attribute in old operator sets, an input since `input_since`.
 std::optional<std::vector<bool>> reduced_axes(NodeBuilder& b, int input_since) {

@@ -8,16 +8,8 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
 
-Expression x0() { return input(0); }
 Expression tent(const Expression& distance) { return max(number(0), number(1) - unary(ScalarOp::abs, distance)); }
 
 void deform_conv(NodeBuilder& b) {

@@ -9,20 +9,10 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 /// Elements of which each is compared with each.
 constexpr std::int64_t kMaxElementsCompared = 4096;
-
-Expression x0() { return input(0); }
 
 /// How many of the flags [n] are set in this run.
 std::optional<std::int64_t> given_count(NodeBuilder& b, Steps& s, TensorId flags) {

@@ -10,9 +10,7 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
 using namespace model::detail;
-using numerics::Format;
 using Integers = std::vector<std::int64_t>;
 
 namespace {

@@ -10,16 +10,7 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
-
-Expression x0() { return input(0); }
 
 /// What one transform does along its axis: `length` points, of which `bins` are computed from `points` given ones.
 struct Transform {

@@ -10,18 +10,9 @@
 #include "model/onnx/steps.h"
 
 namespace switchyard::model::onnx {
-
-using graph::TensorId;
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 namespace {
 
 using Integers = std::vector<std::int64_t>;
-
-Expression x0() { return input(0); }
 
 // --- Resize ----------------------------------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,6 @@
 #include "model/emit_detail.h"
 
 namespace switchyard::model::onnx {
-
-using numerics::Affine;
-using numerics::Combiner;
-using numerics::Format;
-using numerics::Shape;
-
 Expression truncated(const Expression& x) { return select(x < number(0), unary(ScalarOp::ceil, x), unary(ScalarOp::floor, x)); }
 
 Expression softplus(const Expression& x) {

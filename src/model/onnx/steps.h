@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,12 +13,21 @@
 
 namespace switchyard::model::onnx {
 
+// What the builders of operators are written in.
+using graph::TensorId;
+using numerics::Affine;
+using numerics::Combiner;
 using numerics::Expression;
+using numerics::Format;
 using numerics::ScalarOp;
+using numerics::Shape;
+
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // --- expressions -----------------------------------------------------------------------------------------------------------------------
 
 inline Expression input(int i) { return numerics::expr_input(i); }
+inline Expression x0() { return input(0); }
 inline Expression number(double value) { return numerics::expr_constant(value); }
 inline Expression unary(ScalarOp op, const Expression& a) { return numerics::apply(op, a); }
 inline Expression binary(ScalarOp op, const Expression& a, const Expression& b) { return numerics::apply(op, a, b); }

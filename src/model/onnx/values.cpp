@@ -241,8 +241,10 @@ Result<Value> text_of(const TensorData& data, const std::string& file) {
         problem("onnx/shape", fmt::format("tensor {} has impossible dimensions {}", data.name, print_shape(data.dims)), data, file));
   }
   if (!data.bytes) {
-    return fail(FailureKind::unsupported,
-                problem("onnx/unsupported-type", fmt::format("tensor {}: texts with a zero byte, or of more than 64 MiB with what fills them up", data.name), data, file));
+    return fail(
+        FailureKind::unsupported,
+        problem("onnx/unsupported-type",
+                fmt::format("tensor {}: texts with a zero byte, or of more than 64 MiB with what fills them up", data.name), data, file));
   }
   if (static_cast<std::int64_t>(data.bytes->size()) != *count) {
     return fail(FailureKind::malformed,

@@ -419,10 +419,18 @@ class Writer {
   Value contraction() {
     const Expression& e = nest_->expression;
     std::array<Value, 2> factor;
+    std::array<numerics::Format, 2> stored{numerics::Format::fp32, numerics::Format::fp32};  // temporaries are
     for (int f = 0; f < 2; ++f) {
       const int input = e.nodes[static_cast<std::size_t>(f == 0 ? e.nodes.back().a : e.nodes.back().b)].a;
-      factor[static_cast<std::size_t>(f)] = read(nest_->reads[static_cast<std::size_t>(input)]);
+      const Access& access = nest_->reads[static_cast<std::size_t>(input)];
+      if (const auto slot = static_cast<std::size_t>(access.slot); slot < op_->operands.size())
+        stored[static_cast<std::size_t>(f)] = g_.tensor(op_->operands[slot]).format;
+      factor[static_cast<std::size_t>(f)] = read(access);
     }
+    const numerics::FormatInfo& info = numerics::format_info(stored[0]);
+    if (stored[0] != stored[1] || !info.floating || info.bytes < 2)
+      fail(fmt::format("the factors of its product are stored in {} and {}", numerics::format_name(stored[0]),
+                       numerics::format_name(stored[1])));
     const auto in = [&](std::size_t f, int loop) {
       return std::find(factor[f].loops.begin(), factor[f].loops.end(), loop) != factor[f].loops.end();
     };
