@@ -95,6 +95,10 @@ int export_model(const Options& options) {
   double ignored = 0;
   const Result<model::LoadedModel> model = load_model(work, ignored);
   if (!model) return report_failure(model.failure());
+  if (model.value().language && !model.value().language->exchanges.empty())
+    return report_failure(fail(FailureKind::unsupported, "onnx/cannot-export",
+                               "one device's share of a model has no ONNX form: devices exchange what each has",
+                               "leave out --tensor-parallel"));
   work.progress.begin("write " + options.output);
   const Status written = model::write_onnx(model.value().graph, options.output);
   work.progress.end();

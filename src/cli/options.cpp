@@ -17,7 +17,7 @@ namespace {
 
 /// Promised by the contract for later.
 constexpr std::array<const char*, 5> kLaterVerbs{"study", "sweep", "serve", "train", "view"};
-constexpr std::array<const char*, 5> kLaterOptions{"--weights", "--report", "--fail-if", "--timing-from-values", "--explain"};
+constexpr std::array<const char*, 4> kLaterOptions{"--report", "--fail-if", "--timing-from-values", "--explain"};
 
 /// Every option of every verb, in the order in which help lists them, by groups.
 void add_options(CLI::App& app, Raw& raw, Verb verb) {

@@ -473,6 +473,20 @@ TEST_F(Cli, NamesOptionsThatChangeNothing) {
 
 TEST_F(Cli, ExportsBuiltInModels) {
   EXPECT_EQ(run("models export gemm").err, "error: models export needs a file to write [cli/missing-argument]\n  hint: -o FILE.onnx\n");
+  std::filesystem::create_directories(folder_ / "little");
+  std::ofstream(folder_ / "little/config.json")
+      << R"({"model_type": "llama", "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1,
+      "intermediate_size": 32, "vocab_size": 8, "max_position_embeddings": 64, "rms_norm_eps": 1e-5})";
+  const std::string little = "models export little --prompt 4 -o l.onnx --quiet ";
+  EXPECT_EQ(run(little).code, 0);
+  const Outcome narrow = run(little + "--weights int8");
+  EXPECT_EQ(narrow.code, 4);
+  EXPECT_NE(narrow.err.find("the factors of its product are stored in fp32 and int8 [onnx/cannot-export]\n"), std::string::npos) << narrow.err;
+  const Outcome share = run(little + "--tensor-parallel 2");
+  EXPECT_EQ(share.code, 4);
+  EXPECT_EQ(share.err,
+            "error: one device's share of a model has no ONNX form: devices exchange what each has [onnx/cannot-export]\n"
+            "  hint: leave out --tensor-parallel\n");
   const Outcome written = run("models export gemm --set m=3 --set n=4 --set k=5 -o g.onnx --quiet");
   EXPECT_EQ(written.code, 0) << written.err;
   EXPECT_EQ(run("run g.onnx --chip tx81 --quiet").code, 0);
