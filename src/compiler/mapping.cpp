@@ -200,6 +200,16 @@ Result<std::vector<UnitChoice>> unit_choices(const Machine& machine, const graph
     for (std::size_t u = 0; u < chip.units.size(); ++u)
       if (chip.units[u].kind != chip::UnitKind::matrix) units.push_back(chip::UnitId(u));
   if (units.empty()) return no_unit(chip, kernel, format, kernel.contraction ? "multiply-accumulate" : "element-wise arithmetic");
+  // Factors of fewer bits are widened on their way in, by units that know them.
+  for (const KernelOperand& o : kernel.operands) {
+    if (!kernel.contraction || o.write || o.epilogue) continue;
+    const Format stored = g.tensor(o.tensor).format;
+    std::erase_if(units, [&](chip::UnitId u) {
+      const auto& rates = chip.units[u.index()].rates;
+      return std::none_of(rates.begin(), rates.end(), [&](const chip::Unit::Rate& r) { return r.in == stored || r.accumulate == stored; });
+    });
+    if (units.empty()) return no_unit(chip, kernel, stored, "multiply-accumulate");
+  }
   std::vector<UnitChoice> choices;
   for (std::size_t u = 0; u < std::min<std::size_t>(units.size(), 2); ++u) {
     chip::UnitId epilogue;

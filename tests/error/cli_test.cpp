@@ -55,6 +55,14 @@ class Cli : public ::testing::Test {
   std::filesystem::path folder_;
 };
 
+/// A language model of one layer, as its configuration says.
+void make_little_model_in(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder / "little");
+  std::ofstream(folder / "little/config.json")
+      << R"({"model_type": "llama", "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1,
+      "intermediate_size": 32, "vocab_size": 8, "max_position_embeddings": 64, "rms_norm_eps": 1e-5})";
+}
+
 TEST_F(Cli, RefusesWithTheContractsCodes) {
   struct Case {
     const char* arguments;
@@ -471,17 +479,29 @@ TEST_F(Cli, NamesOptionsThatChangeNothing) {
   EXPECT_EQ(run(show + "--phase decode --context-length 64").code, 0);
 }
 
+TEST_F(Cli, RunsLittleLanguageModelsWhereItCan) {
+  make_little_model_in(folder_);
+  EXPECT_EQ(run("run little --chip tx81 --quiet").err,
+            "error: 'llama' has 64 positions, fewer than the 2048 of this step [llm/step]\n  hint: --prompt with at most 64\n");
+  const std::string little = "run little --prompt 4 --weights int8 --quiet ";
+  EXPECT_EQ(run(little + "--chip tx81").code, 0);
+  EXPECT_EQ(run(little + "--chip v100-pcie-32g --precision fp16").code, 0) << "its matrix unit knows no int8, its lanes do";
+  const Outcome none = run(little + "--chip onnxim-tpuv4 --precision bf16");
+  EXPECT_EQ(none.code, 4);
+  EXPECT_NE(none.err.find("needs multiply-accumulate in int8, for which onnxim-tpuv4 has no unit [compile/unsupported-format]"),
+            std::string::npos)
+      << none.err;
+}
+
 TEST_F(Cli, ExportsBuiltInModels) {
   EXPECT_EQ(run("models export gemm").err, "error: models export needs a file to write [cli/missing-argument]\n  hint: -o FILE.onnx\n");
-  std::filesystem::create_directories(folder_ / "little");
-  std::ofstream(folder_ / "little/config.json")
-      << R"({"model_type": "llama", "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1,
-      "intermediate_size": 32, "vocab_size": 8, "max_position_embeddings": 64, "rms_norm_eps": 1e-5})";
+  make_little_model_in(folder_);
   const std::string little = "models export little --prompt 4 -o l.onnx --quiet ";
   EXPECT_EQ(run(little).code, 0);
   const Outcome narrow = run(little + "--weights int8");
   EXPECT_EQ(narrow.code, 4);
-  EXPECT_NE(narrow.err.find("the factors of its product are stored in fp32 and int8 [onnx/cannot-export]\n"), std::string::npos) << narrow.err;
+  EXPECT_NE(narrow.err.find("the factors of its product are stored in fp32 and int8 [onnx/cannot-export]\n"), std::string::npos)
+      << narrow.err;
   const Outcome share = run(little + "--tensor-parallel 2");
   EXPECT_EQ(share.code, 4);
   EXPECT_EQ(share.err,

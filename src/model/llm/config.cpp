@@ -285,13 +285,16 @@ Result<Config> parse_config(std::string text, const std::string& path) {
 
 Status check_step(const Config& c, const Step& s) {
   Failure failure{FailureKind::malformed, {}, {}};
-  const auto complain = [&](std::string message) { failure.diagnostics.push_back({"llm/step", std::move(message), {}, {}, {}, {}}); };
+  const auto complain = [&](std::string message, std::string hint = {}) {
+    failure.diagnostics.push_back({"llm/step", std::move(message), {}, {}, std::move(hint), {}});
+  };
   const auto deal = [&](std::int64_t size, const char* what) {
     if (!is_dealt(size, s.parallel)) complain(fmt::format("{} {} cannot be dealt to {} devices evenly", size, what, s.parallel));
   };
   if (c.encoder && s.tokens != s.context) complain(fmt::format("'{}' is an encoder: it has no decode step", c.type));
   if (c.positions > 0 && s.context > c.positions)
-    complain(fmt::format("'{}' has {} positions, fewer than the {} of this step", c.type, c.positions, s.context));
+    complain(fmt::format("'{}' has {} positions, fewer than the {} of this step", c.type, c.positions, s.context),
+             fmt::format("{} with at most {}", s.tokens > 1 ? "--prompt" : "--context-length", c.positions));
   deal(c.heads, "heads");
   if (c.latent.rank == 0 && !is_dealt(c.kv_heads, s.parallel) && !is_dealt(s.parallel, c.kv_heads)) deal(c.kv_heads, "key and value heads");
   for (std::int64_t l = 0; l < c.layers; ++l)
