@@ -481,8 +481,8 @@ TEST_F(Cli, NamesOptionsThatChangeNothing) {
 
 TEST_F(Cli, RunsLittleLanguageModelsWhereItCan) {
   make_little_model_in(folder_);
-  EXPECT_EQ(run("run little --chip tx81 --quiet").err,
-            "error: 'llama' has 64 positions, fewer than the 2048 of this step [llm/step]\n  hint: --prompt with at most 64\n");
+  EXPECT_EQ(run("run '" SWITCHYARD_SOURCE_DIR "/models/gpt2' --chip tx81 --quiet").err,
+            "error: 'gpt2' has 1024 positions, fewer than the 2048 of this step [llm/step]\n  hint: --prompt with at most 1024\n");
   const std::string little = "run little --prompt 4 --weights int8 --quiet ";
   EXPECT_EQ(run(little + "--chip tx81").code, 0);
   EXPECT_EQ(run(little + "--chip v100-pcie-32g --precision fp16").code, 0) << "its matrix unit knows no int8, its lanes do";
