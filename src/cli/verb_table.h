@@ -10,18 +10,19 @@
 namespace switchyard::cli {
 
 struct VerbInfo {
-  Verb verb;
-  const char* name;
-  const char* usage;
-  const char* summary;
-  const char* examples;
-  std::size_t least, most;  ///< arguments
-  const char* argument;     ///< what it cannot do without: "a model"
-  const char* formats;      ///< of --format, separated by '|', the usual one first; empty: it has none
-  bool loads_model, runs;   ///< runs: executes and times
-  bool has_chip, has_chips, checks_operators;
-  bool takes_lists;  ///< of precisions and batch sizes
-  int (*perform)(const Options&);
+  Verb verb = Verb::help;
+  const char* name = "";
+  const char* usage = "";
+  const char* summary = "";
+  const char* examples = "";
+  std::size_t least = 1, most = 1;  ///< arguments
+  const char* argument = "";        ///< what it cannot do without: "a model"
+  const char* formats = "";         ///< of --format, separated by '|', the usual one first; empty: it has none
+  bool loads_model = false;
+  bool runs = false;  ///< executes and times
+  bool has_chip = false, has_chips = false, checks_operators = false;
+  bool takes_lists = false;  ///< of precisions and batch sizes
+  int (*perform)(const Options&) = nullptr;
 };
 
 std::span<const VerbInfo> all_verbs();
