@@ -15,56 +15,12 @@ namespace {
 
 using graph::TensorId;
 
-constexpr std::int64_t kCounted = 1 << 20;  // points of an index that are counted one by one
-constexpr double kNoElement = 16;           // bytes: no format has as many
+constexpr double kNoElement = 16;  // bytes: no format has as many
 
-/// Distinct indices that an affine function takes over a box of loops, clipped to [0, size); where counting them would take long, fewer.
-std::int64_t distinct_indices(const numerics::Affine& f, const std::vector<std::int64_t>& extents, std::int64_t size) {
-  struct Term {
-    std::int64_t step, extent;
-  };
-  std::vector<Term> terms;  // steps upwards from the least value
-  std::int64_t least = f.constant, points = 1;
-  for (const auto& t : f.terms) {
-    const std::int64_t extent = extents[static_cast<std::size_t>(t.variable)];
-    if (extent <= 1) continue;
-    if (t.coefficient < 0) least += t.coefficient * (extent - 1);
-    terms.push_back({std::abs(t.coefficient), extent});
-    points = std::min<std::int64_t>(kCounted + 1, points) * std::min<std::int64_t>(kCounted + 1, extent);
-  }
-  std::sort(terms.begin(), terms.end(), [](const Term& a, const Term& b) { return a.step < b.step; });
-  // As long as no step leaps over what the smaller ones reach, the values are evenly spaced.
-  const std::int64_t spacing = terms.empty() ? 1 : terms[0].step;
-  std::int64_t reach = 0;
-  bool even = true;
-  for (const Term& t : terms) {
-    if (t.step % spacing != 0 || t.step > reach + spacing) {
-      even = false;
-      break;
-    }
-    reach += t.step * (t.extent - 1);
-  }
-  if (even || points > kCounted) {
-    const std::int64_t first = least >= 0 ? 0 : (-least + spacing - 1) / spacing, last = std::min(reach, size - 1 - least) / spacing;
-    return size - 1 < least ? 0 : std::max<std::int64_t>(0, last - first + 1);
-  }
-  std::vector<std::int64_t> values{least};
-  for (const Term& t : terms) {
-    const std::size_t before = values.size();
-    for (std::int64_t i = 1; i < t.extent; ++i)
-      for (std::size_t v = 0; v < before; ++v) values.push_back(values[v] + i * t.step);
-    std::sort(values.begin(), values.end());
-    values.erase(std::unique(values.begin(), values.end()), values.end());
-  }
-  return std::count_if(values.begin(), values.end(), [&](std::int64_t v) { return v >= 0 && v < size; });
-}
-
-double touched_bytes(const graph::Graph& g, TensorId tensor, const std::vector<numerics::Affine>& index,
-                     const std::vector<std::int64_t>& extents) {
-  const auto& t = g.tensor(tensor);
-  double count = numerics::format_bytes(t.format);
-  for (std::size_t d = 0; d < index.size(); ++d) count *= static_cast<double>(distinct_indices(index[d], extents, t.shape[d]));
-  return count;
+double bytes_of(const graph::Graph& g, const std::map<TensorId, Touched>& touched) {
+  double bytes = 0;
+  for (const auto& [tensor, elements] : touched) bytes += elements.count() * numerics::format_bytes(g.tensor(tensor).format);
+  return bytes;
 }
 
 std::vector<std::int64_t> extents_of(const numerics::Nest& nest) {
@@ -80,7 +36,7 @@ struct Work {
 
 Work work_of(const graph::Graph& g, const Bounds::Hidden& hidden) {
   Work work;
-  std::vector<double> touched(g.tensors.size(), 0);
+  std::map<TensorId, Touched> touched;
   for (const auto& op : g.ops)
     for (const auto& nest : op.nests) {
       if (nest.is_contraction())
@@ -90,10 +46,12 @@ Work work_of(const graph::Graph& g, const Bounds::Hidden& hidden) {
         if (r.slot >= static_cast<int>(op.operands.size())) continue;
         const TensorId t = op.operands[static_cast<std::size_t>(r.slot)];
         if (g.tensor(t).role == graph::Role::intermediate) continue;
-        touched[t.index()] = std::max(touched[t.index()], touched_bytes(g, t, r.index, extents_of(nest)));
+        std::vector<int> unknown;
+        for (const numerics::Lookup& lookup : r.lookups) unknown.push_back(lookup.dimension);
+        touched.try_emplace(t, g.tensor(t).shape).first->second.add(r.index, extents_of(nest), unknown);
       }
     }
-  for (double b : touched) work.read += b;
+  work.read = bytes_of(g, touched);
   work.read = std::max(0.0, work.read - hidden.unread);
   for (TensorId t : g.outputs)
     work.written += static_cast<double>(numerics::element_count(g.tensor(t).shape)) * numerics::format_bytes(g.tensor(t).format);
@@ -283,26 +241,22 @@ Picoseconds Bounds::model_peak(const Hidden& hidden) const {
   return floor_picoseconds(std::max(compute, bytes / off_.bandwidth.value));
 }
 
-Bounds::Traffic Bounds::traffic_of(const Kernel& kernel, const std::vector<bool>& stays) const {
+void Bounds::add_traffic_of(Traffic& traffic, const Kernel& kernel, const std::vector<bool>& stays) const {
   std::vector<std::int64_t> extents;
   for (const auto& d : kernel.dims) extents.push_back(d.extent);
-  Traffic traffic;
   for (const auto& o : kernel.operands) {
     if (stays[o.tensor.index()]) continue;
-    std::vector<numerics::Affine> index = o.index;
-    for (const KernelLookup& lookup : o.lookups) index[static_cast<std::size_t>(lookup.dimension)] = {};  // the same each time, perhaps
-    const double bytes = touched_bytes(g_, o.tensor, index, extents);
-    if (o.write)
-      traffic.written += bytes;
-    else
-      traffic.read[o.tensor] = std::max(traffic.read[o.tensor], bytes);
+    std::vector<int> unknown;
+    for (const KernelLookup& lookup : o.lookups) unknown.push_back(lookup.dimension);
+    auto& side = o.write ? traffic.written : traffic.read;
+    side.try_emplace(o.tensor, g_.tensor(o.tensor).shape).first->second.add(o.index, extents, unknown);
   }
-  return traffic;
 }
 
-double Bounds::missing(const std::map<TensorId, double>& read, const std::vector<bool>& read_before) const {
+double Bounds::missing(const std::map<TensorId, Touched>& read, const std::vector<bool>& read_before) const {
   double again = 0, fresh = 0;  // fresh: cannot be in a cache yet
-  for (const auto& [tensor, bytes] : read) {
+  for (const auto& [tensor, elements] : read) {
+    const double bytes = elements.count() * numerics::format_bytes(g_.tensor(tensor).format);
     const bool untouched = !read_before[tensor.index()] && g_.tensor(tensor).role != graph::Role::intermediate;
     (untouched ? fresh : again) += bytes;
   }
@@ -316,18 +270,34 @@ Bound Bounds::context(std::span<const Kernel> kernels, const std::vector<bool>& 
   UnitWork units(chip_, g_);
   for (const Kernel& k : kernels) {
     units.add(g_, k);
-    const Traffic traffic = traffic_of(k, stays);
-    all.written += traffic.written;
-    for (const auto& [tensor, bytes] : traffic.read) all.read[tensor] = std::max(all.read[tensor], bytes);
+    add_traffic_of(all, k, stays);
   }
   add_units(bound, issue_, 0, units);
-  add_traffic(bound, 0, missing(all.read, read_before), std::max(0.0, all.written - cached_), 0);
+  add_traffic(bound, 0, missing(all.read, read_before), std::max(0.0, bytes_of(g_, all.written) - cached_), 0);
   for (const Kernel& k : kernels) {
     const Bound one = kernel(k, read_before, stays);
     if (!one.terms.empty() && one.time() > bound.time())
       bound.terms.insert(bound.terms.begin(),
                          {fmt::format("{} of {}", one.terms.front().resource, k.name), one.terms.front().how, one.time()});
   }
+  return bound;
+}
+
+Bound Bounds::stages(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const Hidden& hidden) const {
+  std::vector<bool> inside(g_.tensors.size(), false);
+  for (const Kernel& k : kernels.first(kernels.size() - 1))
+    for (const KernelOperand& o : k.operands)
+      if (o.write) inside[o.tensor.index()] = true;
+  Bound bound;
+  Traffic all;
+  UnitWork units(chip_, g_);
+  for (const Kernel& k : kernels) {
+    units.add_product(g_, k, hidden.shares.empty() ? 1 : hidden.shares[k.ops.front().index()]);
+    add_traffic_of(all, k, inside);
+  }
+  add_units(bound, issue_, 0, units);
+  add_traffic(bound, 0, std::max(0.0, missing(all.read, read_before) - hidden.unread), std::max(0.0, bytes_of(g_, all.written) - cached_),
+              0);
   return bound;
 }
 
@@ -340,7 +310,8 @@ Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before,
     if (o.write) all_written = all_written && !here;
     if (!o.write && !o.epilogue) all_read = all_read && !here, any_read = true;
   }
-  const Traffic traffic = traffic_of(kernel, stays);
+  Traffic traffic;
+  add_traffic_of(traffic, kernel, stays);
   // A product needs both factors before its first step.
   bool waits = any_read && all_read;
   double product = 0;
@@ -368,7 +339,7 @@ Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before,
   UnitWork units(chip_, g_);
   units.add(g_, kernel);
   add_units(bound, issue_ + (waits ? load_.startup : 0), all_written ? store_.startup : 0, units);
-  add_traffic(bound, 0, missing(traffic.read, read_before), std::max(0.0, traffic.written - cached_), product);
+  add_traffic(bound, 0, missing(traffic.read, read_before), std::max(0.0, bytes_of(g_, traffic.written) - cached_), product);
   return bound;
 }
 

@@ -9,6 +9,7 @@
 #include "chip/chip.h"
 #include "compiler/bound_work.h"
 #include "compiler/kernel.h"
+#include "compiler/touched.h"
 #include "support/units.h"
 
 namespace switchyard::compiler {
@@ -52,15 +53,16 @@ class Bounds {
   /// The same of several kernels as one context: what all of them need of a resource together, or one of them needs with what comes before
   /// and after it.
   [[nodiscard]] Bound context(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const std::vector<bool>& stays) const;
+  /// Of kernels that are stages of one: what passes between them crosses no edge. `hidden`: of them alone.
+  [[nodiscard]] Bound stages(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const Hidden& hidden) const;
 
  private:
   struct Traffic {  ///< bytes that cross the chip's edge
-    std::map<graph::TensorId, double> read;
-    double written = 0;
+    std::map<graph::TensorId, Touched> read, written;
   };
-  [[nodiscard]] Traffic traffic_of(const Kernel& kernel, const std::vector<bool>& stays) const;
+  void add_traffic_of(Traffic& traffic, const Kernel& kernel, const std::vector<bool>& stays) const;
   /// What must be read while a cache may hold some of it.
-  [[nodiscard]] double missing(const std::map<graph::TensorId, double>& read, const std::vector<bool>& read_before) const;
+  [[nodiscard]] double missing(const std::map<graph::TensorId, Touched>& read, const std::vector<bool>& read_before) const;
   struct Movers {
     double startup = 0;  ///< the least of one command
     double rate = 0;     ///< bytes/s of all together

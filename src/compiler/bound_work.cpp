@@ -50,6 +50,16 @@ double padded(const std::vector<std::int64_t>& extents, std::int64_t geometry) {
   return points;
 }
 
+/// Formats that a product may be made in: a factor of fewer bits, all of whose numbers the other's format has, is widened on its way in.
+std::set<numerics::Format> multiplied_in(numerics::Format a, numerics::Format b) {
+  const auto widens = [](numerics::Format narrow, numerics::Format wide) {
+    return numerics::format_bytes(narrow) < numerics::format_bytes(wide) && numerics::represents(wide, narrow);
+  };
+  if (widens(a, b)) return {b};
+  if (widens(b, a)) return {a};
+  return {a, b};
+}
+
 /// Operations of an expression but those that are free.
 std::array<double, 2> operations(const numerics::Expression& e, const std::set<std::string_view>& free) {
   std::array<double, 2> count{};
@@ -141,7 +151,7 @@ UnitWork::UnitWork(const chip::Chip& chip, const graph::Graph& g) : chip_(chip) 
   }
 }
 
-void UnitWork::add(const Piece& piece) {
+void UnitWork::add(const Piece& piece, double share) {
   double points = 1;
   for (const std::int64_t e : piece.extents) points *= static_cast<double>(e);
   std::vector<double> seconds(chip_.units.size(), kNever);
@@ -164,9 +174,11 @@ void UnitWork::add(const Piece& piece) {
         batch *= static_cast<double>(piece.extents[d]);
     }
     turned[0] = axes[1], turned[1] = axes[0], turned[2] = axes[2];
+    const auto formats =
+        multiplied_in(piece.formats[static_cast<std::size_t>(factors.front())], piece.formats[static_cast<std::size_t>(factors.back())]);
     for (std::size_t u = 0; u < seconds.size(); ++u)
-      for (const int f : factors)
-        if (const auto* rate = chip::find_rate(chip_.units[u], chip::OpClass::contract, piece.formats[static_cast<std::size_t>(f)])) {
+      for (const numerics::Format format : formats)
+        if (const auto* rate = chip::find_rate(chip_.units[u], chip::OpClass::contract, format)) {
           const auto& geometry = chip_.units[u].geometry;
           const double macs = std::min(padded_macs(axes, batch, geometry), padded_macs(turned, batch, geometry));
           seconds[u] = std::min(seconds[u], macs / chip::chip_rate(chip_, chip::UnitId(u), *rate));
@@ -180,6 +192,7 @@ void UnitWork::add(const Piece& piece) {
     }
   }
   if (std::all_of(seconds.begin(), seconds.end(), [](double s) { return s == kNever; })) return;
+  for (double& s : seconds) s *= share;
   pieces_.push_back(std::move(seconds));
 }
 
@@ -207,34 +220,40 @@ void UnitWork::add(const graph::Graph& g, const std::vector<double>& shares) {
       piece.expression = &nest.expression;
       piece.combiner = nest.combiner;
       piece.free = free;
-      const std::size_t before = pieces_.size();
-      add(piece);
-      if (!shares.empty() && pieces_.size() > before)
-        for (double& seconds : pieces_.back()) seconds *= shares[static_cast<std::size_t>(&op - g.ops.data())];
+      add(piece, shares.empty() ? 1 : shares[static_cast<std::size_t>(&op - g.ops.data())]);
     }
+}
+
+UnitWork::Piece UnitWork::piece_of(const graph::Graph& g, const Kernel& kernel, const KernelStatement& s) {
+  Piece piece;
+  piece.variables = s.dims;
+  for (std::size_t d = 0; d < s.dims.size(); ++d) {
+    piece.extents.push_back(kernel.dims[static_cast<std::size_t>(s.dims[d])].extent);
+    piece.reduction.push_back(s.kinds[d] == numerics::LoopKind::reduction);
+  }
+  for (const KernelAccess& read : s.reads) {
+    const auto number = static_cast<std::size_t>(read.number);
+    piece.reads.push_back(read.local ? &read.index : &kernel.operands[number].index);
+    piece.formats.push_back(read.local ? numerics::Format::fp32 : g.tensor(kernel.operands[number].tensor).format);
+  }
+  piece.expression = &s.expression;
+  piece.combiner = s.combiner;
+  piece.whole = true;
+  piece.epilogue = s.epilogue && kernel.contraction;
+  return piece;
 }
 
 void UnitWork::add(const graph::Graph& g, const Kernel& kernel) {
   const auto free = kernel.contraction ? free_operations(chip_) : std::set<std::string_view>{};
   for (const KernelStatement& s : kernel.statements) {
-    Piece piece;
-    piece.variables = s.dims;
-    for (std::size_t d = 0; d < s.dims.size(); ++d) {
-      piece.extents.push_back(kernel.dims[static_cast<std::size_t>(s.dims[d])].extent);
-      piece.reduction.push_back(s.kinds[d] == numerics::LoopKind::reduction);
-    }
-    for (const KernelAccess& read : s.reads) {
-      const auto number = static_cast<std::size_t>(read.number);
-      piece.reads.push_back(read.local ? &read.index : &kernel.operands[number].index);
-      piece.formats.push_back(read.local ? numerics::Format::fp32 : g.tensor(kernel.operands[number].tensor).format);
-    }
-    piece.expression = &s.expression;
-    piece.combiner = s.combiner;
-    piece.whole = true;
-    piece.epilogue = s.epilogue && kernel.contraction;
+    Piece piece = piece_of(g, kernel, s);
     piece.free = free;
     add(piece);
   }
+}
+
+void UnitWork::add_product(const graph::Graph& g, const Kernel& kernel, double share) {
+  if (kernel.contraction) add(piece_of(g, kernel, kernel.statements.front()), share);
 }
 
 /// Give each class u a weight, all together one. In the least time t class u takes at most t of work, so the weighed time of all classes is

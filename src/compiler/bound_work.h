@@ -27,6 +27,8 @@ class UnitWork {
   /// `shares`: by operator, the part of its points that has an effect; empty: all.
   void add(const graph::Graph& graph, const std::vector<double>& shares = {});
   void add(const graph::Graph& graph, const Kernel& kernel);
+  /// Of stages that are one kernel: their products alone, for what lies between is done otherwise there (softmax as it goes).
+  void add_product(const graph::Graph& graph, const Kernel& kernel, double share);
   [[nodiscard]] LeastTime least() const;
 
  private:
@@ -36,7 +38,8 @@ class UnitWork {
     double special = 0;                                                                          ///< 0: as the others
     [[nodiscard]] std::array<double, 2> of(const std::vector<numerics::Format>& formats) const;  ///< of the fastest of them; 0: none
   };
-  void add(const Piece& piece);
+  static Piece piece_of(const graph::Graph& graph, const Kernel& kernel, const KernelStatement& statement);
+  void add(const Piece& piece, double share = 1);
   [[nodiscard]] std::array<double, 2> least_cost(const Piece& piece) const;
   [[nodiscard]] std::array<double, 2> whole_cost(const Piece& piece) const;
 

@@ -218,10 +218,12 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   std::vector<bool> read_before(g.tensors.size(), false);
   for (std::size_t c = 0; c < sections.size(); ++c) {
     const std::size_t first = sections[c].first, end = draft.end_of(c);
-    const Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays);
-    // The bound of one kernel of several stages is the model's business.
-    const bool stage = program.contexts[c].continues || (c + 1 < program.contexts.size() && program.contexts[c + 1].continues);
-    if (!stage) {
+    Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays);
+    // Of several stages that are one kernel the first context has the time.
+    const auto chain = std::find_if(chains.begin(), chains.end(), [&](const Chain& ch) { return ch.first == c; });
+    if (chain != chains.end())
+      bound = bounds.stages(std::span(kernels).subspan(c, chain->last + 1 - c), read_before, hidden_work(g, kernels, {*chain}));
+    if (!program.contexts[c].continues) {
       program.contexts[c].bound = bound.time();
       program.contexts[c].work = bound.work;
       program.contexts[c].compulsory = static_cast<std::int64_t>(bound.bytes);

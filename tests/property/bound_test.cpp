@@ -7,6 +7,7 @@
 
 #include "chip/query.h"
 #include "chip/read.h"
+#include "compiler/compiler.h"
 #include "model/emit.h"
 #include "model/model.h"
 
@@ -67,6 +68,42 @@ TEST(UnitWork, IsSharedByAllUnitsThatCanDoIt) {
   const double least = 1024.0 * 1024 * 1024 / rate;
   EXPECT_LE(work.least().seconds, least * (1 + 1e-9));
   EXPECT_GE(work.least().seconds, least * 0.999);
+}
+
+/// Weights of few bits are widened on their way in: the product is made at the pace of the wider format.
+TEST(UnitWork, CountsAProductOfTwoFormatsInTheWider) {
+  const chip::Chip tx81 = load("tx81");
+  graph::Graph g = gemm(1024, 1024, 1024);
+  const auto seconds = [&](numerics::Format first, numerics::Format second) {
+    g.tensor(g.ops[0].operands[0]).format = first;
+    g.tensor(g.ops[0].operands[1]).format = second;
+    UnitWork work(tx81, g);
+    work.add(g);
+    return work.least().seconds;
+  };
+  using numerics::Format;
+  EXPECT_DOUBLE_EQ(seconds(Format::bf16, Format::int8), seconds(Format::bf16, Format::bf16));
+  EXPECT_DOUBLE_EQ(seconds(Format::int8, Format::bf16), seconds(Format::bf16, Format::bf16));
+  EXPECT_LT(seconds(Format::int8, Format::int8), 0.6 * seconds(Format::bf16, Format::bf16));
+}
+
+/// Attention that a grid runs as one kernel: its products, and what crosses the edge for all of its stages; scores do not.
+TEST(Bounds, OfStagesCountWhatPassesBetweenThemNowhere) {
+  const auto chip = std::make_shared<const chip::Chip>(load("h100-sxm"));
+  model::LoadOptions options;
+  const auto g = model::build_zoo_model("llama-2-7b-block", options);
+  ASSERT_TRUE(g.ok());
+  const auto compiled = compile(g.value(), chip, {});
+  ASSERT_TRUE(compiled.ok());
+  int chains = 0;
+  for (std::size_t c = 0; c + 1 < compiled.value().program.contexts.size(); ++c) {
+    const program::Context& first = compiled.value().program.contexts[c];
+    if (first.continues || !compiled.value().program.contexts[c + 1].continues) continue;
+    ++chains;
+    EXPECT_GT(first.bound, Picoseconds(0)) << first.name;
+    EXPECT_GT(first.work, Picoseconds(0)) << first.name;
+  }
+  EXPECT_GT(chains, 0);
 }
 
 TEST(Bounds, SayWhichResourceBinds) {
