@@ -356,32 +356,39 @@ void Builder::emit(Draft& d, const Tell& tell) const {
 }
 
 std::optional<Overflow> Builder::plan_contexts(Draft& d, const Strategy& strategy) const {
-  const std::vector<program::Context> kernels = d.program.contexts;
+  const std::size_t count = d.program.contexts.size();
   d.sections.clear();
   if (strategy.chained) {
     std::vector<KernelCost> costs;
-    for (std::size_t k = 0; k < kernels.size(); ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
+    for (std::size_t k = 0; k < count; ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
     d.sections = partition(machine, d.program, costs, *strategy.chained);
   } else {
-    for (std::size_t k = 0; k < kernels.size(); ++k) d.sections.push_back({k, kCutByCost});
+    for (std::size_t k = 0; k < count; ++k) d.sections.push_back({k, kCutByCost});
   }
+  std::vector<program::Context> kernels = std::move(d.program.contexts);
   for (;;) {
     join(d, kernels);
     const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
     if (!overflow) return overflow;
-    const std::size_t first = d.sections[overflow->context].first, count = d.end_of(overflow->context) - first;
-    if (count == 1) return overflow;
-    const Section half{first + count / 2, kCutByRoom};
+    const std::size_t first = d.sections[overflow->context].first, phases = d.end_of(overflow->context) - first;
+    if (phases == 1) return overflow;
+    const Section half{first + phases / 2, kCutByRoom};
     d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(overflow->context) + 1, half);
   }
 }
 
-void Builder::join(Draft& d, const std::vector<program::Context>& kernels) {
+void Builder::join(Draft& d, std::vector<program::Context>& kernels) {
   d.program.contexts.clear();
+  const bool apart = d.sections.size() == kernels.size();  // there is no other way to join them
   for (std::size_t c = 0; c < d.sections.size();) {
     const std::size_t first = d.sections[c].first, count = d.end_of(c) - first;
-    Chained chained{kernels[first], {}, 0};
-    if (count > 1) chained = chain(d.program, std::span(kernels).subspan(first, count));
+    Chained chained;
+    if (apart)
+      chained.context = std::move(kernels[first]);
+    else if (count == 1)
+      chained.context = kernels[first];
+    else
+      chained = chain(d.program, std::span(kernels).subspan(first, count));
     if (!chained.context) {
       d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(c) + 1, {first + chained.phase, kCutByJoin});
       continue;

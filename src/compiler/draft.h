@@ -103,7 +103,7 @@ struct Builder {
   std::optional<Overflow> plan_contexts(Draft& d, const Strategy& strategy) const;
 
   /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context.
-  static void join(Draft& d, const std::vector<program::Context>& kernels);
+  static void join(Draft& d, std::vector<program::Context>& kernels);
 
   /// Seconds of a kernel until what it writes is where it is needed, in a context that has begun.
   double run_of(const Draft& d, std::size_t k) const;

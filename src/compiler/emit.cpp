@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 #include "chip/query.h"
 #include "compiler/emitter.h"
@@ -28,6 +30,8 @@ std::vector<std::uint32_t> cycle_through(const Machine& machine) {
 }  // namespace
 
 program::Context Emitter::run() {
+  members_.assign(kernel_.operands.size(), 1);
+  turns_.assign(kernel_.dims.size(), 1);
   context_.name = kernel_.name;
   context_.ops = kernel_.nodes;
   context_.slices = mapping_.slices;
@@ -81,14 +85,19 @@ Affine Emitter::offset(std::size_t d, const std::vector<int>& loops, std::size_t
     for (std::size_t l = 0; l < loops.size(); ++l)
       if (loops[l] == kRounds) f = f + numerics::affine_variable(frame.count + static_cast<int>(l), -slice);
   }
-  for (std::size_t l = 0; l < loops.size(); ++l)
-    if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(frame.count + static_cast<int>(l), mapping_.tile[d]);
+  for (std::size_t l = 0; l < loops.size(); ++l) {
+    const int variable = frame.count + static_cast<int>(l);
+    if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(variable, mapping_.tile[d] * turns_[d]);
+    if (loops[l] == turns_of(static_cast<int>(d))) f = f + numerics::affine_variable(variable, mapping_.tile[d]);
+  }
   return f;
 }
 
 std::int64_t Emitter::trips_of(int loop) const {
   if (ring_ && loop == kRounds) return ring_->size;
-  return ring_ && loop == ring_->dim ? ring_->slice : mapping_.trips[static_cast<std::size_t>(loop)];
+  if (ring_ && loop == ring_->dim) return ring_->slice;
+  const std::int64_t turns = turns_[static_cast<std::size_t>(dim_of(loop))];
+  return loop < 0 ? turns : mapping_.trips[static_cast<std::size_t>(loop)] / turns;
 }
 
 std::vector<program::Loop> Emitter::loops_of(const std::vector<int>& dims) const {
@@ -98,15 +107,15 @@ std::vector<program::Loop> Emitter::loops_of(const std::vector<int>& dims) const
       loops.push_back({"round", ring_->size, numerics::LoopKind::parallel});
       continue;
     }
-    const KernelDim& dim = kernel_.dims[static_cast<std::size_t>(d)];
-    loops.push_back({dim.name + "_t", trips_of(d), dim.reduction ? numerics::LoopKind::reduction : numerics::LoopKind::parallel});
+    const KernelDim& dim = kernel_.dims[static_cast<std::size_t>(dim_of(d))];
+    loops.push_back(
+        {dim.name + (d < 0 ? "_u" : "_t"), trips_of(d), dim.reduction ? numerics::LoopKind::reduction : numerics::LoopKind::parallel});
   }
   return loops;
 }
 
 std::vector<bool> Emitter::kept(const KernelOperand& o, std::vector<int> loops) const {
-  for (int& d : loops)
-    if (d == kRounds) d = ring_->dim;
+  for (int& d : loops) d = dim_of(d);
   return kept_loops(o, loops, mapping_.resident[number_of(o)]);
 }
 
@@ -264,14 +273,39 @@ void Emitter::emit_move() {
   connect("copied", load, 0, store, 0, std::max<std::int64_t>(2, mapping_.depth[0]));
 }
 
+void Emitter::take_turns(const std::vector<bool>& afterwards, std::vector<int>& outer) {
+  std::vector<std::size_t> dim(kernel_.operands.size());
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+    if (homes_[i].placed || mapping_.sharing[i] != Sharing::multicast) continue;
+    const std::vector<int>& loops = afterwards[i] ? outer : loops_;
+    const std::vector<bool> kept = this->kept(kernel_.operands[i], loops);
+    members_[i] = reading_members(kernel_, mapping_, i, loops, kept);
+    if (members_[i] == 1) continue;
+    dim[i] = static_cast<std::size_t>(without(loops, kept).back());
+    turns_[dim[i]] = std::max(turns_[dim[i]], members_[i]);
+  }
+  // One turn for all, or results that are handed on step by step: the loop stays one.
+  for (std::size_t d = 0; d < turns_.size(); ++d)
+    if (turns_[d] == mapping_.trips[d] || static_cast<int>(d) == mapping_.stream) turns_[d] = 1;
+  for (std::size_t i = 0; i < members_.size(); ++i)
+    if (members_[i] > 1 && turns_[dim[i]] > 1) members_[i] = std::gcd(members_[i], turns_[dim[i]]);
+  const auto split = [&](std::vector<int>& loops) {
+    std::vector<int> out;
+    for (const int d : loops) {
+      out.push_back(d);
+      if (d >= 0 && turns_[static_cast<std::size_t>(d)] > 1) out.push_back(turns_of(d));
+    }
+    loops = std::move(out);
+  };
+  split(loops_);
+  split(outer);
+}
+
 void Emitter::emit_compute() {
   const std::vector<int>& loops = loops_;
   std::vector<int> outer;
-  std::vector<bool> is_reduction(loops.size());
-  for (std::size_t l = 0; l < loops.size(); ++l) {
-    is_reduction[l] = loops[l] != kRounds && kernel_.dims[static_cast<std::size_t>(loops[l])].reduction;
-    if (!is_reduction[l]) outer.push_back(loops[l]);
-  }
+  const auto reduces = [&](int loop) { return loop != kRounds && kernel_.dims[static_cast<std::size_t>(dim_of(loop))].reduction; };
+  std::copy_if(loops.begin(), loops.end(), std::back_inserter(outer), [&](int loop) { return !reduces(loop); });
   const bool apart = mapping_.epilogue_unit.valid();
   port_of_.assign(kernel_.operands.size(), {-1, -1});
   std::vector<bool> afterwards(kernel_.operands.size(), false);  // read or written on the epilogue's own unit
@@ -283,6 +317,9 @@ void Emitter::emit_compute() {
         if (!r.local) afterwards[static_cast<std::size_t>(r.number)] = kernel_.operands[static_cast<std::size_t>(r.number)].epilogue;
     }
 
+  take_turns(afterwards, outer);
+  std::vector<bool> is_reduction;
+  for (const int loop : loops) is_reduction.push_back(reduces(loop));
   Actor main;
   main.name = kernel_.contraction ? "multiply" : "compute";
   main.array = program::ArrayId(std::size_t{0});

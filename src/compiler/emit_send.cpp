@@ -78,11 +78,12 @@ double Emitter::sending_seconds(const Actor& a, std::int64_t messages) const {
   return one + std::max(0.0, (firings - 1) * one - hidden);
 }
 
-std::optional<std::int64_t> Emitter::most_messages(const Actor& a) {
-  context_.actors.push_back(a);
+std::optional<std::int64_t> Emitter::most_messages(Actor& a) {
+  context_.actors.push_back(std::move(a));
   const program::BufferAccess& to = *context_.actors.back().destination;
   const program::Use use(context_, context_.actors.size() - 1, to, to.extent, true, nullptr);
   const auto sending = program::count_messages(buffers_[to.buffer.index()], parts_[to.buffer], use);
+  a = std::move(context_.actors.back());
   context_.actors.pop_back();
   if (!sending) return std::nullopt;
   return sending->most;

@@ -88,20 +88,19 @@ Actor Emitter::cast_actor(const std::string& name, const Actor& load, std::size_
 void Emitter::share_out(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept) {
   const KernelOperand& o = kernel_.operands[i];
   const std::vector<int> loops = without(user_loops, kept);
-  const std::int64_t members = reading_members(kernel_, mapping_, i, user_loops, kept);
+  const std::int64_t members = members_[i];
   for (std::int64_t j = 0; j < members; ++j) {
     const std::size_t readers = make_readers(i, j);
     const std::string suffix = j == 0 ? "" : fmt::format("_{}", j);
     Actor load = move_actor(mover_name(i) + suffix, o, loops, readers);
     program::IndexRange domain;
     if (members > 1) {
-      const auto d = static_cast<std::size_t>(loops.back());
-      const std::int64_t own = mapping_.trips[d] / members;
+      const int d = dim_of(loops.back());
+      const std::int64_t own = trips_of(loops.back()) / members, tile = mapping_.tile[static_cast<std::size_t>(d)];
       load.loops.back().trip = own;
       for (std::size_t x = 0; x < o.index.size(); ++x)
         for (const auto& t : o.index[x].terms)
-          if (t.variable == loops.back())
-            load.source->start[x] = load.source->start[x] + numerics::affine_constant(t.coefficient * j * own * mapping_.tile[d]);
+          if (t.variable == d) load.source->start[x] = load.source->start[x] + numerics::affine_constant(t.coefficient * j * own * tile);
       domain = {static_cast<int>(std::find(user_loops.begin(), user_loops.end(), loops.back()) - user_loops.begin()), j * own,
                 (j + 1) * own};
     }

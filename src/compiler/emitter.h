@@ -23,6 +23,8 @@ using program::Token;
 
 /// Among the loops of an actor, which are dims, the loop over the rounds of a ring.
 inline constexpr int kRounds = -1;
+/// And a loop over tiles beside each other, which is the inner part of a dim's loop: each turn of it is another reader's.
+inline constexpr int turns_of(int dim) { return -2 - dim; }
 
 class Emitter {
  public:
@@ -60,6 +62,8 @@ class Emitter {
   [[nodiscard]] Affine offset(std::size_t d, const std::vector<int>& loops, std::size_t array = 0) const;
 
   [[nodiscard]] std::int64_t trips_of(int loop) const;
+  /// The dim that a loop moves along; of rounds the ring's.
+  [[nodiscard]] int dim_of(int loop) const { return loop == kRounds ? ring_->dim : loop < 0 ? turns_of(loop) : loop; }
 
   [[nodiscard]] std::vector<program::Loop> loops_of(const std::vector<int>& dims) const;
 
@@ -103,6 +107,9 @@ class Emitter {
 
   void emit_compute();
 
+  /// How many components read each multicast operand, tile by tile in turns. Loops over these tiles become two, which `outer` is told, too.
+  void take_turns(const std::vector<bool>& afterwards, std::vector<int>& outer);
+
   /// Each member of the ring reads its own slice. In the first round it works on that; in every round but the last it passes on what it
   /// has, and in the others it works on what the member before it has passed on.
   void pass_around(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept);
@@ -115,7 +122,7 @@ class Emitter {
   std::size_t make_block(int split, std::int64_t block);
 
   /// Of the components that need an operand alike, each reads some of it from memory and sends it to all: those of its loops' innermost
-  /// indices that are its own, so that all of them read at any time.
+  /// indices that are its own, in turns with the others', so that all of them read at any time, and what is needed first comes first.
   void share_out(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept);
 
   /// A mover that carries what has been written to the parts of `to` that hold it, one message a firing; nothing when none does. It follows
@@ -136,7 +143,7 @@ class Emitter {
   [[nodiscard]] double sending_seconds(const Actor& a, std::int64_t messages) const;
 
   /// The most messages that one store of this mover takes, over its instances and firings; nothing when those are too many.
-  [[nodiscard]] std::optional<std::int64_t> most_messages(const Actor& a);
+  [[nodiscard]] std::optional<std::int64_t> most_messages(Actor& a);
 
   [[nodiscard]] std::vector<program::Dim> dims_of(const std::vector<int>& loops) const;
 
@@ -170,6 +177,8 @@ class Emitter {
   };
   std::vector<Frame> frames_;                 ///< by array
   std::vector<std::pair<int, int>> port_of_;  ///< per operand: actor (0 main, 1 epilogue), port
+  std::vector<std::int64_t> members_;         ///< per operand: components that read it for the others
+  std::vector<std::int64_t> turns_;           ///< per dim: trips of the inner part of its loop; 1: it is one
 };
 
 }  // namespace switchyard::compiler

@@ -10,6 +10,8 @@
 
 #include "compiler/grid_search.h"
 #include "compiler/lesser.h"
+#include "compiler/place.h"
+#include "program/relocate.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -78,10 +80,11 @@ constexpr std::size_t kFewContexts = 400;
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
 constexpr std::int64_t kSearchedForLesser = 150'000, kSearchedForShort = 1'200'000;
 
-constexpr double kHopeless = 1.25;   ///< times the fastest: other strategies change less
-constexpr double kNear = 1.001;      ///< times the fastest: another strategy may make it faster than that
-constexpr double kClose = 1.05;      ///< the same, of several kernels to a context
-constexpr double kMuchSooner = 0.9;  ///< times what was fastest apart: what was chosen for one kernel to a context may be mistaken
+constexpr double kHopeless = 1.25;      ///< times the fastest: other strategies change less
+constexpr double kNear = 1.001;         ///< times the fastest: another strategy may make it faster than that
+constexpr double kClose = 1.05;         ///< the same, of several kernels to a context
+constexpr double kPlacedMayTurn = 1.1;  ///< the same, of long sums in parts against them as they are
+constexpr double kMuchSooner = 0.9;     ///< times what was fastest apart: what was chosen for one kernel to a context may be mistaken
 
 /// The comparison, phase by phase. What one phase finds tells the next what to try; what has been spent tells how much.
 class Comparison {
@@ -300,7 +303,33 @@ class Comparison {
     if (cuts_.empty() || (several_ && spent_ > affordable_)) return;
     Strategy strategy = best_.strategy;
     strategy.in_parts = true;
-    static_cast<void>(time_of(best_.number, strategy));
+    const double whole = least_;
+    const auto time = time_of(best_.number, strategy);
+    if (!time || time.value() < whole || time.value() > whole * kPlacedMayTurn || options_.disabled.place) return;
+    // Parts are added up across the array: where they lie near each other they may be faster after all.
+    const auto parts_placed = placed(best_.number, strategy), whole_placed = placed(best_.number, best_.strategy);
+    if (!parts_placed || !whole_placed) return;
+    told_.push_back({"strategy", fmt::format("long sums in parts, placed: {:.1f} us; as they are, placed: {:.1f} us",
+                                             parts_placed.value() * 1e6, whole_placed.value() * 1e6)});
+    if (parts_placed.value() >= whole_placed.value()) return;
+    best_.strategy = strategy;
+    best_.timed.reset();
+  }
+
+  /// Seconds of a program whose instances take the components that suit them, if that is sooner.
+  Result<double> placed(std::size_t m, const Strategy& strategy) {
+    graph::Graph trial = out_.graph;
+    std::vector<Decision> ignored;
+    Contender& c = machines_[m];
+    if (strategy.in_parts) cut_reductions(c.machine, trial, cuts_);
+    Builder builder{c.machine, trial, options_, ignored, chip_, c.lesser ? c.lesser : chip_, c.known};
+    if (strategy.chained) builder.begin_with = c.reached;
+    SY_TRY(Draft draft, builder.build(strategy, false));
+    SY_TRY(const double plain, builder.time_of(draft));
+    const Placement placement = place_components(c.machine, draft.program, options_.seed, 1, 0);
+    if (placement.before == 0) return plain;
+    program::relocate(draft.program, c.machine.component, placement.to);
+    return std::min(plain, options_.time(draft.program));
   }
 
   void make_parts() {
