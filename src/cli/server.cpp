@@ -39,7 +39,8 @@ Result<Picoseconds> exchange_time(const std::shared_ptr<const chip::Chip>& serve
 
 Status check_memory(const model::LoadedModel& model, const chip::Chip& chip, numerics::Format precision) {
   if (!model.language) return Done{};
-  const auto& [config, step, exchanges] = *model.language;
+  const model::llm::Config& config = model.language->config;
+  const model::llm::Step& step = model.language->step;
   if (step.weights) {
     const auto stored = *step.weights == numerics::Format::int4 ? numerics::Format::uint8 : *step.weights;
     if (!compiler::stores(chip, stored))

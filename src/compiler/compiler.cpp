@@ -206,12 +206,13 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     if (draft.end_of(c) - longest == 1) continue;
     for (std::size_t k = longest; k < draft.end_of(c); ++k)
       if (splits.mappings[k].on_chip > splits.mappings[longest].on_chip) longest = k;
+    const std::string& name = kernels[longest].name;
     const auto of = std::find_if(out.decisions.rbegin(), out.decisions.rend(),
-                                 [&](const Decision& d) { return d.subject == kernels[longest].name && !d.alternatives.empty(); });
+                                 [&](const Decision& d) { return d.subject == name && !d.alternatives.empty(); });
     if (of == out.decisions.rend()) continue;
     Decision told = *of;
     told.subject = program.contexts[c].name;
-    told.text = fmt::format("of its longest kernel, {}: {}", kernels[longest].name, told.text);
+    told.text = fmt::format("of its longest kernel, {}: {}", name, told.text);
     out.decisions.push_back(std::move(told));
   }
   const Bounds bounds(*chip, g);

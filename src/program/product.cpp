@@ -76,7 +76,9 @@ std::optional<ProductWork> product_work(const chip::Chip& chip, std::span<const 
   const auto at = std::find_if(stages.begin(), stages.end(), [](const Context& c) { return multiplication_of(c).has_value(); });
   if (at == stages.end()) return std::nullopt;
   if (std::any_of(at + 1, stages.end(), [](const Context& c) { return multiplication_of(c).has_value(); })) return std::nullopt;
-  const auto [actor, statement] = *multiplication_of(*at);
+  const Multiplication found = *multiplication_of(*at);
+  const Actor* actor = found.actor;  // not by structured binding: the lambda below captures it
+  const Statement* statement = found.statement;
   ProductWork w;
   w.component = at->arrays.front().component;
   double both = 1;

@@ -40,7 +40,7 @@ void add_rows(const Actor& actor, std::optional<GridWork::Rows>& rows) {
     for (std::size_t d = 0; d < s.dims.size(); ++d)
       (s.kinds[d] == numerics::LoopKind::reduction ? elements : count) *=
           static_cast<double>(actor.dims[static_cast<std::size_t>(s.dims[d])].total);
-    if (!rows) rows.emplace();
+    if (!rows) rows = GridWork::Rows{};  // clang 14 finds no emplace for a nested type with initialisers
     rows->count = std::max(rows->count, count);
     rows->elements = std::max(rows->elements, elements);
     const bool greatest = s.combiner == numerics::Combiner::max || s.combiner == numerics::Combiner::min;

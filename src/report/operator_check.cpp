@@ -251,12 +251,13 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
   check_copies(map, context, read);
   std::map<TensorId, std::size_t> seen, writes;
   for (const auto& [tensor, buffer] : map.writes) ++writes[tensor];
-  for (const auto& [tensor, buffer] : map.writes) {
+  for (const auto& written : map.writes) {
+    const TensorId tensor = written.first;
+    const auto buffer = written.second;
     const Recipe recipe = recipe_of(compiled_, map, known, tensor, seen[tensor]++, writes[tensor]);
     const numerics::Tensor& got = known.in_buffer(tensor, buffer);
     if (recipe.op == nullptr) {
-      const TensorId moved = tensor;
-      const auto source = std::find_if(map.reads.begin(), map.reads.end(), [&](const auto& r) { return r.first == moved; });
+      const auto source = std::find_if(map.reads.begin(), map.reads.end(), [&](const auto& r) { return r.first == tensor; });
       if (source != map.reads.end()) check_moved(known.in_buffer(tensor, source->second), source->second, got, buffer, tensor, context);
       continue;
     }
@@ -269,9 +270,8 @@ void OperatorChecker::check_context(program::ContextId context, const simulation
     // The evaluator keeps what it computed, so each thread has its own and a contiguous share of the points.
     const std::size_t threads = std::clamp<std::size_t>(points.size() / 16, 1, static_cast<std::size_t>(std::max(1, options_.threads)));
     parallel_for(static_cast<int>(threads), threads, [&](std::size_t t) {
-      graph::PointEvaluator evaluator(compiled_.graph, [&, target = tensor](TensorId id) {
-        return id == target ? nullptr : static_cast<const numerics::Tensor*>(known.find(id));
-      });
+      graph::PointEvaluator evaluator(
+          compiled_.graph, [&](TensorId id) { return id == tensor ? nullptr : static_cast<const numerics::Tensor*>(known.find(id)); });
       const std::size_t last = points.size() * (t + 1) / threads;
       for (std::size_t p = points.size() * t / threads; p < last; ++p) {
         references[p] = evaluator.at(tensor, points[p], producer);

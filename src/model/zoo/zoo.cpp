@@ -161,7 +161,9 @@ Result<graph::Graph> build_zoo_model(const std::string& name, const LoadOptions&
     values[p.name] = p.value;
     names.emplace_back(p.name);
   }
-  for (const auto& [parameter, value] : options.set) {
+  for (const auto& chosen : options.set) {
+    const std::string& parameter = chosen.first;
+    const std::int64_t value = chosen.second;
     const auto p =
         std::find_if(model->parameters.begin(), model->parameters.end(), [&](const Parameter& q) { return q.name == parameter; });
     if (p == model->parameters.end()) {
