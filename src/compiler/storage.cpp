@@ -20,6 +20,7 @@ constexpr double kCaution = 3;
 
 struct Life {
   int first = 0, last = 0;
+  auto operator<=>(const Life&) const = default;
 };
 
 /// Sets of component instances, numbered; and which of them meet. What lies on different components may have one address.
@@ -64,34 +65,32 @@ class Addresses {
   struct Range {
     std::int64_t begin = 0, end = 0;
     int set = 0;
+    Life life;
     auto operator<=>(const Range&) const = default;
   };
   /// What is taken over a life, from the highest address down, together with what is to be taken besides.
   class Over {
    public:
-    Over(const Addresses& addresses, Life life) : addresses_(addresses) {
-      for (int c = life.first; c <= life.last; ++c)
-        for (const Range& r : addresses.in_use_[static_cast<std::size_t>(c)])
-          if (r.end > r.begin) taken_.push_back(r);
+    Over(const Addresses& addresses, Life life) : addresses_(&addresses) {
+      addresses.each_taken(life, [&](const Range& r) { taken_.push_back(r); });
       std::sort(taken_.begin(), taken_.end(), above);
-      taken_.erase(std::unique(taken_.begin(), taken_.end()), taken_.end());  // what lives through several contexts
     }
     /// The highest free address, which is taken then; nothing when there is none.
     std::optional<std::int64_t> take_high(std::int64_t bytes, int set) {
-      std::int64_t at = addresses_.down(addresses_.end_ - bytes);
+      std::int64_t at = addresses_->down(addresses_->end_ - bytes);
       for (const Range& r : taken_) {
         if (at >= r.end) break;
-        if (addresses_.sets_.meet(r.set, set)) at = std::min(at, addresses_.down(r.begin - bytes));
+        if (addresses_->sets_.meet(r.set, set)) at = std::min(at, addresses_->down(r.begin - bytes));
       }
-      if (at < addresses_.begin_) return std::nullopt;
-      const Range own{at, at + bytes, set};
+      if (at < addresses_->begin_) return std::nullopt;
+      const Range own{at, at + bytes, set, {}};
       if (bytes > 0) taken_.insert(std::lower_bound(taken_.begin(), taken_.end(), own, above), own);
       return at;
     }
 
    private:
     static bool above(const Range& a, const Range& b) { return std::tie(a.end, a.begin, a.set) > std::tie(b.end, b.begin, b.set); }
-    const Addresses& addresses_;
+    const Addresses* addresses_;
     std::vector<Range> taken_;
   };
 
@@ -106,27 +105,31 @@ class Addresses {
     return at + bytes <= end_ ? std::optional(at) : std::nullopt;
   }
   void take(Life life, std::int64_t at, std::int64_t bytes, int set) {
-    for (int c = life.first; c <= life.last; ++c) in_use_[static_cast<std::size_t>(c)].push_back({at, at + bytes, set});
+    for (int c = life.first; c <= life.last; ++c) in_use_[static_cast<std::size_t>(c)].push_back({at, at + bytes, set, life});
   }
   void give_back(Life life, std::int64_t at, std::int64_t bytes, int set) {
     for (int c = life.first; c <= life.last; ++c) {
       auto& here = in_use_[static_cast<std::size_t>(c)];
-      here.erase(std::find(here.begin(), here.end(), Range{at, at + bytes, set}));
+      here.erase(std::find(here.begin(), here.end(), Range{at, at + bytes, set, life}));
     }
   }
 
  private:
   [[nodiscard]] std::int64_t up(std::int64_t at) const { return (at + alignment_ - 1) / alignment_ * alignment_; }
   [[nodiscard]] std::int64_t down(std::int64_t at) const { return at / alignment_ * alignment_; }
+  /// What is taken in some context of a life, each once: in the first of them in which it lives.
+  template <class Use>
+  void each_taken(Life life, Use&& use) const {
+    for (int c = life.first; c <= life.last; ++c)
+      for (const Range& r : in_use_[static_cast<std::size_t>(c)])
+        if (r.end > r.begin && c == std::max(r.life.first, life.first)) use(r);
+  }
   [[nodiscard]] std::vector<Range> taken_over(Life life, int set) const {
     std::vector<Range> taken;
-    for (int c = life.first; c <= life.last; ++c) {
-      const auto& here = in_use_[static_cast<std::size_t>(c)];
-      for (const Range& r : here)
-        if (r.end > r.begin && sets_.meet(r.set, set)) taken.push_back(r);
-    }
+    each_taken(life, [&](const Range& r) {
+      if (sets_.meet(r.set, set)) taken.push_back(r);
+    });
     std::sort(taken.begin(), taken.end());
-    taken.erase(std::unique(taken.begin(), taken.end()), taken.end());  // what lives through several contexts
     return taken;
   }
   const ComponentSets& sets_;
@@ -265,6 +268,7 @@ class Planner {
     take_back(context, early, {k, k});
     std::vector<std::int64_t> least;
     for (const Channel* c : early) least.push_back(c->depth);
+    std::map<int, Free> free;  // by where a life that ends here begins
     // Of depth and an early start, what lets most be fetched before the context begins.
     double most = 0;
     std::int64_t best_share = 0;
@@ -279,7 +283,7 @@ class Planner {
       int first = k;
       for (int low = soonest, high = k; low < high;) {
         const int middle = low + (high - low) / 2;
-        if (find_places(context, early, {middle, k})) {
+        if (find_places(context, early, {middle, k}, free[middle])) {
           first = high = middle;
         } else {
           low = middle + 1;
@@ -329,12 +333,17 @@ class Planner {
     }
   }
 
-  /// The addresses of channels, one after the other the highest free ones; nothing when they do not all fit.
-  std::optional<std::vector<std::int64_t>> find_places(const Context& context, const std::vector<Channel*>& channels, Life life) {
-    std::map<chip::MemoryId, Addresses::Over> memories;
+  /// What is free in the memories over one life, as far as somebody asked.
+  using Free = std::map<chip::MemoryId, Addresses::Over>;
+
+  /// The addresses of channels, one after the other the highest free ones; nothing when they do not all fit. `free` is for asking again.
+  std::optional<std::vector<std::int64_t>> find_places(const Context& context, const std::vector<Channel*>& channels, Life life,
+                                                       Free& free) {
+    for (const Channel* c : channels) free.try_emplace(c->memory, in(c->memory), life);
+    Free memories = free;
     std::vector<std::int64_t> places;
     for (const Channel* c : channels) {
-      const auto at = memories.try_emplace(c->memory, in(c->memory), life).first->second.take_high(c->bytes, set_of(context, *c));
+      const auto at = memories.at(c->memory).take_high(c->bytes, set_of(context, *c));
       if (!at) return std::nullopt;
       places.push_back(*at);
     }
@@ -342,7 +351,8 @@ class Planner {
   }
 
   bool place(const Context& context, const std::vector<Channel*>& channels, Life life) {
-    const auto places = find_places(context, channels, life);
+    Free free;
+    const auto places = find_places(context, channels, life, free);
     for (std::size_t i = 0; places && i < channels.size(); ++i) {
       channels[i]->offset = (*places)[i];
       in(channels[i]->memory).take(life, (*places)[i], channels[i]->bytes, set_of(context, *channels[i]));
