@@ -13,6 +13,9 @@
 namespace switchyard::report {
 namespace {
 
+constexpr std::size_t kMostMistakes = 100;      ///< that are told of one file
+constexpr std::size_t kLongestShown = 1 << 16;  ///< bytes of a row that is shown
+
 /// The fields of one line (RFC 4180, but for quoted line ends).
 std::vector<std::string> fields_of(std::string_view line) {
   std::vector<std::string> fields(1);
@@ -119,6 +122,10 @@ bool near_best(const Measurement& m) {
 
 Result<std::vector<Measurement>> read_measurements(const std::string& path) {
   SY_TRY(const std::string text, read_file(path));
+  return parse_measurements(text, path);
+}
+
+Result<std::vector<Measurement>> parse_measurements(std::string_view text, const std::string& path) {
   std::vector<Measurement> rows;
   Failure failure{FailureKind::malformed, {}, {}};
   Columns columns;
@@ -141,10 +148,13 @@ Result<std::vector<Measurement>> read_measurements(const std::string& path) {
     }
     Measurement m;
     m.location = {path, line, 1};
-    if (const std::string problem = read_row(columns, fields_of(content), m); !problem.empty())
-      failure.diagnostics.push_back({"measurement/row", problem, m.location, {}, {}, std::string(content)});
-    else
+    const std::string problem = read_row(columns, fields_of(content), m);
+    if (problem.empty()) {
       rows.push_back(std::move(m));
+    } else if (failure.diagnostics.size() < kMostMistakes) {
+      const std::string_view shown = content.size() <= kLongestShown ? content : std::string_view();
+      failure.diagnostics.push_back({"measurement/row", problem, m.location, {}, {}, std::string(shown)});
+    }
   }
   if (!failure.diagnostics.empty()) return failure;
   if (rows.empty())

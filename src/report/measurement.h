@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/operation.h"
@@ -35,7 +36,9 @@ bool near_best(const Measurement& measurement);
 
 /// Reads a file with a header; `chip,op,shape,format,best_us` must be among its columns, `variant`, `source`, `library` and `n` may be.
 /// Failures: those of read_file, measurement/header (a column is missing, or there are no rows), measurement/row (malformed: too few
-/// fields, no time, a shape that is not key=value;...), all of them at once.
+/// fields, no time, a shape that is not key=value;...), up to a hundred at once.
 Result<std::vector<Measurement>> read_measurements(const std::string& path);
+/// The same of what a file holds; `path` names it in diagnostics.
+Result<std::vector<Measurement>> parse_measurements(std::string_view text, const std::string& path);
 
 }  // namespace switchyard::report

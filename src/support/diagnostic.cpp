@@ -14,27 +14,24 @@ bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0)
 
 /// The source line and the caret under `column`, which counts characters (not bytes) from 1.
 std::string excerpt(const std::string& line, int column) {
-  std::vector<std::string> characters;
+  std::string text;
+  std::vector<std::size_t> starts;  // of the characters in it
   for (const char c : line) {
     if (c == '\n' || c == '\r') continue;
+    if (!continues_character(c) || starts.empty()) starts.push_back(text.size());
     const bool control = static_cast<unsigned char>(c) < 0x20 && c != '\t';
-    if (continues_character(c) && !characters.empty()) {
-      characters.back() += c;
-    } else {
-      characters.emplace_back(1, control ? '?' : c);
-    }
+    text += control ? '?' : c;
   }
-  std::size_t caret = column > 0 ? static_cast<std::size_t>(column) - 1 : 0;
-  caret = std::min(caret, characters.size());
-  const std::size_t begin = characters.size() > kLongestShown && caret > kLongestShown / 2 ? caret - kLongestShown / 2 : 0;
-  const std::size_t end = std::min(characters.size(), begin + kLongestShown);
+  const std::size_t count = starts.size();
+  starts.push_back(text.size());
+  const std::size_t caret = std::min(column > 0 ? static_cast<std::size_t>(column) - 1 : 0, count);
+  const std::size_t begin = count > kLongestShown && caret > kLongestShown / 2 ? caret - kLongestShown / 2 : 0;
+  const std::size_t end = std::min(count, begin + kLongestShown);
   std::string shown = begin > 0 ? "  ..." : "  ";
   std::string under(shown.size(), ' ');
-  for (std::size_t i = begin; i < end; ++i) {
-    shown += characters[i];
-    if (i < caret) under += characters[i] == "\t" ? '\t' : ' ';
-  }
-  if (end < characters.size()) shown += "...";
+  for (std::size_t i = begin; i < std::min(caret, end); ++i) under += text[starts[i]] == '\t' ? '\t' : ' ';
+  shown += text.substr(starts[begin], starts[end] - starts[begin]);
+  if (end < count) shown += "...";
   if (column <= 0) return shown + "\n";
   return shown + "\n" + under + "^\n";
 }

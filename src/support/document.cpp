@@ -48,6 +48,13 @@ std::ptrdiff_t count_characters(std::string_view text) {
   return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
+/// The line for a diagnostic to show; nothing of one so long that a hundred diagnostics of it would fill the memory.
+std::string shown_line(std::string_view text, int line) {
+  constexpr std::size_t kLongest = std::size_t{64} << 10;
+  const std::string_view whole = line_of(text, line);
+  return whole.size() <= kLongest ? std::string(whole) : std::string();
+}
+
 /// Where the first byte stands that is not UTF-8 text, or npos. libfyaml is only ever given text.
 std::size_t first_bad_byte(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -95,7 +102,7 @@ class Reader {
 
   void report(std::string code, std::string message, int line, int column, std::string hint = {}) {
     failure_.diagnostics.push_back(
-        {std::move(code), std::move(message), {file_, line, column}, {}, std::move(hint), std::string(line_of(text_, line))});
+        {std::move(code), std::move(message), {file_, line, column}, {}, std::move(hint), shown_line(text_, line)});
   }
   bool stop(std::string code, std::string message, const Node& at, std::string hint = {}) {
     report(std::move(code), std::move(message), at.line, at.column, std::move(hint));
@@ -314,6 +321,7 @@ Escape escape_at(std::string_view text, std::size_t i) {
   const auto c = static_cast<unsigned char>(text[i]);
   const std::string_view rest = text.substr(i);
   if (c == '"' || c == '\\') return {std::string("\\") + text[i], 1};
+  if (c >= 0x20 && c < 0x7f) return {};
   if (c == '\n') return {"\\n", 1};
   if (c == '\t') return {"\\t", 1};
   if (c < 0x20 || c == 0x7f) return {fmt::format("\\x{:02x}", c), 1};
@@ -451,7 +459,7 @@ const Node* Node::find(std::string_view key) const {
 
 Node* Node::find(std::string_view key) { return const_cast<Node*>(std::as_const(*this).find(key)); }
 
-std::string Document::line_text(int line) const { return line < 1 ? std::string() : std::string(line_of(text, line)); }
+std::string Document::line_text(int line) const { return line < 1 ? std::string() : shown_line(text, line); }
 
 Result<Document> parse_document(std::string text, std::string file) {
   if (text.size() > kLargestText) {

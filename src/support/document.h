@@ -39,7 +39,7 @@ struct Document {
   std::string text;  ///< the source, for carets
   Node root;
   [[nodiscard]] Location location(const Node& node) const { return {file, node.line, node.column}; }
-  [[nodiscard]] std::string line_text(int line) const;
+  [[nodiscard]] std::string line_text(int line) const;  ///< to be shown; nothing of a line of more than 64 KiB
 };
 
 /// Parses YAML 1.2 (of which JSON is a subset). Depth is limited to 64, aliases are rejected (no blow-ups).

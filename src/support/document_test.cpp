@@ -157,6 +157,10 @@ TEST(Document, ReadsFiles) {
   EXPECT_EQ(shape(document.value().root), "{a=s<1>b=[s<2>]}");
   EXPECT_EQ(document.value().line_text(2), "b: [2]");
   EXPECT_EQ(document.value().line_text(4), "");
+  const Result<Document> wide = parse_document("a: 1\nb: " + std::string(70000, 'x') + "\n", "wide.yaml");
+  ASSERT_TRUE(wide.ok());
+  EXPECT_EQ(wide.value().line_text(1), "a: 1");
+  EXPECT_EQ(wide.value().line_text(2), "") << "a line that nobody can read, once per diagnostic";
   EXPECT_EQ(document.value().file, path);
 
   const Result<Document> absent = read_document(path + ".absent");
