@@ -40,6 +40,8 @@ inline constexpr std::array<const char*, 2> kPeakNames{"offchip", "scratchpad"};
 /// (malformed): those of read_file and parse_document, report/schema, report/missing-key, report/value, report/no-result (no run in it has
 /// one).
 Result<std::vector<RunRecord>> read_runs(const std::string& path);
+/// The same of what a file holds; `path` names it in diagnostics.
+Result<std::vector<RunRecord>> parse_runs(std::string text, const std::string& path);
 
 /// Contexts of both runs that share operators, however they are cut: what stands in one of them in A is in the same entry in B.
 struct Moved {

@@ -161,6 +161,10 @@ RunRecord read_run(Reader& reader, const Node& run, const std::string& at, const
 
 Result<std::vector<RunRecord>> read_runs(const std::string& path) {
   SY_TRY(std::string text, read_file(path, kLargestFile));
+  return parse_runs(std::move(text), path);
+}
+
+Result<std::vector<RunRecord>> parse_runs(std::string text, const std::string& path) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string::npos || text[first] != '{')
     return fail(FailureKind::malformed, "report/schema", "not a report: it does not begin as a JSON object does", kHowToWrite,

@@ -1,4 +1,4 @@
-// A bounded run of every reader over damaged good inputs; what once hurt is in tests/fuzz/found.
+// A bounded run of every reader over damaged good inputs; what once hurt is in tests/fuzz/found/READER.
 #include "fuzz/harness/readers.h"
 
 #include <gtest/gtest.h>
@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "fuzz/damage.h"
 #include "support/file.h"
@@ -14,12 +15,18 @@
 namespace switchyard::fuzz {
 namespace {
 
-void read_text(const std::string& bytes) { read_one(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()); }
-
 TEST(Readers, EverySeedIsOneAReaderTakes) {
-  std::vector<int> count(readers().size(), 0);
-  for (const std::string& seed : seeds()) ++count[static_cast<std::size_t>(seed[0])];
-  for (std::size_t i = 0; i < count.size(); ++i) EXPECT_GT(count[i], 0) << readers()[i].name;
+  std::map<const Reader*, int> count, fit;  // all, and those that tools/fuzz starts from
+  for (const Seed& seed : seeds()) {
+    ASSERT_NE(seed.reader, nullptr);
+    ++count[seed.reader];
+    fit[seed.reader] += seed.bytes.size() <= seed.reader->length ? 1 : 0;
+  }
+  for (const Reader& reader : readers()) {
+    EXPECT_GT(count[&reader], 0) << reader.name;
+    EXPECT_GT(fit[&reader], 0) << reader.name;
+  }
+  EXPECT_GT(words().size(), 500u);
 }
 
 /// One pass over all seeds, and others with new damage for $SWITCHYARD_FUZZ_SECONDS: a search without libFuzzer.
@@ -30,15 +37,14 @@ TEST(Readers, SurviveDamage) {
   const auto end = steady_clock::now() + std::chrono::seconds(wanted == nullptr ? 0 : std::atoi(wanted));
   std::uint64_t executions = 0;
   for (std::uint32_t pass = 0; pass == 0 || steady_clock::now() < end; ++pass)
-    for (const std::string& good : all) {
-      const std::uint32_t rounds = good.size() > 4000 ? 20 : 300;
+    for (const Seed& good : all) {
+      const std::uint32_t rounds = good.bytes.size() > 4000 ? 20 : 300;
       for (std::uint32_t round = 0; round < rounds; ++round) {
-        // The first byte stays: it says who reads.
-        const std::string bytes = good.substr(0, 1) + damage(std::string_view(good).substr(1), pass * rounds + round, {});
+        const std::string bytes = damage(good.bytes, pass * rounds + round, {});
         const auto begin = steady_clock::now();
-        read_text(bytes);
+        good.reader->read(bytes);
         ++executions;
-        ASSERT_LT(steady_clock::now() - begin, std::chrono::seconds(10)) << readers()[static_cast<std::size_t>(bytes[0])].name;
+        ASSERT_LT(steady_clock::now() - begin, std::chrono::seconds(10)) << good.reader->name;
       }
     }
   std::printf("[          ] %llu executions\n", static_cast<unsigned long long>(executions));
@@ -46,11 +52,15 @@ TEST(Readers, SurviveDamage) {
 
 TEST(Readers, SurviveWhatWasFound) {
   int files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(SWITCHYARD_SOURCE_DIR "/tests/fuzz/found")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(SWITCHYARD_SOURCE_DIR "/tests/fuzz/found")) {
+    if (!entry.is_regular_file()) continue;
+    const std::string folder = entry.path().parent_path().filename().string();
+    const Reader* reader = find_reader(folder);
+    ASSERT_NE(reader, nullptr) << folder;
     const auto bytes = read_file(entry.path().string());
     ASSERT_TRUE(bytes.ok());
     SCOPED_TRACE(entry.path().filename());
-    read_text(bytes.value());
+    reader->read(bytes.value());
     ++files;
   }
   EXPECT_GT(files, 0);

@@ -11,15 +11,21 @@ namespace switchyard::fuzz {
 
 struct Reader {
   const char* name;
+  std::size_t length;  ///< of the longest input worth trying: room for every part of the format once or twice
   /// Any bytes: gives something that its own verifier can judge and that reads back the same once printed, or diagnostics. Aborts when
   /// neither is so.
   void (*read)(std::string_view bytes);
 };
-/// The first byte of an input, modulo how many there are, says which of them gets the rest.
 const std::vector<Reader>& readers();
-void read_one(const std::uint8_t* data, std::size_t size);
+const Reader* find_reader(std::string_view name);  ///< null: there is none
 
-/// Good inputs to start from: the repository's chips, programs and mappings, and models of every form an ONNX file may have.
-std::vector<std::string> seeds();
+/// A good input to start from: the repository's chips, servers, programs and mappings, and models of every form an ONNX file may have.
+struct Seed {
+  const Reader* reader = nullptr;
+  std::string bytes;
+};
+std::vector<Seed> seeds();
+/// The words of all formats: those of the seeds that are text, and the operators of ONNX.
+std::vector<std::string> words();
 
 }  // namespace switchyard::fuzz
