@@ -356,7 +356,7 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   how.observe = watch.observer();
   how.quantisation = work.quantisation;
   work.timed.reset();
-  if (const Status fits = check_memory(model, *chip, precision); !fits) {
+  if (const Status fits = check_memory(work.options, model, *chip, precision); !fits) {
     seconds = work.progress.end();
     return fits.failure();
   }
@@ -366,6 +366,14 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     if (!timing) return timings.emplace_back(), std::numeric_limits<double>::infinity();
     timings.emplace_back(std::move(timing).value());
     return microseconds(timings.back()->latency) * 1e-6;
+  };
+  const TimeOneDevice one_device = [&, chip](const model::llm::Step& step) -> std::optional<Picoseconds> {
+    compiler::CompileOptions same = how;
+    same.observe = {};
+    const Result<compiler::Compiled> made = compiler::compile(model::llm::build(model.language->config, step, how.seed).graph, chip, same);
+    if (!made) return std::nullopt;
+    const Result<simulation::Timing> timing = simulation::time_program(made.value().program);
+    return timing ? std::optional(timing.value().latency) : std::nullopt;
   };
   Result<compiler::Compiled> result = compiler::compile(model.graph, std::move(chip), how);
   if (!result) {
@@ -377,7 +385,12 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     SY_TRY([[maybe_unused]] const Done written, write_file(work.options.dump_mapping, result.value().mappings));
   }
   if (result.value().timed) work.timed = std::move(timings[*result.value().timed]);
-  if (const Status joined = add_exchanges(work.options, model, precision, result.value().program); !joined) {
+  std::optional<Picoseconds> alone;
+  if (work.timed)
+    alone = work.timed->latency;
+  else if (model.language && !model.language->exchanges.empty())
+    if (const auto timing = simulation::time_program(result.value().program)) alone = timing.value().latency;
+  if (const Status joined = add_exchanges(work.options, model, precision, alone, one_device, result.value().program); !joined) {
     seconds = work.progress.end();
     return joined.failure();
   }
@@ -389,10 +402,10 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   labels.ops = static_cast<std::int64_t>(model.graph.ops.size());
   labels.macs = graph::mac_count(model.graph);
   labels.parameters = graph::parameter_count(model.graph);
-  if (model.language && model.language->step.weights)  // whole numbers are parameters here, too; two of four bits share a byte
+  if (model.language && model.language->step.weights)  // whole numbers are parameters here, too
     for (const graph::Tensor& tensor : model.graph.tensors)
       if (tensor.role == graph::Role::constant && tensor.trained && !numerics::format_info(tensor.format).floating)
-        labels.parameters += numerics::element_count(tensor.shape) * (tensor.format == Format::uint8 ? 2 : 1);
+        labels.parameters += numerics::element_count(tensor.shape);
   labels.precision = std::string(numerics::format_name(precision));
   labels.batch = batch_of(work.options, model);
   const auto declare = [&](const std::vector<graph::TensorId>& tensors, std::vector<std::string>& formats) {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 #include "program/grid.h"
 
 namespace switchyard::compiler {
@@ -19,7 +20,7 @@ constexpr double kNoElement = 16;  // bytes: no format has as many
 
 double bytes_of(const graph::Graph& g, const std::map<TensorId, Touched>& touched) {
   double bytes = 0;
-  for (const auto& [tensor, elements] : touched) bytes += elements.count() * numerics::format_bytes(g.tensor(tensor).format);
+  for (const auto& [tensor, elements] : touched) bytes += elements.count() * numerics::stored_size(g.tensor(tensor).format);
   return bytes;
 }
 
@@ -54,7 +55,7 @@ Work work_of(const graph::Graph& g, const Bounds::Hidden& hidden) {
   work.read = bytes_of(g, touched);
   work.read = std::max(0.0, work.read - hidden.unread);
   for (TensorId t : g.outputs)
-    work.written += static_cast<double>(numerics::element_count(g.tensor(t).shape)) * numerics::format_bytes(g.tensor(t).format);
+    work.written += static_cast<double>(numerics::element_count(g.tensor(t).shape)) * numerics::stored_size(g.tensor(t).format);
   return work;
 }
 
@@ -216,8 +217,8 @@ Bound Bounds::model(const Hidden& hidden) const {
     for (const numerics::Nest& nest : op.nests) {
       if (!nest.is_contraction() || nest.reads.size() != 2 || !off_chip(op, nest.write)) continue;
       if (!off_chip(op, nest.reads[0]) || !off_chip(op, nest.reads[1])) continue;
-      double element = numerics::format_bytes(g_.tensor(op.results.front()).format);
-      for (const TensorId t : op.operands) element = std::min<double>(element, numerics::format_bytes(g_.tensor(t).format));
+      double element = numerics::stored_size(g_.tensor(op.results.front()).format);
+      for (const TensorId t : op.operands) element = std::min(element, numerics::stored_size(g_.tensor(t).format));
       product =
           std::max(product, product_bytes(extents_of(nest), {&nest.reads[0].index, &nest.reads[1].index, &nest.write.index}, element));
     }
@@ -256,7 +257,7 @@ void Bounds::add_traffic_of(Traffic& traffic, const Kernel& kernel, const std::v
 double Bounds::missing(const std::map<TensorId, Touched>& read, const std::vector<bool>& read_before) const {
   double again = 0, fresh = 0;  // fresh: cannot be in a cache yet
   for (const auto& [tensor, elements] : read) {
-    const double bytes = elements.count() * numerics::format_bytes(g_.tensor(tensor).format);
+    const double bytes = elements.count() * numerics::stored_size(g_.tensor(tensor).format);
     const bool untouched = !read_before[tensor.index()] && g_.tensor(tensor).role != graph::Role::intermediate;
     (untouched ? fresh : again) += bytes;
   }
@@ -325,12 +326,12 @@ Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before,
       const KernelOperand& o = kernel.operands[static_cast<std::size_t>(a.number)];
       waits = waits || !stays[o.tensor.index()];
       off_chip = off_chip && !stays[o.tensor.index()];
-      element = std::min<double>(element, numerics::format_bytes(g_.tensor(o.tensor).format));
+      element = std::min(element, numerics::stored_size(g_.tensor(o.tensor).format));
       index.push_back(&o.index);
     }
     for (const KernelOperand& o : kernel.operands)
       if (o.write) {
-        element = std::min<double>(element, numerics::format_bytes(g_.tensor(o.tensor).format));
+        element = std::min(element, numerics::stored_size(g_.tensor(o.tensor).format));
         if (index.size() == 2) index.push_back(&o.index);
       }
     if (off_chip && index.size() == 3) product = product_bytes(extents, index, element);

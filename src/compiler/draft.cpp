@@ -18,6 +18,7 @@
 #include "compiler/mapping_file.h"
 #include "compiler/plan.h"
 #include "graph/text.h"
+#include "numerics/packing.h"
 #include "program/text.h"
 #include "support/check.h"
 #include "support/parallel.h"
@@ -31,7 +32,10 @@ Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, 
   for (const Kernel& k : kernels)
     for (const KernelOperand& o : k.operands) {
       const auto f = g.tensor(o.tensor).format;
-      if (stores(chip, f) || !reported.insert(f).second) continue;
+      if (stores(chip, f)) continue;
+      const bool factor = k.contraction && !o.write && !o.epilogue;
+      if (const auto wide = leading_format(g, k); factor && f != wide && takes_weights(chip, wide, f)) continue;
+      if (!reported.insert(f).second) continue;
       std::string names;
       for (auto n : chip.formats.native) names += fmt::format("{}{}", names.empty() ? "" : ", ", numerics::format_name(n));
       Diagnostic d{
@@ -147,7 +151,7 @@ Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph:
     std::size_t give_up = 0;
     for (std::size_t i = 0; i < reach.size(); ++i) {
       const graph::Tensor& t = g.tensor(kernel.operands[i].tensor);
-      const std::int64_t bytes = numerics::element_count(t.shape) * numerics::format_bytes(t.format);
+      const std::int64_t bytes = numerics::stored_bytes(t.format, numerics::element_count(t.shape));
       if (reach[i] == Reach::placed && attempt.stays[kernel.operands[i].tensor.index()] && bytes > largest)
         largest = bytes, give_up = kernel.operands[i].tensor.index();
     }
@@ -195,7 +199,7 @@ bool make_room(const Overflow& overflow, const graph::Graph& g, const std::vecto
       after = after || k >= overflow.context;
     }
     if (!before || !after) continue;
-    const std::int64_t bytes = numerics::element_count(g.tensors[t].shape) * numerics::format_bytes(g.tensors[t].format);
+    const std::int64_t bytes = numerics::stored_bytes(g.tensors[t].format, numerics::element_count(g.tensors[t].shape));
     const std::pair<bool, std::int64_t> key{!touches(overflow.context, t), bytes};
     if (give_up == g.tensors.size() || key > most) most = key, give_up = t;
   }

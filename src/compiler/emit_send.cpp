@@ -5,6 +5,7 @@
 
 #include "chip/query.h"
 #include "compiler/emitter.h"
+#include "numerics/packing.h"
 #include "program/fold.h"
 
 namespace switchyard::compiler {
@@ -69,7 +70,7 @@ Actor Emitter::send_actor(const KernelOperand& o, const std::vector<int>& loops,
 double Emitter::sending_seconds(const Actor& a, std::int64_t messages) const {
   const chip::Mover& mover = chip_.movers[machine_.cast.index()];
   const double places = static_cast<double>(mover.count * mover.outstanding);
-  double firings = 1, bytes = numerics::format_bytes(buffers_[a.destination->buffer.index()].format);
+  double firings = 1, bytes = numerics::stored_size(buffers_[a.destination->buffer.index()].format);
   for (const program::Loop& l : a.loops) firings *= static_cast<double>(l.trip);
   for (const std::int64_t e : a.destination->extent) bytes *= static_cast<double>(e);
   const double one =

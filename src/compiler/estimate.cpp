@@ -7,6 +7,7 @@
 
 #include "chip/query.h"
 #include "compiler/epilogue.h"
+#include "numerics/packing.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -113,6 +114,12 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   clock_ = unit_.clock_hz.value;
   startup_cycles_ = unit_.startup_cycles.value;
   main_rate_ = rate_of(unit_, OpClass::contract, leading_format(g, kernel));
+  if (kernel.contraction) {
+    const auto format = [&](std::size_t f) {
+      return g.tensor(kernel.operands[static_cast<std::size_t>(kernel.statements.front().reads[f].number)].tensor).format;
+    };
+    widening_ = program::widening(chip, unit, format(0), format(1));
+  }
   for (const KernelStatement& s : kernel.statements) cycles_per_point_.push_back(s.epilogue ? 0 : cycles_of(unit_, s));
   if (epilogue.valid()) {
     const chip::Unit& e = chip.units[epilogue.index()];
@@ -122,8 +129,8 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   }
   for (const KernelOperand& o : kernel.operands) {
     const auto& t = g.tensor(o.tensor);
-    bytes_.push_back(numerics::format_bytes(t.format));
-    footprint_.push_back(static_cast<double>(numerics::element_count(t.shape)) * numerics::format_bytes(t.format));
+    bits_.push_back(numerics::stored_bits(t.format));
+    footprint_.push_back(static_cast<double>(numerics::element_count(t.shape)) * numerics::stored_size(t.format));
     std::uint64_t mask = 0;
     for (const Affine& f : o.index)
       for (const auto& term : f.terms) mask |= std::uint64_t{1} << term.variable;
@@ -139,7 +146,7 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
 }
 
 std::int64_t Evaluator::part_bytes(std::size_t i, const Mapping& m) const {
-  std::int64_t count = bytes_[i];
+  std::int64_t count = 1;
   bool innermost = true;
   for (const Extent& e : extents_[i]) {
     std::int64_t extent = 1;
@@ -155,7 +162,7 @@ std::int64_t Evaluator::part_bytes(std::size_t i, const Mapping& m) const {
     innermost = false;
     count *= extent;
   }
-  return count;
+  return bytes_of(i, count);
 }
 
 void Evaluator::size_tokens(const Mapping& m) const {
@@ -179,9 +186,9 @@ void Evaluator::size_tokens(const Mapping& m) const {
       innermost = false;
       padded *= extent;
     }
-    token_bytes_[i] = padded * bytes_[i];
+    token_bytes_[i] = bytes_of(i, padded);
     wire_bytes_[i] =
-        static_cast<double>(count) * bytes_[i] * std::max(1.0, static_cast<double>(granule_) / static_cast<double>(run * bytes_[i]));
+        static_cast<double>(bytes_of(i, count)) * std::max(1.0, static_cast<double>(granule_) / static_cast<double>(bytes_of(i, run)));
     std::int64_t tokens = 1;  // default residency: every loop from the outermost to the innermost one used
     for (std::size_t l = m.order.size(), used = 0; l-- > 0;) {
       used |= masks_[i] >> m.order[l] & 1;
@@ -475,9 +482,15 @@ double Evaluator::firing_seconds(const Mapping& m) const {
       }
       const auto up = [](double v, std::int64_t g) { return std::ceil(v / static_cast<double>(g)) * static_cast<double>(g); };
       // A fold's turn is not left out after the last: to cut a product would pay by it.
-      cycles += chip::fold_cycles(unit_, mm, nn, kk, points, false);
+      const double folds = chip::fold_cycles(unit_, mm, nn, kk, points, false);
+      const double widened = points * nn * kk;
       points *= up(mm, unit_.geometry[0]) * up(nn, unit_.geometry[1]) * up(kk, unit_.geometry[2]);
-      cycles += points / main_rate_;
+      if (widening_) {
+        cycles += widening_->together(folds + points / main_rate_, widened);
+      } else {
+        cycles += folds;
+        cycles += points / main_rate_;
+      }
       continue;
     }
     for (int d : s.dims)
@@ -503,7 +516,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
     const KernelOperand& o = kernel_.operands[i];
     const auto tokens = static_cast<double>(tokens_[i]);
     if (o.write) {
-      epilogue_points += tokens * static_cast<double>(token_bytes_[i]) / static_cast<double>(bytes_[i]);
+      epilogue_points += tokens * static_cast<double>(token_bytes_[i]) * 8 / static_cast<double>(bits_[i]);
       epilogue_tokens += tokens;
     }
     if (placed(i)) continue;

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "compiler/mapping.h"
+#include "program/widening.h"
 #include "support/diagnostic.h"
 
 namespace switchyard::compiler {
@@ -58,6 +60,7 @@ class Evaluator {
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return (bytes + alignment_ - 1) / alignment_ * alignment_; }
   [[nodiscard]] bool placed(std::size_t operand) const { return reach_[operand] == Reach::placed; }
   [[nodiscard]] std::int64_t part_bytes(std::size_t operand, const Mapping& m) const;
+  [[nodiscard]] std::int64_t bytes_of(std::size_t operand, std::int64_t elements) const { return (elements * bits_[operand] + 7) / 8; }
 
   const Machine& machine_;
   const Kernel& kernel_;
@@ -67,13 +70,14 @@ class Evaluator {
   chip::UnitId unit_id_, epilogue_id_;
   std::vector<std::uint64_t> masks_;          ///< per operand: dims its index depends on
   std::vector<std::vector<Extent>> extents_;  ///< per operand, innermost dimension first
-  std::vector<std::int64_t> bytes_;           ///< per operand: of one element
+  std::vector<std::int64_t> bits_;            ///< per operand: of one element
   std::vector<double> footprint_;             ///< per operand: bytes of its tensor
   std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
   bool accumulators_apart_ = false;
   MoverRates load_, store_, cast_;
   double off_rate_ = 1, cache_rate_ = 0, cache_bytes_ = 0, load_latency_ = 0;
   double issue_ = 0, clock_ = 1, startup_cycles_ = 0, main_rate_ = 1;
+  std::optional<program::Widening> widening_;
   double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
   std::vector<double> cycles_per_point_;  ///< per statement that is no contraction and runs on the unit
   // Of the mapping at hand.

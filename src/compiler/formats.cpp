@@ -8,6 +8,7 @@
 
 #include "chip/query.h"
 #include "numerics/tensor.h"
+#include "program/widening.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -21,6 +22,28 @@ void store_in(graph::Tensor& tensor, numerics::Format format) {
   tensor.format = format;
 }
 
+/// Weights of fewer bits that nothing does but multiply by: they are widened on their way into the product, wherever it is made.
+std::vector<graph::TensorId> narrow_factors(const graph::Graph& graph, numerics::Format precision) {
+  std::vector<bool> factor(graph.tensors.size(), false), other(graph.tensors.size(), false);
+  for (const graph::Op& op : graph.ops)
+    for (const numerics::Nest& nest : op.nests)
+      for (const numerics::Access& read : nest.reads) {
+        const auto slot = static_cast<std::size_t>(read.slot);
+        if (slot >= op.operands.size()) continue;
+        const bool multiplied =
+            nest.is_contraction() && nest.reads.size() == 2 && &read == &nest.reads[1] &&
+            static_cast<std::size_t>(nest.reads[0].slot) < op.operands.size() &&
+            numerics::format_info(graph.tensor(op.operands[static_cast<std::size_t>(nest.reads[0].slot)]).format).floating;
+        (multiplied ? factor : other)[op.operands[slot].index()] = true;
+      }
+  std::vector<graph::TensorId> found;
+  for (std::size_t t = 0; t < graph.tensors.size(); ++t)
+    if (graph.tensors[t].role == graph::Role::constant && factor[t] && !other[t] &&
+        program::is_narrower(graph.tensors[t].format, precision))
+      found.emplace_back(t);
+  return found;
+}
+
 }  // namespace
 
 void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions,
@@ -30,6 +53,7 @@ void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Forma
   std::map<numerics::Format, std::pair<numerics::Format, int>> integers;  // by the model's: the chip's, and of how many tensors
   std::vector<bool> chosen(graph.tensors.size(), false);
   for (const graph::TensorId id : stored) chosen[id.index()] = true;
+  for (const graph::TensorId id : narrow_factors(graph, precision)) chosen[id.index()] = true;
   for (graph::Tensor& t : graph.tensors) {
     if (chosen[static_cast<std::size_t>(&t - graph.tensors.data())]) continue;
     if (numerics::format_info(t.format).floating) {
@@ -51,6 +75,12 @@ void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Forma
   if (truths > 0)
     decisions.push_back({"formats", fmt::format("{} tensors of truth values are stored as 0 and 1 in {}: {} does not store bool", truths,
                                                 numerics::format_name(precision), chip.name)});
+}
+
+bool takes_weights(const chip::Chip& chip, numerics::Format precision, numerics::Format weights) {
+  const auto units = chip::units_for(chip, chip::OpClass::contract, precision);
+  return weights == precision || std::any_of(units.begin(), units.end(),
+                                             [&](chip::UnitId u) { return program::widening(chip, u, precision, weights).has_value(); });
 }
 
 bool stores(const chip::Chip& chip, numerics::Format format) {

@@ -9,6 +9,7 @@
 #include "compiler/estimate.h"
 #include "compiler/grid_search.h"
 #include "compiler/search.h"
+#include "program/widening.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -200,14 +201,12 @@ Result<std::vector<UnitChoice>> unit_choices(const Machine& machine, const graph
     for (std::size_t u = 0; u < chip.units.size(); ++u)
       if (chip.units[u].kind != chip::UnitKind::matrix) units.push_back(chip::UnitId(u));
   if (units.empty()) return no_unit(chip, kernel, format, kernel.contraction ? "multiply-accumulate" : "element-wise arithmetic");
-  // Factors of fewer bits are widened on their way in, by units that know them.
+  // A factor of fewer bits is widened on its way in.
   for (const KernelOperand& o : kernel.operands) {
     if (!kernel.contraction || o.write || o.epilogue) continue;
     const Format stored = g.tensor(o.tensor).format;
-    std::erase_if(units, [&](chip::UnitId u) {
-      const auto& rates = chip.units[u.index()].rates;
-      return std::none_of(rates.begin(), rates.end(), [&](const chip::Unit::Rate& r) { return r.in == stored || r.accumulate == stored; });
-    });
+    if (stored == format) continue;
+    std::erase_if(units, [&](chip::UnitId u) { return !program::widening(chip, u, format, stored); });
     if (units.empty()) return no_unit(chip, kernel, stored, "multiply-accumulate");
   }
   std::vector<UnitChoice> choices;

@@ -11,6 +11,7 @@
 #include "compiler/estimate.h"
 #include "compiler/residence.h"
 #include "compiler/search.h"
+#include "numerics/packing.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -235,7 +236,7 @@ class Finder {
     if (!machine_.cast.valid()) return 0;
     const chip::Mover& mover = machine_.chip->movers[machine_.cast.index()];
     const KernelOperand& out = *only_write(kernel);
-    double bytes = numerics::format_bytes(g_.tensor(out.tensor).format);
+    double bytes = numerics::stored_size(g_.tensor(out.tensor).format);
     std::vector<std::int64_t> block = m.tile;
     for (std::size_t d = 0; d < block.size(); ++d)
       if (static_cast<int>(d) != m.stream) block[d] *= m.trips[d];

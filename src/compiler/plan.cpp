@@ -6,6 +6,7 @@
 
 #include "chip/query.h"
 #include "numerics/format.h"
+#include "numerics/packing.h"
 
 namespace switchyard::compiler {
 
@@ -29,7 +30,7 @@ Status plan_buffers(program::Program& program) {
   for (std::size_t b = 0; b < program.buffers.size(); ++b) {
     program::Buffer& buffer = program.buffers[b];
     if (buffer.spread || buffer.lifetime == program::Lifetime::kernel) continue;
-    const std::int64_t bytes = numerics::element_count(buffer.shape) * numerics::format_bytes(buffer.format);
+    const std::int64_t bytes = numerics::stored_bytes(buffer.format, numerics::element_count(buffer.shape));
     buffer.bytes = std::max<std::int64_t>(1, (bytes + alignment - 1) / alignment) * alignment;
     const bool always = buffer.lifetime == program::Lifetime::persistent || lives[b].first < 0;
     if (always || buffer.role == program::BufferRole::input) lives[b].first = 0;

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 #include "program/parts.h"
 #include "program/spread.h"
 
@@ -110,7 +111,7 @@ class MoveCost {
   }
 
   double operator()(const graph::Tensor& tensor, const Laid& from, const Laid& to) const {
-    const double bytes = numerics::format_bytes(tensor.format);
+    const double bytes = numerics::stored_size(tensor.format);
     if (!reaches(from, to)) return std::numeric_limits<double>::infinity();
     double count = 0, out = 0, in = 0;
     for (const std::uint32_t i : sample(from.parts.count())) {

@@ -6,6 +6,7 @@
 
 #include "chip/query.h"
 #include "compiler/grid_search.h"
+#include "numerics/packing.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -153,7 +154,7 @@ namespace {
 
 double bytes_of(const graph::Graph& g, const KernelOperand& o) {
   const graph::Tensor& t = g.tensor(o.tensor);
-  return static_cast<double>(numerics::element_count(t.shape)) * numerics::format_bytes(t.format);
+  return static_cast<double>(numerics::element_count(t.shape)) * numerics::stored_size(t.format);
 }
 
 bool plain(const KernelOperand& o) {
@@ -168,7 +169,7 @@ bool unpacks(const graph::Graph& g, const Kernel& kernel) {
   for (const KernelOperand& o : kernel.operands) {
     const double bytes = bytes_of(g, o);
     (o.write ? written : read) += bytes;
-    const int element = numerics::format_bytes(g.tensor(o.tensor).format);
+    const int element = numerics::stored_bits(g.tensor(o.tensor).format);
     if (o.write)
       wide = element;
     else if (bytes > most)
@@ -310,7 +311,7 @@ Bounds::Hidden hidden_work(const graph::Graph& g, const std::vector<Kernel>& ker
       const KernelStatement& s = kernels[k].statements.front();
       const KernelOperand& o = kernels[k].operands[static_cast<std::size_t>(s.reads[1].number)];
       const graph::Tensor& t = g.tensor(o.tensor);
-      double bytes = numerics::format_bytes(t.format);
+      double bytes = numerics::stored_size(t.format);
       for (std::size_t d = 0; d < o.index.size(); ++d) {
         const int v = o.index[d].as_variable();
         bytes *= static_cast<double>(v < 0 ? 1 : kernels[k].dims[static_cast<std::size_t>(v)].extent);
@@ -333,7 +334,7 @@ void join_stages(const graph::Graph& g, const std::vector<Kernel>& kernels, cons
         for (program::Buffer& buffer : program.buffers) {
           if (buffer.name != name) continue;
           buffer.lifetime = program::Lifetime::kernel;
-          buffer.bytes = numerics::element_count(buffer.shape) * numerics::format_bytes(buffer.format);
+          buffer.bytes = numerics::stored_bytes(buffer.format, numerics::element_count(buffer.shape));
         }
       }
     }

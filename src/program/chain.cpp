@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 
 namespace switchyard::program {
 namespace {
@@ -131,7 +132,7 @@ ChainTime chain_time(const chip::Chip& chip, const ChainWork& w, double cached) 
   const double memory_rate = off.bandwidth.value * (off.sustained_tiles ? off.sustained_tiles->value : off.sustained.value);
   double bytes = -cached;
   for (const GridWork::Touched& t : w.touched) bytes += t.bytes;
-  const double element = numerics::format_bytes(w.format);
+  const double element = numerics::stored_size(w.format);
   const auto [used_from, used_to] = needed(w, 0, w.rows);
   const double unused = (w.columns - (used_to - used_from)) * w.groups * (w.depth + w.width) * element;
   bytes = std::max(0.0, bytes - unused);

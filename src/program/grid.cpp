@@ -5,7 +5,9 @@
 #include <limits>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 #include "program/rows.h"
+#include "program/widening.h"
 
 namespace switchyard::program {
 namespace {
@@ -79,6 +81,15 @@ double contraction_points(const chip::Unit& unit, const Actor& actor, const Stat
   return batch * std::min(area(side[0], side[1]), area(side[1], side[0])) * round_up(side[2], unit.geometry[2]);
 }
 
+/// Elements of a tile of one factor.
+double factor_points(const Actor& actor, const Statement& s, int factor) {
+  double points = 1;
+  for (const int d : s.dims)
+    if (depends(*s.factors()[static_cast<std::size_t>(factor)], d))
+      points *= static_cast<double>(std::min(actor.dims[static_cast<std::size_t>(d)].tile, actor.dims[static_cast<std::size_t>(d)].total));
+  return points;
+}
+
 double points_of(const Actor& actor, const Statement& s, bool whole) {
   double points = 1;
   for (const int d : s.dims) {
@@ -117,6 +128,8 @@ void add_compute(const chip::Chip& chip, const Actor& actor, GridWork& work) {
     if (const auto* rate = s.is_contraction() ? rate_for(unit, OpClass::contract, actor, s) : nullptr) {
       work.matrix = actor.unit;
       work.contract_cycles += times * contraction_points(unit, actor, s) / rate->per_cycle.value;
+      if (const auto w = widening(chip, actor, s))
+        (w->beside ? work.inner_cycles : work.contract_cycles) += times * factor_points(actor, s, w->factor) * w->cycles;
       work.steps += times;
       work.macs += points_of(actor, s, true);
       work.useful_cycles += points_of(actor, s, true) / rate->per_cycle.value;
@@ -134,7 +147,7 @@ void add_compute(const chip::Chip& chip, const Actor& actor, GridWork& work) {
 /// What an access reaches over all blocks and loops, as one box.
 GridWork::Touched reach(std::span<const Buffer> buffers, const BufferAccess& access, bool write, const std::vector<std::int64_t>& token,
                         const std::vector<std::int64_t>& extents) {
-  GridWork::Touched t{access.buffer, write, static_cast<double>(numerics::format_bytes(buffers[access.buffer.index()].format)), {}};
+  GridWork::Touched t{access.buffer, write, numerics::stored_size(buffers[access.buffer.index()].format), {}};
   for (std::size_t d = 0; d < access.start.size(); ++d) {
     const auto [least, greatest] = numerics::range_over(access.start[d], extents);
     const std::int64_t begin = std::max(least, access.region[d][0]), end = std::min(greatest + token[d], access.region[d][1]);
@@ -165,7 +178,7 @@ void add_move(std::span<const Buffer> buffers, const Actor& actor, const std::ve
     const auto pass = [&](const std::optional<BufferAccess>& access, bool write, double& per_block) {
       if (!access) return;
       const Buffer& buffer = buffers[access->buffer.index()];
-      double bytes = numerics::format_bytes(buffer.format);
+      double bytes = numerics::stored_size(buffer.format);
       for (std::size_t d = 0; d < port.token.shape.size(); ++d)
         bytes *= static_cast<double>(std::min(port.token.shape[d], access->region[d][1] - access->region[d][0]));
       per_block += times * bytes;

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
+#include "numerics/packing.h"
 #include "program/instance.h"
 #include "program/parse_text.h"
 #include "program/text.h"
@@ -48,10 +50,10 @@ Names quoted(const Names& names) {
 
 /// Bytes of elements, or -1 where the number does not exist: then it is never left out.
 std::int64_t checked_bytes(numerics::Format format, const std::vector<std::int64_t>& shape) {
-  std::int64_t total = numerics::format_bytes(format);
+  std::int64_t total = 1;
   for (const std::int64_t extent : shape)
     if (extent < 0 || __builtin_mul_overflow(total, extent, &total)) return -1;
-  return total;
+  return total > std::numeric_limits<std::int64_t>::max() / numerics::format_bytes(format) ? -1 : numerics::stored_bytes(format, total);
 }
 
 std::int64_t checked_bytes(const Token& token) {

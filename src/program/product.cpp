@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 
 namespace switchyard::program {
 namespace {
@@ -100,7 +101,7 @@ std::optional<ProductWork> product_work(const chip::Chip& chip, std::span<const 
     const auto side = static_cast<std::size_t>(f);
     const Buffer* buffer = source_of(buffers, *at, *actor, port(f));
     if (buffer == nullptr) return std::nullopt;
-    w.element[side] = numerics::format_bytes(buffer->format);
+    w.element[side] = numerics::stored_size(buffer->format);
     if (buffer->lifetime != Lifetime::kernel) continue;
     const Context* stage = writer_of(buffers, stages, *buffer);
     if (stage == nullptr) return std::nullopt;
@@ -142,7 +143,7 @@ namespace {
 GridWork blocks_of(const chip::Unit& unit, const ProductWork& w, double bm, double bn) {
   const auto up = [](double value, std::int64_t step) { return std::ceil(value / static_cast<double>(step)) * static_cast<double>(step); };
   const auto area = [&](double a, double b) { return up(a, unit.geometry[0]) * up(b, unit.geometry[1]); };
-  const double element = numerics::format_bytes(w.format);
+  const double element = numerics::stored_size(w.format);
   const double depth = std::min(std::max(1.0, static_cast<double>(unit.tiles.k) / element), w.k / w.parts);
   bm = std::min(bm, w.m), bn = std::min(bn, w.n);
   GridWork g;

@@ -1,5 +1,8 @@
 #include "program/program.h"
 
+#include <limits>
+
+#include "numerics/packing.h"
 #include "support/check.h"
 
 namespace switchyard::program {
@@ -18,13 +21,14 @@ std::vector<std::int64_t> Token::strides() const {
 }
 
 std::int64_t Token::bytes() const {
-  std::int64_t total = numerics::format_bytes(format);
+  std::int64_t total = 1;
   for (std::size_t i = 0; i < order.size(); ++i) {
     std::int64_t extent = shape[static_cast<std::size_t>(order[i])];
     if (i + 1 == order.size() && pad > 1) extent = (extent + pad - 1) / pad * pad;
     SY_CHECK(!__builtin_mul_overflow(total, extent, &total), "bytes of a token");
   }
-  return total;
+  SY_CHECK(total <= std::numeric_limits<std::int64_t>::max() / numerics::format_bytes(format), "bytes of a token");
+  return numerics::stored_bytes(format, total);
 }
 
 }  // namespace switchyard::program

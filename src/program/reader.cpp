@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "numerics/packing.h"
 #include "program/words.h"
 
 namespace switchyard::program {
@@ -294,10 +295,11 @@ bool Reader::kept(const std::vector<std::string>& loops, std::vector<bool>& kept
 }
 
 std::optional<std::int64_t> storage_bytes(numerics::Format format, const std::vector<std::int64_t>& shape) {
-  std::int64_t total = numerics::format_bytes(format);
+  std::int64_t total = 1;
   for (const std::int64_t extent : shape)
     if (extent < 0 || __builtin_mul_overflow(total, extent, &total)) return std::nullopt;
-  return total;
+  if (total > std::numeric_limits<std::int64_t>::max() / numerics::format_bytes(format)) return std::nullopt;
+  return numerics::stored_bytes(format, total);
 }
 
 std::optional<std::int64_t> storage_bytes(const Token& token) {

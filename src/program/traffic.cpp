@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 #include "program/instance.h"
 #include "program/parts.h"
 #include "program/spread.h"
@@ -283,9 +284,11 @@ class Counter {
     std::vector<int> loops;
     for (std::size_t l = 0; l < ranges.size(); ++l)
       if (static_cast<int>(l) != actor.destination->message) loops.push_back(static_cast<int>(l));
-    std::int64_t element = numerics::format_bytes(buffer.format);
+    numerics::Format format = buffer.format;
     if (actor.source)
-      element = std::min<std::int64_t>(element, numerics::format_bytes(program_.buffers[actor.source->buffer.index()].format));
+      if (const auto from = program_.buffers[actor.source->buffer.index()].format;
+          numerics::stored_bits(from) < numerics::stored_bits(format))
+        format = from;
     const Parts& parts = parts_[actor.destination->buffer];
     const std::uint32_t here = updates_copies(actor) ? parts.on(here_) : Parts::kNone;
     const auto own = here == Parts::kNone ? std::nullopt : std::optional(here);
@@ -294,8 +297,9 @@ class Counter {
     variables.resize(coordinates_.size() + ranges.size(), 0);
     each_index(ranges, loops, variables, coordinates_.size(), budget_, [&](std::span<const std::int64_t> at) {
       for (const Message& m : parts.messages(touched(*actor.destination, extent, at), own)) {
-        std::int64_t bytes = element;
-        for (const auto& [begin, end] : m.box) bytes = times(bytes, end - begin);
+        std::int64_t points = 1;
+        for (const auto& [begin, end] : m.box) points = times(points, end - begin);
+        const std::int64_t bytes = numerics::stored_bytes(format, points);
         carry(actor.mover, 1, bytes);
         std::set<std::uint32_t> tree;
         std::vector<std::uint32_t> receivers;
@@ -330,11 +334,11 @@ class Counter {
     Sum sum;
     if (const auto& box = actor.source ? actor.source : actor.destination) {
       sum = sum_of(sides_of(*box, move_extent(actor, *box)), ranges, coordinates_, budget_);
-      sum.points = times(sum.points, numerics::format_bytes(program_.buffers[box->buffer.index()].format));
+      sum.points = numerics::stored_bytes(program_.buffers[box->buffer.index()].format, sum.points);
     } else if (out) {
       const std::int64_t tokens = count_of(ranges);
-      sum = {tokens * numerics::element_count(actor.ports[*out].token.shape) * numerics::format_bytes(actor.ports[*out].token.format),
-             tokens};
+      const Token& token = actor.ports[*out].token;
+      sum = {tokens * numerics::stored_bytes(token.format, numerics::element_count(token.shape)), tokens};
     }
     if (sum.firings == 0) return;
     carry(actor.mover, sum.firings, sum.points);

@@ -8,6 +8,7 @@
 #include "program/boxes.h"
 #include "program/findings.h"
 #include "program/sequence.h"
+#include "program/widening.h"
 
 namespace switchyard::program {
 
@@ -44,7 +45,7 @@ bool dense(const Affine& f, const std::vector<std::int64_t>& tiles) {
 class WorkLaw {
  public:
   WorkLaw(const Program& program, const Context& context, const Actor& actor, Findings& findings)
-      : context_(context), actor_(actor), unit_(program.chip->units[actor.unit.index()]), findings_(findings) {
+      : chip_(*program.chip), context_(context), actor_(actor), unit_(chip_.units[actor.unit.index()]), findings_(findings) {
     for (const Dim& dim : actor.dims) tiles_.push_back(dim.tile);
   }
 
@@ -174,15 +175,14 @@ class WorkLaw {
 
   void unit(const Statement& statement) {
     const auto format_of = [&](const numerics::Access& access) { return slot_token(actor_, access.slot).format; };
+    const std::optional<Widening> widened = statement.is_contraction() ? widening(chip_, actor_, statement) : std::nullopt;
     for (const numerics::Access* access : accesses(statement))
-      if (!known(format_of(*access)))
+      if (!known(format_of(*access)) && !(widened && access == statement.factors()[static_cast<std::size_t>(widened->factor)]))
         return add("program/unit-format", fmt::format("'{}' works with no {}", unit_.name, numerics::format_name(format_of(*access))));
     if (statement.is_contraction()) {
       const auto [first, second] = statement.factors();
       const numerics::Format a = format_of(*first), b = format_of(*second);
-      // A factor of fewer bits, all of whose numbers the other's format has, is widened on its way in.
-      const bool widened = numerics::format_bytes(b) < numerics::format_bytes(a) && numerics::represents(a, b);
-      if ((a != b && !widened) || chip::find_rate(unit_, chip::OpClass::contract, a) == nullptr)
+      if ((a != b && !(widened && widened->factor == 1)) || chip::find_rate(unit_, chip::OpClass::contract, a) == nullptr)
         add("program/unit-class",
             fmt::format("'{}' cannot contract {} with {}", unit_.name, numerics::format_name(a), numerics::format_name(b)));
       return;
@@ -216,6 +216,7 @@ class WorkLaw {
     return result;
   }
 
+  const chip::Chip& chip_;
   const Context& context_;
   const Actor& actor_;
   const chip::Unit& unit_;

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 #include "program/findings.h"
 #include "program/spread.h"
 #include "report/table_parts.h"
@@ -81,7 +82,7 @@ class Teller {
                                                                               : "activation";
     t.format = numerics::format_name(tensor.format);
     t.shape = tensor.shape;
-    t.bytes = numerics::element_count(tensor.shape) * numerics::format_bytes(tensor.format);
+    t.bytes = numerics::stored_bytes(tensor.format, numerics::element_count(tensor.shape));
     t.stays = b.spread.has_value();
     if (b.spread) {
       t.components = program::part_count(*b.spread);

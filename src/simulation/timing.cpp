@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 #include "program/grid.h"
 #include "program/instance.h"
 #include "simulation/timing/engine.h"
@@ -97,7 +98,8 @@ timing::GroupRun host_time(const program::Program& program, const program::HostS
     for (const program::BufferId id : list) {
       if (!moves[id.index()]) continue;
       any = true;
-      bytes += numerics::element_count(program.buffers[id.index()].shape) * numerics::format_bytes(program.buffers[id.index()].format);
+      const program::Buffer& buffer = program.buffers[id.index()];
+      bytes += numerics::stored_bytes(buffer.format, numerics::element_count(buffer.shape));
     }
     if (!any || link == nullptr) return Picoseconds(0);
     const BytesPerSecond rate(link->link.value);

@@ -485,12 +485,12 @@ TEST_F(Cli, RunsLittleLanguageModelsWhereItCan) {
             "error: 'gpt2' has 1024 positions, fewer than the 2048 of this step [llm/step]\n  hint: --prompt with at most 1024\n");
   const std::string little = "run little --prompt 4 --weights int8 --quiet ";
   EXPECT_EQ(run(little + "--chip tx81").code, 0);
-  EXPECT_EQ(run(little + "--chip v100-pcie-32g --precision fp16").code, 0) << "its matrix unit knows no int8, its lanes do";
-  const Outcome none = run(little + "--chip onnxim-tpuv4 --precision bf16");
+  EXPECT_EQ(run(little + "--chip v100-pcie-32g --precision fp16").code, 0) << "its matrix unit knows no int8: lanes widen it";
+  EXPECT_EQ(run("run little --prompt 4 --weights int4 --quiet --chip onnxim-tpuv4 --precision bf16").code, 0);
+  const Outcome none = run(little + "--chip p4 --precision bf16");
   EXPECT_EQ(none.code, 4);
-  EXPECT_NE(none.err.find("needs multiply-accumulate in int8, for which onnxim-tpuv4 has no unit [compile/unsupported-format]"),
-            std::string::npos)
-      << none.err;
+  EXPECT_EQ(none.err, "error: no unit of p4 multiplies bf16 [compile/unsupported-format]\n  hint: --precision fp32\n");
+  EXPECT_EQ(run(little + "--chip p4 --precision fp32").code, 0);
 }
 
 TEST_F(Cli, ExportsBuiltInModels) {

@@ -123,55 +123,13 @@ class Builder {
     Shape columns = outer.empty() ? Shape{} : outer;
     if (!outer.empty()) columns.push_back(1);
     columns.push_back(outputs);
-    if (*s_.weights == Format::int4 && inputs % 2 == 0) return emit_matmul(g_, label, x, unpacked(name, shape, columns));
     // Factors of columns may wait until the sums are there: the product takes its matrix as it lies in memory.
     const bool whole = !numerics::format_info(*s_.weights).floating;
-    const double greatest = whole ? 127 : 2;
-    const TensorId w = narrow(name + ".weight", shape, whole ? Format::int8 : *s_.weights, -greatest, greatest);
+    const double greatest = whole ? numerics::format_info(*s_.weights).max_finite : 2;
+    const TensorId w = narrow(name + ".weight", shape, *s_.weights, -greatest, greatest);
     const TensorId scale = column_scale(name + ".scale", columns, inputs, greatest);
     const std::array both{MapInput::of(emit_matmul(g_, label, x, w)), MapInput::of(scale)};
     return layers_.map(name + ":scale", "Mul", both, apply(ScalarOp::mul, expr_input(0), expr_input(1)));
-  }
-
-  /// Two weights to a byte, both offset by 8: row 2j of the matrix stands in the low bits of row j, row 2j + 1 in the high ones.
-  TensorId unpacked(const std::string& name, const Shape& shape, const Shape& columns) {
-    Shape packed = shape;
-    packed[packed.size() - 2] /= 2;
-    const TensorId w = narrow(name + ".weight", packed, Format::uint8, 0, 255);
-    const TensorId scale = column_scale(name + ".scale", columns, shape[shape.size() - 2], 8);
-    if (!half_.valid()) half_ = add_positions(g_, "half", {2}, 0);
-    const Label label = Layers::label(name + ":unpack", "DequantizeLinear");
-    graph::Op op;
-    op.name = label.op;
-    op.kind = label.kind;
-    op.nodes = label.nodes;
-    const TensorId wide = add_tensor(g_, label.result, Format::fp32, shape);
-    op.operands = {w, scale, half_};
-    op.results = {wide};
-    numerics::Nest nest;
-    std::vector<Affine> at, column, to;
-    for (std::size_t d = 0; d + 2 < shape.size(); ++d) {
-      nest.loops.push_back({fmt::format("b{}", d), shape[d], numerics::LoopKind::parallel});
-      at.push_back(affine_variable(static_cast<int>(d)));
-    }
-    column = to = at;
-    const int j = static_cast<int>(nest.loops.size());
-    nest.loops.push_back({"j", packed[packed.size() - 2], numerics::LoopKind::parallel});
-    nest.loops.push_back({"h", 2, numerics::LoopKind::parallel});
-    nest.loops.push_back({"n", shape.back(), numerics::LoopKind::parallel});
-    at.insert(at.end(), {affine_variable(j), affine_variable(j + 2)});
-    if (columns.size() > 1) column.push_back(affine_constant(0));
-    column.push_back(affine_variable(j + 2));
-    to.insert(to.end(), {affine_variable(j, 2) + affine_variable(j + 1), affine_variable(j + 2)});
-    nest.reads = {{0, at, {}}, {1, column, {}}, {2, {affine_variable(j + 1)}, {}}};
-    const Expression high = apply(ScalarOp::floor, apply(ScalarOp::mul, expr_input(0), expr_constant(1.0 / 16)));
-    const Expression low = apply(ScalarOp::sub, expr_input(0), apply(ScalarOp::mul, high, expr_constant(16)));
-    const Expression code = apply(ScalarOp::sub, apply(ScalarOp::select, expr_input(2), high, low), expr_constant(8));
-    nest.expression = apply(ScalarOp::mul, code, expr_input(1));
-    nest.write = {3, to, {}};
-    op.nests.push_back(std::move(nest));
-    g_.ops.push_back(std::move(op));
-    return wide;
   }
 
   TensorId linear(const std::string& name, TensorId x, std::int64_t outputs, bool bias) {
@@ -499,7 +457,7 @@ class Builder {
   Layers layers_;
   std::uint64_t seed_;
   std::int64_t heads_, kv_heads_;
-  TensorId cos_, sin_, half_;
+  TensorId cos_, sin_;
   std::map<std::int64_t, Positions> positions_;
 };
 
@@ -509,6 +467,12 @@ Built build(const Config& config, const Step& step, std::uint64_t seed) {
   Built built;
   built.graph.name = config.type;
   Builder(built, config, step, seed).run();
+  if (step.weights)
+    built.notes.push_back(
+        fmt::format("matrices in {} with a factor for each column: lanes widen them tile by tile as they are multiplied, one operation an "
+                    "element, and the factors "
+                    "are applied to the sums",
+                    numerics::format_name(*step.weights)));
   return built;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "model/llm/llm.h"
+#include "numerics/packing.h"
 
 namespace switchyard::model::llm {
 namespace {
@@ -10,9 +11,6 @@ namespace {
 struct Count {
   double dealt = 0, whole = 0, rest = 0;
 };
-
-/// Two of four bits share a byte.
-double narrow_bytes(numerics::Format format) { return format == numerics::Format::int4 ? 0.5 : numerics::format_bytes(format); }
 
 Count count(const Config& c) {
   const auto d = [](std::int64_t n) { return static_cast<double>(n); };
@@ -58,7 +56,8 @@ double parameters(const Config& c) {
 Memory memory(const Config& c, const Step& s, numerics::Format precision) {
   const auto d = [](std::int64_t n) { return static_cast<double>(n); };
   const Count n = count(c);
-  const double wide = narrow_bytes(precision), matrix = s.weights ? narrow_bytes(*s.weights) : wide, devices = d(s.parallel);
+  const double wide = numerics::stored_size(precision), matrix = s.weights ? numerics::stored_size(*s.weights) : wide,
+               devices = d(s.parallel);
   const double table = d(c.vocabulary) * d(c.hidden) / devices;
   Memory m;
   // The last projection is the table itself where the two are tied; narrow weights need one of their own.

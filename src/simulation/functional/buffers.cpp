@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "numerics/packing.h"
 #include "program/instance.h"
 #include "program/spread.h"
 #include "simulation/functional/elements.h"
@@ -160,7 +161,9 @@ void BufferStore::add_spread(std::size_t b) {
   program::Array grid;
   grid.shape = spread.shape;
   Parts& parts = spread_[b];
-  SY_CHECK(!__builtin_add_overflow(program::part_bytes(buffer), kAlignment - 1, &parts.bytes), "bytes of a part");
+  // Here every element has whole bytes.
+  const std::int64_t whole = program::part_bytes(buffer) * 8 / numerics::stored_bits(buffer.format) * numerics::format_bytes(buffer.format);
+  SY_CHECK(!__builtin_add_overflow(whole, kAlignment - 1, &parts.bytes), "bytes of a part");
   parts.bytes = parts.bytes / kAlignment * kAlignment;
   parts.none.assign(buffer.shape.size(), {0, 0});
   for (std::uint32_t i = 0; i < program::part_count(spread); ++i) {

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "numerics/packing.h"
 #include "program/spread.h"
 #include "simulation/functional/buffers.h"
 #include "simulation/functional/elements.h"
@@ -18,9 +19,13 @@ using program::Port;
 
 namespace {
 
+/// Of a token as it is held here: every element in whole bytes.
+std::int64_t held_elements(const program::Token& token) { return token.bytes() * 8 / numerics::stored_bits(token.format); }
+std::int64_t held_bytes(const program::Token& token) { return held_elements(token) * numerics::format_bytes(token.format); }
+
 std::vector<std::byte> constant_token(const program::Token& token, double value) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(token.bytes()));
-  fill_elements(token.format, value, bytes.data(), token.bytes() / numerics::format_bytes(token.format));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(held_bytes(token)));
+  fill_elements(token.format, value, bytes.data(), held_elements(token));
   return bytes;
 }
 
@@ -62,7 +67,7 @@ PortPlan plan_port(const Actor& actor, const Port& port) {
   PortPlan plan;
   plan.rule = program::port_rule(actor, port);
   plan.format = port.token.format;
-  plan.bytes = port.token.bytes();
+  plan.bytes = held_bytes(port.token);
   plan.elements = plan.bytes / numerics::format_bytes(plan.format);
   plan.shape = port.token.shape;
   plan.strides = port.token.strides();
@@ -134,7 +139,7 @@ Result<ActorPlan> plan_actor(const program::Program& program, const Uses& uses, 
   for (const program::State& state : actor.states) {
     StatePlan& s = plan.states.emplace_back();
     for (std::size_t i = 0; i < state.kept.size(); ++i) s.kept |= std::uint64_t{state.kept[i] ? 1u : 0u} << i;
-    s.bytes = state.token.bytes();
+    s.bytes = held_bytes(state.token);
     s.initial = constant_token(state.token, state.initial);
   }
   for (const program::Statement& statement : actor.statements) {
@@ -235,7 +240,7 @@ Result<ContextPlan> plan_context(const program::Program& program, const Context&
     const Port& port = producer.ports[static_cast<std::size_t>(channel.from.port)];
     ChannelPlan& c = plan.channels.emplace_back();
     c.depth = channel.depth;
-    c.slot_bytes = port.token.bytes();
+    c.slot_bytes = held_bytes(port.token);
     c.initial = channel.initial;
     if (channel.initial > 0) c.initial_token = constant_token(port.token, channel.initial_value);
     c.outlet.vectors = numbering(producer, port, channel.from_guard, -1);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "numerics/packing.h"
+
 namespace switchyard::simulation::timing {
 
 namespace {
@@ -188,7 +190,7 @@ void CacheModel::for_granules(std::uint32_t buffer, std::span<const std::int64_t
     high[d] = std::clamp<std::int64_t>((begin[d] - grid.origin[d] + extent[d] - 1) / grid.step[d], 0, grid.count[d] - 1);
   }
   for (;;) {
-    std::int64_t number = 0, overlap = numerics::format_bytes(b.format), size = overlap;
+    std::int64_t number = 0, overlap = 1, size = 1;
     for (std::size_t d = 0; d < rank; ++d) {
       const std::int64_t begins = grid.origin[d] + at[d] * grid.step[d];
       const std::int64_t from = std::max<std::int64_t>(0, begins), to = std::min(begins + grid.step[d], b.shape[d]);
@@ -196,7 +198,9 @@ void CacheModel::for_granules(std::uint32_t buffer, std::span<const std::int64_t
       size *= to - from;
       overlap *= std::max<std::int64_t>(0, std::min(to, begin[d] + extent[d]) - std::max(from, begin[d]));
     }
-    if (overlap > 0) visit(grid.first + static_cast<std::uint32_t>(number), overlap, size);
+    if (overlap > 0)
+      visit(grid.first + static_cast<std::uint32_t>(number), numerics::stored_bytes(b.format, overlap),
+            numerics::stored_bytes(b.format, size));
     std::size_t d = rank;
     while (d-- > 0) {
       if (++at[d] <= high[d]) break;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "chip/query.h"
+#include "numerics/packing.h"
 #include "program/spread.h"
 #include "support/units.h"
 
@@ -95,6 +96,7 @@ Result<ComputeCosts> ComputeCosts::make(const chip::Chip& chip, const program::C
       if (const auto* rate = rate_for(unit, chip::OpClass::contract, actor, s)) {
         w.contraction = true;
         w.rate = rate->per_cycle.value;
+        w.widening = program::widening(chip, actor, s);
       }
     }
     for (std::size_t d = 0; d < s.dims.size(); ++d) {
@@ -150,7 +152,9 @@ ComputePrice ComputeCosts::work_out(bool last) const {
       double steps = static_cast<double>(size[3]);
       for (std::size_t r = 0; r < 3; ++r) steps *= static_cast<double>(round_up(size[r], unit_->geometry[r]));
       const auto side = [&](std::size_t axis) { return static_cast<double>(size[axis]); };
-      cycles += steps / w.rate + chip::fold_cycles(*unit_, side(0), side(1), side(2), side(3), last);
+      double contract = steps / w.rate + chip::fold_cycles(*unit_, side(0), side(1), side(2), side(3), last);
+      if (w.widening) contract = w.widening->together(contract, side(static_cast<std::size_t>(w.widening->factor)) * side(2) * side(3));
+      cycles += contract;
       price.macs += points;
     } else {
       price.vector_ops += points * static_cast<std::int64_t>(w.simple + w.special);
@@ -242,7 +246,7 @@ void ComputeCosts::cut(PlainRange& range, std::span<const std::int64_t> variable
 }
 
 std::int64_t charged_bytes(const program::Buffer& buffer, std::span<const std::int64_t> extent, std::int64_t granule) {
-  std::int64_t run = numerics::format_bytes(buffer.format), runs = 1;
+  std::int64_t run = 1, runs = 1;
   bool whole = true;  // all faster dimensions are covered in full, so the run goes on
   for (std::size_t k = buffer.order.size(); k-- > 0;) {
     const auto d = static_cast<std::size_t>(buffer.order[k]);
@@ -253,7 +257,7 @@ std::int64_t charged_bytes(const program::Buffer& buffer, std::span<const std::i
       runs *= extent[d];
     }
   }
-  return runs * round_up(run, granule);
+  return runs * round_up(numerics::stored_bytes(buffer.format, run), granule);
 }
 
 Result<MoveCosts> MoveCosts::make(const program::Program& program, const program::Actor& actor, std::span<const std::int64_t> extents) {
@@ -264,7 +268,7 @@ Result<MoveCosts> MoveCosts::make(const program::Program& program, const program
     if (port.picks >= 0) costs.picked_.push_back(static_cast<std::size_t>(port.picks));
     if (!program::moves_data(port) || costs.token_bytes_ > 0) continue;
     costs.token_ = port.token.shape;
-    costs.token_bytes_ = numerics::element_count(port.token.shape) * numerics::format_bytes(port.token.format);
+    costs.token_bytes_ = numerics::stored_bytes(port.token.format, numerics::element_count(port.token.shape));
   }
   const auto take = [&](const std::optional<program::BufferAccess>& access, Box& box) {
     if (!access) return true;
@@ -311,15 +315,15 @@ std::int64_t MoveCosts::clip(const Box& box, std::span<const std::int64_t> varia
                              std::vector<std::int64_t>& extent, std::int64_t& cost) const {
   begin.resize(token_.size());
   extent.resize(token_.size());
-  std::int64_t bytes = numerics::format_bytes(box.buffer->format);
+  std::int64_t elements = 1;
   for (std::size_t d = 0; d < token_.size(); ++d) {
     const std::int64_t start = box.access->start[d].at(variables);
     begin[d] = std::max(start, box.access->region[d][0]);
     extent[d] = std::max<std::int64_t>(0, std::min(start + token_[d], box.access->region[d][1]) - begin[d]);
-    bytes *= extent[d];
+    elements *= extent[d];
   }
-  cost = bytes == 0 ? 0 : charged_bytes(*box.buffer, extent, box.granule);
-  return bytes;
+  cost = elements == 0 ? 0 : charged_bytes(*box.buffer, extent, box.granule);
+  return numerics::stored_bytes(box.buffer->format, elements);
 }
 
 const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::uint32_t component) {
@@ -353,14 +357,16 @@ const std::vector<MoveCosts::Sent>& MoveCosts::messages(std::span<const std::int
   if (const auto known = sent_.find(key_); known != sent_.end()) return known->second;
   if (sent_.size() >= kMostKnownBoxes) sent_.clear();
   std::vector<Sent> list;
-  std::int64_t element = numerics::format_bytes(buffer.format);
-  if (source_.access != nullptr) element = std::min<std::int64_t>(element, numerics::format_bytes(source_.buffer->format));
+  numerics::Format format = buffer.format;
+  if (source_.access != nullptr && numerics::stored_bits(source_.buffer->format) < numerics::stored_bits(format))
+    format = source_.buffer->format;
   if (!parts_) parts_ = std::make_shared<const program::Parts>(buffer);
   const std::uint32_t here = program::updates_copies(*actor_) ? parts_->on(component) : program::Parts::kNone;
   for (const program::Message& message : parts_->messages(box, here == program::Parts::kNone ? std::nullopt : std::optional(here))) {
     Sent& sent = list.emplace_back();
-    sent.payload = element;
-    for (const auto& [begin, end] : message.box) sent.payload *= end - begin;
+    std::int64_t elements = 1;
+    for (const auto& [begin, end] : message.box) elements *= end - begin;
+    sent.payload = numerics::stored_bytes(format, elements);
     for (const std::uint32_t i : message.instances) sent.components.push_back(buffer.spread->components[i]);
   }
   return sent_.emplace(key_, std::move(list)).first->second;

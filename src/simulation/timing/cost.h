@@ -9,6 +9,7 @@
 
 #include "program/parts.h"
 #include "program/program.h"
+#include "program/widening.h"
 #include "simulation/timing/odometer.h"
 #include "support/result.h"
 
@@ -49,6 +50,7 @@ class ComputeCosts {
     std::vector<int> role;  // of each dim: 0 m, 1 n, 2 k, 3 batch
     bool contraction = false;
     double rate = 1, simple = 0, special = 0, special_rate = 1;  // per cycle; operations per point
+    std::optional<program::Widening> widening;
   };
   struct Ragged {
     int dim;
