@@ -234,13 +234,19 @@ class Merger {
  private:
   TensorId add_beside(const std::vector<TensorId>& parts, int dim, std::int64_t extent) {
     Tensor t = g_.tensor(parts[0]);
+    // Constants may be shared: exporters store what is equal once, such as the biases of all layers that are zero.
+    std::map<int, TensorId>* known = t.role == graph::Role::constant ? &constants_[parts] : nullptr;
+    if (known != nullptr && known->contains(dim)) return known->at(dim);
     std::vector<std::string> names;
     for (const TensorId p : parts) names.push_back(g_.tensor(p).name);
     t.name = joined(names);
+    if (known != nullptr && !known->empty()) t.name += fmt::format("@{}", dim);
     t.shape[static_cast<std::size_t>(dim)] = extent;
     if (t.role == graph::Role::constant) t.constant = beside(g_, parts, dim, t.shape);
     g_.tensors.push_back(std::move(t));
-    return TensorId(g_.tensors.size() - 1);
+    const TensorId made(g_.tensors.size() - 1);
+    if (known != nullptr) known->emplace(dim, made);
+    return made;
   }
 
   /// Reads of a tensor become reads of the part of another that begins at `offset`.
@@ -274,6 +280,7 @@ class Merger {
   }
 
   Graph& g_;
+  std::map<std::vector<TensorId>, std::map<int, TensorId>> constants_;  ///< that lie side by side, by the dimension along which
 };
 
 std::vector<Branch> branches_of(const Graph& g, const Uses& uses, std::map<std::string, std::vector<std::size_t>>& alike) {

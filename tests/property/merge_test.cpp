@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "chip/read.h"
 #include "compiler/compiler.h"
 #include "compiler/epilogue.h"
@@ -97,6 +99,46 @@ TEST(Merge, NamesSayWhatWasMerged) {
   ASSERT_EQ(decisions.size(), 1u);
   EXPECT_EQ(decisions[0].text, "3 products of one tensor become one: 'block.branch0+branch1+branch2'");
   EXPECT_EQ(s.graph.ops[0].nodes, (std::vector<std::string>{"block.branch0", "block.branch1", "block.branch2"}));
+}
+
+/// Exporters store equal constants once: two blocks whose branches all read one bias.
+TEST(Merge, ConstantsSharedByTwoBlocksAreJoinedOnce) {
+  graph::Graph g;
+  g.name = "blocks";
+  const numerics::Shape shape{1, 24, 32};
+  const auto constant = [&](const std::string& name, const numerics::Shape& of) {
+    return model::add_constant(g, name, Format::fp32, of, numerics::constant_of(integers(numerics::hash_name(name), of)), true);
+  };
+  const TensorId bias = constant("zero.bias", {16});
+  std::vector<numerics::Tensor> inputs;
+  for (const std::string block : {"a", "b"}) {
+    const TensorId x = model::add_input(g, block + ".x", Format::fp32, shape);
+    inputs.push_back(integers(inputs.size() + 1, shape));
+    for (const std::string branch : {".query", ".key"}) {
+      const std::string name = block + branch;
+      const TensorId y = model::emit_matmul(g, {name, "MatMul", name + ".out", {name}}, x, constant(name + ".weight", {32, 16}));
+      const model::MapInput in[] = {model::MapInput::of(y), model::MapInput::of(bias)};
+      const TensorId z = model::emit_map(g, {name + ":bias", "Add", name + ":bias.out", {name}}, in,
+                                         numerics::apply(numerics::ScalarOp::add, numerics::expr_input(0), numerics::expr_input(1)),
+                                         Format::fp32, {1, 24, 16});
+      const model::MapInput of_z[] = {model::MapInput::of(z)};
+      const auto e = numerics::expr_input(0);
+      g.outputs.push_back(model::emit_map(g, {name + ".f", "Square", name + ".f.out", {name}}, of_z,
+                                          numerics::apply(numerics::ScalarOp::mul, e, e), Format::fp32, {1, 24, 16}));
+      g.outputs.push_back(model::emit_reduction(g, {name + ".sum", "Sum", name + ".sum.out", {name}}, z, {false, false, true}, false,
+                                                numerics::Combiner::add));
+    }
+  }
+  graph::Graph merged = g;
+  std::vector<compiler::Decision> decisions;
+  compiler::merge_products(merged, 1e9, decisions);
+  EXPECT_EQ(decisions.size(), 2u);
+  EXPECT_EQ(std::count_if(merged.tensors.begin(), merged.tensors.end(), [](const graph::Tensor& t) { return t.name == "zero.bias+bias"; }),
+            1);
+  const auto lawful = graph::verify(merged);
+  ASSERT_TRUE(lawful.ok()) << format_failure(lawful.failure());
+  const auto expected = graph::evaluate(g, inputs), found = graph::evaluate(merged, inputs);
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(found[i].bytes, expected[i].bytes) << i;
 }
 
 TEST(Merge, ProgramsComputeTheSame) {
