@@ -72,11 +72,13 @@ double largest_magnitude(const numerics::Tensor& tensor) {
 
 void ErrorSummary::add(double got, double expected) {
   if (!std::isfinite(got) || !std::isfinite(expected)) {
-    if (!same_value(got, expected)) max_abs_ = max_rel_ = std::numeric_limits<double>::infinity();
+    if (same_value(got, expected)) return;
+    max_abs_ = max_rel_ = std::numeric_limits<double>::infinity();
+    max_abs_of_ = expected;
     return;
   }
   const double error = std::abs(got - expected);
-  max_abs_ = std::max(max_abs_, error);
+  if (error > max_abs_) max_abs_ = error, max_abs_of_ = expected;
   if (expected != 0) max_rel_ = std::max(max_rel_, error / std::abs(expected));
   error_squared_ += error * error;
   dot_ += got * expected;
@@ -133,6 +135,7 @@ CheckReport compare_outputs(const std::vector<numerics::Tensor>& outputs, const 
     report.points += count;
   }
   report.max_abs_error = errors.max_abs();
+  report.max_abs_error_of = errors.max_abs_of();
   report.max_rel_error = errors.max_rel();
   report.cosine = errors.cosine();
   return report;

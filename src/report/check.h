@@ -37,16 +37,17 @@ double largest_magnitude(const numerics::Tensor& tensor);
 class ErrorSummary {
  public:
   void add(double got, double expected);
-  [[nodiscard]] double max_abs() const { return max_abs_; }  ///< infinite when NaN or infinity met something else
-  [[nodiscard]] double max_rel() const { return max_rel_; }  ///< over expected values other than zero
-  [[nodiscard]] double cosine() const;                       ///< over finite pairs; 1 for two zero vectors
+  [[nodiscard]] double max_abs() const { return max_abs_; }        ///< infinite when NaN or infinity met something else
+  [[nodiscard]] double max_abs_of() const { return max_abs_of_; }  ///< what was expected there: -1e30 fills masks, and rounds by 1e22
+  [[nodiscard]] double max_rel() const { return max_rel_; }        ///< over expected values other than zero
+  [[nodiscard]] double cosine() const;                             ///< over finite pairs; 1 for two zero vectors
   /// Signal-to-noise ratio over finite pairs: 10 log10 of the squares of what is expected over those of the errors; infinite without any.
   [[nodiscard]] double snr_db() const;
   /// Root of the squares of the errors over those of what is expected.
   [[nodiscard]] double rms_rel() const;
 
  private:
-  double max_abs_ = 0, max_rel_ = 0, dot_ = 0, got_squared_ = 0, expected_squared_ = 0, error_squared_ = 0;
+  double max_abs_ = 0, max_abs_of_ = 0, max_rel_ = 0, dot_ = 0, got_squared_ = 0, expected_squared_ = 0, error_squared_ = 0;
 };
 
 /// |got - expected| / allowed, infinite where that is no number: of two values that are not the same.
@@ -72,7 +73,8 @@ struct CheckReport {
   std::int64_t outputs = 0;      ///< tensors compared
   std::int64_t points = 0;       ///< values compared
   double max_abs_error = 0, max_rel_error = 0, cosine = 1;
-  double worst_share = 0;  ///< greatest error over what is allowed where it is; above 1 where the check fails
+  double max_abs_error_of = 0;  ///< the expected value with the greatest error
+  double worst_share = 0;       ///< greatest error over what is allowed where it is; above 1 where the check fails
   bool passed = true;
   std::vector<Tolerance> tolerances;  ///< expect: one per output
   std::string rule;                   ///< the tolerance in words

@@ -67,6 +67,8 @@ TEST(Check, NamesTheFirstDivergence) {
 TEST(Check, SaysHowNearTheLimitTheWorstPointCame) {
   EXPECT_DOUBLE_EQ(compare({1, 2.125}, {1, 2}, {0.0625, 0.0625}).worst_share, 0.125 / 0.1875);
   EXPECT_EQ(compare({1, 2}, {1, 2}, {0, 0}).worst_share, 0);
+  const auto mask = compare({-1.0625e30, 2.5}, {-1e30, 2}, {0, 0.125});  // what fills a mask rounds by more than all else is worth
+  EXPECT_EQ(mask.max_abs_error_of, static_cast<double>(-1e30F));
   EXPECT_EQ(compare({1, 2.5}, {1, 2}, {0, 0}).worst_share, kInf);
   EXPECT_EQ(compare({kNan, 1}, {kNan, 1}, {0, 0}).worst_share, 0);
   EXPECT_EQ(compare({kNan}, {1}, {1, 1}).worst_share, kInf);

@@ -85,7 +85,9 @@ Json check_json(const CheckReport& check) {
   result["against"] = check.against;
   result["outputs"] = check.outputs;
   result["max_abs_error"] = when_compared(real(check.max_abs_error));
+  result["max_abs_error_of"] = when_compared(real(check.max_abs_error_of));
   result["max_rel_error"] = when_compared(real(check.max_rel_error));
+  result["share_of_allowed"] = when_compared(real(check.worst_share));
   result["cosine"] = when_compared(real(check.cosine));
   result["passed"] = when_compared(check.passed);
   if (!compared) return result;
@@ -106,6 +108,7 @@ Json accuracy_json(const Accuracy& a) {
   for (const Accuracy::Output& o : a.outputs) outputs.push_back({{"name", o.name}, {"cosine", real(o.cosine)}, {"snr_db", real(o.snr_db)}});
   return {{"reference", a.reference},
           {"max_abs_error", real(a.max_abs_error)},
+          {"max_abs_error_of", real(a.max_abs_error_of)},
           {"max_rel_error", real(a.max_rel_error)},
           {"rms_rel_error", real(a.rms_rel_error)},
           {"cosine", real(a.cosine)},

@@ -394,6 +394,7 @@ std::vector<std::vector<std::int64_t>> OperatorChecker::points_written(const gra
 const CheckReport& OperatorChecker::result() const {
   if (report_.points == 0 && report_.passed) report_.against = "none";  // all was the host's, or without elements
   report_.max_abs_error = errors_.max_abs();
+  report_.max_abs_error_of = errors_.max_abs_of();
   report_.max_rel_error = errors_.max_rel();
   report_.cosine = errors_.cosine();
   return report_;

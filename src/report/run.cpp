@@ -213,6 +213,7 @@ Accuracy accuracy_of(const std::vector<numerics::Tensor>& got, const std::vector
     result.outputs.push_back({names[k], one.cosine(), one.snr_db()});
   }
   result.max_abs_error = all.max_abs();
+  result.max_abs_error_of = all.max_abs_of();
   result.max_rel_error = all.max_rel();
   result.rms_rel_error = all.rms_rel();
   result.cosine = all.cosine();

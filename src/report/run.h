@@ -53,6 +53,7 @@ struct PhaseTimes {
 struct Accuracy {
   std::string reference;  ///< how the reference was computed
   double max_abs_error = 0, max_rel_error = 0, rms_rel_error = 0, cosine = 1, snr_db = 0;
+  double max_abs_error_of = 0;  ///< what fp32 gives where the error is greatest
   struct Output {
     std::string name;
     double cosine = 1, snr_db = 0;

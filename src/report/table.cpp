@@ -108,6 +108,11 @@ std::string outputs(const RunReport& r) {
   return out;
 }
 
+/// An error says little without the value that it is of.
+std::string error_of(double error, double expected) {
+  return error > 0 ? fmt::format("{:.3g} (of {:.4g})", error, expected) : std::string("0");
+}
+
 std::string check_line(const RunReport& r, const Paint& paint) {
   const CheckReport& c = r.check;
   if (!c.executed) return r.partial.empty() ? "  check        not executed: times only\n" : "  check        not finished\n";
@@ -117,7 +122,9 @@ std::string check_line(const RunReport& r, const Paint& paint) {
                   c.against == "expect" ? "expected outputs" : "the reference evaluator", c.points, counted(c.outputs, "tensor"));
   const std::string allowed =
       std::isfinite(c.worst_share) ? fmt::format(", at most {:.0f} % of what is allowed", std::ceil(c.worst_share * 100)) : "";
-  out += wrap(fmt::format("greatest error {:.3g}{}; cosine {:.9f}; tolerance: {}", c.max_abs_error, allowed, c.cosine, c.rule), kWidth, 15);
+  out += wrap(fmt::format("greatest error {}{}; cosine {:.9f}; tolerance: {}", error_of(c.max_abs_error, c.max_abs_error_of), allowed,
+                          c.cosine, c.rule),
+              kWidth, 15);
   const std::string divergence = describe_divergence(c);
   if (!divergence.empty()) out += paint.bad(wrap(divergence, kWidth, 15));
   return out;
@@ -129,8 +136,8 @@ std::string accuracy_lines(const RunReport& r) {
   if (r.accuracy) {
     const Accuracy& a = *r.accuracy;
     const std::string noise = std::isfinite(a.snr_db) ? fmt::format("signal to noise {:.1f} dB", a.snr_db) : "no difference";
-    out += wrap(fmt::format("against      fp32: {}; cosine {:.9f}; relative error {:.3g} (root mean square), {:.3g} (greatest)", noise,
-                            a.cosine, a.rms_rel_error, a.max_rel_error),
+    out += wrap(fmt::format("against      fp32: {}; cosine {:.9f}; relative error {:.3g} (root mean square); greatest error {}", noise,
+                            a.cosine, a.rms_rel_error, error_of(a.max_abs_error, a.max_abs_error_of)),
                 kWidth, 2);
   }
   if (r.quantised) {
