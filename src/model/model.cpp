@@ -88,6 +88,8 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
     if (const Status good = llm::check_step(c, step); !good) return good.failure();
     SY_TRY(const std::string bytes, read_file(config));
     llm::Built built = llm::build(c, step, options.seed);
+    built.notes.insert(built.notes.begin(),
+                       fmt::format("{:.0f} parameters in the whole model, its table of words among them", llm::parameters(c)));
     LoadedModel model{std::move(built.graph), sha256_hex(bytes), false, {}, c.format, {}, std::move(built.notes)};
     model.language = {c, step, std::move(built.exchanges)};
     return model;

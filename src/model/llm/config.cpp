@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -23,22 +24,36 @@ struct Family {
   Norms norms = Norms::before;
   Activation activation = Activation::silu;
   std::int64_t window_every = 1, whole_every = 0;
+  // What its class takes where a configuration says nothing; 0: it must say it.
+  std::int64_t usual_heads = 0, usual_kv_heads = 0, usual_head_size = 0, usual_vocabulary = 0, usual_window = 0;
+  bool norm_scale = true, norm_bias = true, two_norms = false, output_bias = false, head_bias = false, wide_query_norm = false;
+  double turned = 1;                ///< part of a head that turns
+  const char* says_bias = nullptr;  ///< the key that says whether projections have biases
+  const char* not_as_there = nullptr;
 };
+
+constexpr const char* kMultipliers = "the multipliers of embeddings, branches, scores and logits are not applied";
 
 constexpr std::array kFamilies{
     Family{.type = "llama"},
     Family{.type = "mistral", .windows = true},
+    Family{.type = "internlm2"},
+    Family{.type = "granite", .not_as_there = kMultipliers},
+    Family{.type = "smollm3", .tied = true},
     Family{.type = "phi3", .windows = true},
     Family{.type = "qwen2", .attention_bias = true},
-    Family{.type = "qwen3", .query_norm = true},
-    Family{.type = "gemma", .tied = true, .activation = Activation::gelu_tanh},
+    Family{.type = "qwen3", .query_norm = true, .usual_head_size = 128},
+    Family{.type = "gemma", .tied = true, .activation = Activation::gelu_tanh, .usual_head_size = 256},
     Family{.type = "gemma2",
            .tied = true,
            .windows = true,
            .norms = Norms::around,
            .activation = Activation::gelu_tanh,
            .window_every = 2,
-           .whole_every = 1},
+           .whole_every = 1,
+           .usual_head_size = 256,
+           .usual_vocabulary = 256000,
+           .usual_window = 4096},
     Family{.type = "gemma3_text",
            .query_norm = true,
            .tied = true,
@@ -46,14 +61,75 @@ constexpr std::array kFamilies{
            .norms = Norms::around,
            .activation = Activation::gelu_tanh,
            .window_every = 6,
-           .whole_every = 1},
+           .whole_every = 1,
+           .usual_heads = 8,
+           .usual_kv_heads = 4,
+           .usual_head_size = 256,
+           .usual_vocabulary = 262208,
+           .usual_window = 4096},
     Family{.type = "phi",
            .layer_norm = true,
            .parallel = true,
            .gated = false,
            .attention_bias = true,
            .bias = true,
-           .activation = Activation::gelu_tanh},
+           .activation = Activation::gelu_tanh,
+           .output_bias = true,
+           .head_bias = true,
+           .turned = 0.5},
+    Family{.type = "gpt_neox",
+           .layer_norm = true,
+           .parallel = true,
+           .gated = false,
+           .attention_bias = true,
+           .bias = true,
+           .activation = Activation::gelu,
+           .two_norms = true,
+           .output_bias = true,
+           .turned = 0.25},
+    Family{.type = "gptj",
+           .layers = "n_layer",
+           .hidden = "n_embd",
+           .heads = "n_head",
+           .ffn = "n_inner",
+           .layer_norm = true,
+           .parallel = true,
+           .gated = false,
+           .bias = true,
+           .activation = Activation::gelu_tanh,
+           .head_bias = true},
+    Family{.type = "falcon",
+           .ffn = "ffn_hidden_size",
+           .layer_norm = true,
+           .parallel = true,
+           .gated = false,
+           .tied = true,
+           .activation = Activation::gelu,
+           .says_bias = "bias"},
+    Family{.type = "stablelm", .layer_norm = true, .turned = 0.25},
+    Family{.type = "starcoder2",
+           .layer_norm = true,
+           .gated = false,
+           .attention_bias = true,
+           .bias = true,
+           .tied = true,
+           .windows = true,
+           .activation = Activation::gelu_tanh,
+           .output_bias = true,
+           .says_bias = "use_bias"},
+    Family{
+        .type = "cohere", .layer_norm = true, .parallel = true, .tied = true, .norm_bias = false, .not_as_there = "logits are not scaled"},
+    Family{.type = "cohere2",
+           .layer_norm = true,
+           .parallel = true,
+           .tied = true,
+           .windows = true,
+           .window_every = 4,
+           .whole_every = 1,
+           .norm_bias = false,
+           .not_as_there = "logits are not scaled"},
+    Family{.type = "olmo", .layer_norm = true, .norm_scale = false, .norm_bias = false},
+    Family{.type = "olmo2", .norms = Norms::results, .wide_query_norm = true},
     Family{.type = "gpt2",
            .layers = "n_layer",
            .hidden = "n_embd",
@@ -66,7 +142,22 @@ constexpr std::array kFamilies{
            .bias = true,
            .rotary = false,
            .tied = true,
-           .activation = Activation::gelu_tanh},
+           .activation = Activation::gelu_tanh,
+           .output_bias = true},
+    Family{.type = "gpt_bigcode",
+           .layers = "n_layer",
+           .hidden = "n_embd",
+           .heads = "n_head",
+           .ffn = "n_inner",
+           .positions = "n_positions",
+           .layer_norm = true,
+           .gated = false,
+           .attention_bias = true,
+           .bias = true,
+           .rotary = false,
+           .tied = true,
+           .activation = Activation::gelu_tanh,
+           .output_bias = true},
     Family{.type = "opt",
            .ffn = "ffn_dim",
            .positions = "max_position_embeddings",
@@ -77,7 +168,8 @@ constexpr std::array kFamilies{
            .bias = true,
            .rotary = false,
            .tied = true,
-           .activation = Activation::relu},
+           .activation = Activation::relu,
+           .output_bias = true},
     Family{.type = "bert",
            .positions = "max_position_embeddings",
            .encoder = true,
@@ -88,8 +180,39 @@ constexpr std::array kFamilies{
            .rotary = false,
            .tied = true,
            .norms = Norms::after,
-           .activation = Activation::gelu},
+           .activation = Activation::gelu,
+           .output_bias = true},
+    Family{.type = "roberta",
+           .positions = "max_position_embeddings",
+           .encoder = true,
+           .layer_norm = true,
+           .gated = false,
+           .attention_bias = true,
+           .bias = true,
+           .rotary = false,
+           .tied = true,
+           .norms = Norms::after,
+           .activation = Activation::gelu,
+           .output_bias = true},
+    Family{.type = "distilbert",
+           .layers = "n_layers",
+           .hidden = "dim",
+           .heads = "n_heads",
+           .ffn = "hidden_dim",
+           .positions = "max_position_embeddings",
+           .encoder = true,
+           .layer_norm = true,
+           .gated = false,
+           .attention_bias = true,
+           .bias = true,
+           .rotary = false,
+           .tied = true,
+           .norms = Norms::after,
+           .activation = Activation::gelu,
+           .output_bias = true},
     Family{.type = "mixtral", .experts = "num_local_experts", .expert_ffn = "intermediate_size", .windows = true},
+    Family{.type = "granitemoe", .experts = "num_local_experts", .expert_ffn = "intermediate_size", .not_as_there = kMultipliers},
+    Family{.type = "olmoe", .experts = "num_experts", .expert_ffn = "intermediate_size", .wide_query_norm = true},
     Family{.type = "qwen2_moe",
            .experts = "num_experts",
            .shared = "shared_expert_intermediate_size",
@@ -99,6 +222,17 @@ constexpr std::array kFamilies{
     Family{.type = "deepseek_v2", .experts = "n_routed_experts", .latent = true},
     Family{.type = "deepseek_v3", .experts = "n_routed_experts", .latent = true},
 };
+
+/// Types that are another's models under a name of their own, or the text part of one that sees and hears.
+constexpr std::array<std::pair<const char*, const char*>, 9> kAliases{{{"gemma3", "gemma3_text"},
+                                                                       {"qwen2_vl", "qwen2"},
+                                                                       {"qwen2_vl_text", "qwen2"},
+                                                                       {"qwen2_5_vl", "qwen2"},
+                                                                       {"qwen2_5_vl_text", "qwen2"},
+                                                                       {"qwen3_vl_text", "qwen3"},
+                                                                       {"kimi_k2", "deepseek_v3"},
+                                                                       {"xlm-roberta", "roberta"},
+                                                                       {"camembert", "roberta"}}};
 
 struct Named {
   const char* name;
@@ -123,44 +257,82 @@ constexpr std::int64_t kMostLayers = 4096;
 
 class Reader {
  public:
-  explicit Reader(const Document& document) : document_(document) {}
+  /// `own` is read first, then what stands beside it: of the text part of a model of several.
+  Reader(const Document& document, const Node& own) : document_(document), own_(own) {}
 
+  [[nodiscard]] const Node* find(const char* key) const {
+    const Node* node = own_.find(key);
+    if (node == nullptr && &own_ != &document_.root) node = document_.root.find(key);
+    return node == nullptr || node->kind == Node::Kind::null ? nullptr : node;
+  }
   std::optional<std::int64_t> whole(const char* key, bool required, std::int64_t least = 1, std::int64_t most = kMostSize) {
-    const Node* node = document_.root.find(key);
-    if (node == nullptr || node->kind == Node::Kind::null) {
-      if (required) complain(document_.root, fmt::format("the configuration has no '{}'", key));
+    const Node* node = find(key);
+    if (node == nullptr) {
+      if (required) complain(own_, fmt::format("the configuration has no '{}'", key));
       return std::nullopt;
     }
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(node->text.data(), node->text.data() + node->text.size(), value);
-    if (node->kind == Node::Kind::scalar && error == std::errc() && end == node->text.data() + node->text.size() && value >= least &&
-        value <= most)
+    if (is_plain(*node) && error == std::errc() && end == node->text.data() + node->text.size() && value >= least && value <= most)
       return value;
     complain(*node, fmt::format("'{}' must be a whole number from {} to {}", key, least, most));
     return std::nullopt;
   }
   double real(const char* key, double otherwise) {
-    const Node* node = document_.root.find(key);
-    if (node == nullptr || node->kind != Node::Kind::scalar) return otherwise;
+    const Node* node = find(key);
+    if (node == nullptr) return otherwise;
     double value = 0;
     const auto [end, error] = std::from_chars(node->text.data(), node->text.data() + node->text.size(), value);
-    if (error == std::errc() && end == node->text.data() + node->text.size() && value > 0 && value < 1e12) return value;
+    if (is_plain(*node) && error == std::errc() && end == node->text.data() + node->text.size() && value > 0 && value < 1e12) return value;
     complain(*node, fmt::format("'{}' must be a positive number", key));
     return otherwise;
   }
   bool flag(const char* key, bool otherwise) {
-    const Node* node = document_.root.find(key);
-    return node == nullptr || node->kind != Node::Kind::scalar ? otherwise : node->text == "true" || node->text == "True";
+    const Node* node = find(key);
+    if (node == nullptr) return otherwise;
+    if (is_plain(*node) && (node->text == "true" || node->text == "True")) return true;
+    if (!is_plain(*node) || (node->text != "false" && node->text != "False"))
+      complain(*node, fmt::format("'{}' must be true or false", key));
+    return false;
   }
   std::string text(const char* key) {
-    const Node* node = document_.root.find(key);
-    return node == nullptr || node->kind != Node::Kind::scalar ? std::string() : node->text;
+    const Node* node = find(key);
+    if (node == nullptr) return {};
+    if (node->kind != Node::Kind::scalar) complain(*node, fmt::format("'{}' must be a name", key));
+    return node->text;
+  }
+  /// By layer, whether an entry of a list is the first of those known; empty where there is no such list.
+  std::vector<bool> layers(const char* key, std::array<std::string_view, 2> known, std::int64_t count) {
+    std::vector<bool> found;
+    const Node* node = find(key);
+    if (node == nullptr) return found;
+    for (const Node& item : node->items) {
+      if (std::none_of(known.begin(), known.end(), [&](std::string_view k) { return item.text == k; }))
+        complain(item, fmt::format("an entry of '{}' is one of {}", key, fmt::join(known, ", ")));
+      found.push_back(item.text == known.front());
+    }
+    if (static_cast<std::int64_t>(found.size()) == count) return found;
+    complain(*node, fmt::format("'{}' must be a list of an entry for each of {} layers", key, count));
+    return {};
+  }
+  /// Numbers of layers.
+  std::vector<std::int64_t> numbers(const Node& list, const char* key, std::int64_t count) {
+    std::vector<std::int64_t> found;
+    if (list.kind != Node::Kind::sequence) complain(list, fmt::format("'{}' must be a list of layers", key));
+    for (const Node& item : list.items) {
+      std::int64_t value = -1;
+      const auto [end, error] = std::from_chars(item.text.data(), item.text.data() + item.text.size(), value);
+      if (!is_plain(item) || error != std::errc() || end != item.text.data() + item.text.size() || value < 0 || value >= count)
+        complain(item, fmt::format("'{}' lists layers from 0 to {}", key, count - 1));
+      found.push_back(value);
+    }
+    return found;
   }
   /// One of a table's names; what the table does not have is a mistake.
   template <class Value, class Table>
   void choice(const char* key, const Table& table, Value& value) {
+    if (find(key) == nullptr) return;
     const std::string name = text(key);
-    if (name.empty()) return;
     std::string known;
     for (const auto& [word, meaning] : table) {
       if (name == word) {
@@ -169,16 +341,29 @@ class Reader {
       }
       known += (known.empty() ? "" : ", ") + std::string(word);
     }
-    complain(*document_.root.find(key), fmt::format("'{}' cannot be '{}': it is one of {}", key, name, known));
+    complain(*find(key), fmt::format("'{}' cannot be '{}': it is one of {}", key, name, known));
   }
   void complain(const Node& node, std::string message) {
+    failure.kind = FailureKind::malformed;
     failure.diagnostics.push_back({"llm/config", std::move(message), document_.location(node), {}, {}, document_.line_text(node.line)});
   }
-  void complain(std::string message) { complain(document_.root, std::move(message)); }
+  void complain(std::string message) { complain(own_, std::move(message)); }
+  void complain_of(const char* key, std::string message) {
+    const Node* node = find(key);
+    complain(node == nullptr ? own_ : *node, std::move(message));
+  }
+  /// What the file says is good, but cannot be done.
+  void refuse(const char* key, std::string message) {
+    complain_of(key, std::move(message));
+    failure.diagnostics.back().code = "llm/unsupported";
+    if (failure.diagnostics.size() == 1) failure.kind = FailureKind::unsupported;
+  }
   Failure failure{FailureKind::malformed, {}, {}};
 
  private:
+  static bool is_plain(const Node& node) { return node.kind == Node::Kind::scalar && !node.quoted; }
   const Document& document_;
+  const Node& own_;
 };
 
 void read_experts(Reader& reader, const Family& family, Config& c) {
@@ -193,6 +378,7 @@ void read_experts(Reader& reader, const Family& family, Config& c) {
   e.shared_gate = family.shared_gate;
   e.first_dense = reader.whole("first_k_dense_replace", false, 0).value_or(0);
   e.step = reader.whole("decoder_sparse_step", false).value_or(reader.whole("moe_layer_freq", false).value_or(1));
+  if (const Node* dense = reader.find("mlp_only_layers")) e.dense = reader.numbers(*dense, "mlp_only_layers", c.layers);
   e.normalised = reader.flag("norm_topk_prob", true);
   if (e.chosen > e.count) reader.complain(fmt::format("a token cannot take {} of {} experts", e.chosen, e.count));
 }
@@ -207,63 +393,138 @@ void read_latent(Reader& reader, Config& c) {
   c.rotary_size = c.latent.turned;
 }
 
-Result<Config> config_of(const Document& document, const std::string& path) {
-  Reader reader(document);
+/// The family of a type, and its name there where it goes by another.
+const Family* family_of(std::string_view type) {
+  for (const auto& [alias, name] : kAliases)
+    if (type == alias) type = name;
+  const auto* found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& f) { return type == f.type; });
+  return found == kFamilies.end() ? nullptr : found;
+}
+
+Failure unknown_type(const Document& document, const Node& at, const std::string& type) {
+  std::string known;
+  for (const Family& f : kFamilies) known += (known.empty() ? "" : ", ") + std::string(f.type);
+  Failure failure = fail(FailureKind::unsupported, "llm/unsupported", fmt::format("models of type '{}' cannot be built", type),
+                         "types are " + known, document.location(at));
+  failure.diagnostics.front().source_line = document.line_text(at.line);
+  return failure;
+}
+
+void read_heads(Reader& reader, const Family& family, Config& c) {
+  const auto usual = [](std::int64_t value) { return value > 0 ? std::optional(value) : std::nullopt; };
+  const auto heads = reader.whole(family.heads, family.usual_heads == 0);
+  c.heads = heads ? *heads : std::max<std::int64_t>(1, family.usual_heads);
+  const auto one = [&](const char* key, bool otherwise) {
+    return reader.flag(key, otherwise) ? std::optional<std::int64_t>(1) : std::nullopt;
+  };
+  std::optional<std::int64_t> kv = reader.whole("num_key_value_heads", false);
+  if (c.type == "falcon")
+    kv = reader.flag("new_decoder_architecture", false) ? reader.whole("num_kv_heads", true) : one("multi_query", true);
+  if (c.type == "gpt_bigcode") kv = one("multi_query", true);
+  c.kv_heads = kv.value_or(heads || family.usual_kv_heads == 0 ? c.heads : family.usual_kv_heads);
+  auto head_size = reader.whole("head_dim", false);
+  if (!head_size) head_size = usual(family.usual_head_size);
+  if (!head_size && !family.latent && c.hidden % c.heads != 0)
+    reader.complain_of(family.heads,
+                       fmt::format("{} elements cannot be dealt to {} heads evenly, and there is no 'head_dim'", c.hidden, c.heads));
+  c.head_size = head_size.value_or(std::max<std::int64_t>(1, c.hidden / c.heads));
+  if (!family.latent && c.heads % c.kv_heads != 0)
+    reader.complain_of("num_key_value_heads", fmt::format("{} heads cannot share {} key and value heads evenly", c.heads, c.kv_heads));
+}
+
+/// Which positions are seen, and how they turn.
+void read_positions(Reader& reader, const Family& family, Config& c) {
+  if (family.positions != nullptr) c.positions = reader.whole(family.positions, false).value_or(1024) + family.more_positions;
+  c.rotary = family.rotary;
+  c.rotary_base = reader.real("rope_theta", reader.real("rotary_emb_base", c.rotary_base));
+  const double turned = reader.real("partial_rotary_factor", reader.real("rotary_pct", family.turned));
+  if (turned > 1) reader.complain_of("partial_rotary_factor", "no more than all of a head turns");
+  c.rotary_size =
+      reader.whole("rotary_dim", false).value_or(static_cast<std::int64_t>(static_cast<double>(c.head_size) * std::min(1.0, turned)));
+  if (c.rotary_size > c.head_size) reader.complain_of("rotary_dim", "no more than all of a head turns");
+  if (reader.flag("use_sliding_window", family.windows)) c.window = reader.whole("sliding_window", false).value_or(family.usual_window);
+  c.window_every = reader.whole("sliding_window_pattern", false).value_or(family.window_every);
+  c.whole_every = family.whole_every;
+  c.whole = reader.layers("layer_types", {"full_attention", "sliding_attention"}, c.layers);
+  if (c.type == "smollm3") c.still = reader.layers("no_rope_layers", {"0", "1"}, c.layers);
+  if (c.type == "cohere2")
+    for (std::int64_t l = 0; l < c.layers; ++l) c.still.push_back(c.window_of(l) == 0);
+  if (c.type == "falcon" && reader.flag("alibi", false)) reader.refuse("alibi", "positions as biases of scores cannot be built");
+}
+
+void read_norms(Reader& reader, const Family& family, Config& c) {
+  c.layer_norm = family.layer_norm;
+  c.norm_scale = family.norm_scale;
+  c.norm_bias = family.layer_norm && family.norm_bias;
+  c.norms = family.norms;
+  c.parallel = family.parallel;
+  c.two_norms = family.two_norms;
+  if (c.type == "gpt_neox" || c.type == "stablelm") c.parallel = reader.flag("use_parallel_residual", family.parallel);
+  if (c.type == "falcon") {
+    c.two_norms = reader.flag("new_decoder_architecture", false);
+    c.parallel = c.two_norms || reader.flag("parallel_attn", true);
+  }
+  c.query_norm = family.query_norm;
+  c.wide_query_norm = family.wide_query_norm;
+  for (const char* key : {"use_qk_norm", "qk_layernorm"})
+    if (reader.flag(key, false) && !c.query_norm) reader.refuse(key, "queries and keys that are normalised on demand cannot be built");
+  for (const char* key : {"rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"}) c.epsilon = reader.real(key, c.epsilon);
+}
+
+void read_biases(Reader& reader, const Family& family, Config& c) {
+  const bool all = family.says_bias != nullptr && reader.flag(family.says_bias, family.bias), said = family.says_bias != nullptr;
+  c.attention_bias = reader.flag("attention_bias", reader.flag("use_qkv_bias", said ? all : family.attention_bias));
+  // LLaMA's key is for the projection behind attention, too.
+  c.output_bias = said ? all : family.output_bias || (c.attention_bias && !family.attention_bias && !family.latent && c.type != "stablelm");
+  c.bias = reader.flag("mlp_bias", said ? all : family.bias);
+  c.head_bias = family.head_bias;
+}
+
+Result<Config> config_of(const Document& document, const std::string&) {
   if (document.root.kind != Node::Kind::map) {
+    Reader reader(document, document.root);
     reader.complain("a configuration is a map");
     return reader.failure;
   }
+  // A model that sees or hears has its sizes in parts: that of texts is what can be built.
+  const Node* part = document.root.find("text_config");
+  const bool in_parts = part != nullptr && part->kind == Node::Kind::map && document.root.find("num_hidden_layers") == nullptr;
+  Reader reader(document, in_parts ? *part : document.root);
   Config c;
   c.type = reader.text("model_type");
-  const auto family = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& f) { return c.type == f.type; });
-  if (family == kFamilies.end()) {
-    std::string known;
-    for (const Family& f : kFamilies) known += (known.empty() ? "" : ", ") + std::string(f.type);
-    return fail(FailureKind::unsupported, "llm/unsupported", fmt::format("models of type '{}' cannot be built", c.type),
-                "types are " + known, {path, 1, 1});
+  if (c.type.empty()) {
+    reader.complain_of("model_type", "the configuration has no 'model_type'");
+    return reader.failure;
   }
+  const Family* family = family_of(c.type);
+  if (family == nullptr) return unknown_type(document, *reader.find("model_type"), c.type);
+  const Node* all = document.root.find("model_type");
+  if (in_parts || c.type.find("_vl") != std::string::npos)
+    c.notes.push_back(fmt::format("of a model of type '{}' what reads and writes text", in_parts && all != nullptr ? all->text : c.type));
+  c.type = family->type;
+  if (family->not_as_there != nullptr) c.notes.emplace_back(family->not_as_there);
   reader.choice("torch_dtype", kTypes, c.format);
-  if (reader.text("torch_dtype").empty()) reader.choice("dtype", kTypes, c.format);
+  if (reader.find("torch_dtype") == nullptr) reader.choice("dtype", kTypes, c.format);
   c.layers = reader.whole(family->layers, true, 1, kMostLayers).value_or(1);
   c.hidden = reader.whole(family->hidden, true).value_or(1);
-  c.heads = reader.whole(family->heads, true).value_or(1);
-  c.vocabulary = reader.whole("vocab_size", true).value_or(1);
-  c.kv_heads = reader.whole("num_key_value_heads", false).value_or(c.heads);
-  const auto head_size = reader.whole("head_dim", false);
-  if (!head_size && !family->latent && c.hidden % c.heads != 0)
-    reader.complain(fmt::format("{} elements cannot be dealt to {} heads evenly, and there is no 'head_dim'", c.hidden, c.heads));
-  c.head_size = head_size.value_or(std::max<std::int64_t>(1, c.hidden / c.heads));
-  const bool by_width = std::string_view(family->ffn) == "n_inner";  // GPT-2 leaves it out where it is four times the width
-  c.ffn = reader.whole(family->ffn, !by_width).value_or(4 * c.hidden);
-  if (family->positions != nullptr) c.positions = reader.whole(family->positions, false).value_or(1024) + family->more_positions;
+  c.vocabulary = reader.whole("vocab_size", family->usual_vocabulary == 0).value_or(std::max<std::int64_t>(1, family->usual_vocabulary));
+  read_heads(reader, *family, c);
+  const std::string_view width = family->ffn;  // left out where it is four times the model's
+  c.ffn = reader.whole(family->ffn, width != "n_inner" && width != "ffn_hidden_size").value_or(4 * c.hidden);
   c.encoder = family->encoder;
-  c.layer_norm = family->layer_norm;
-  c.norms = family->norms;
-  c.parallel = family->parallel;
+  if (c.encoder) c.kinds = reader.whole("type_vocab_size", false, 0).value_or(0);
   c.gated = family->gated;
-  c.attention_bias = reader.flag("attention_bias", family->attention_bias);
-  c.bias = family->bias;
-  c.head_bias = family->parallel;  // of those known, the same family has both
-  c.query_norm = family->query_norm;
-  c.rotary = family->rotary;
+  read_norms(reader, *family, c);
+  read_biases(reader, *family, c);
+  read_positions(reader, *family, c);
   c.tied = reader.flag("tie_word_embeddings", family->tied);
   c.activation = family->activation;
-  for (const char* key : {"hidden_act", "activation_function", "hidden_activation"}) reader.choice(key, kActivations, c.activation);
-  c.rotary_base = reader.real("rope_theta", c.rotary_base);
-  c.epsilon = reader.real(c.type == "bert" || c.type == "phi" ? "layer_norm_eps"
-                          : c.layer_norm                      ? "layer_norm_epsilon"
-                                                              : "rms_norm_eps",
-                          c.epsilon);
-  if (reader.flag("use_sliding_window", family->windows)) c.window = reader.whole("sliding_window", false).value_or(0);
-  c.window_every = family->window_every;
-  c.whole_every = family->whole_every;
+  for (const char* key : {"hidden_act", "activation_function", "hidden_activation", "activation"})
+    reader.choice(key, kActivations, c.activation);
   c.score_cap = reader.real("attn_logit_softcapping", 0);
   c.logit_cap = reader.real("final_logit_softcapping", 0);
-  c.rotary_size = static_cast<std::int64_t>(static_cast<double>(c.head_size) * std::min(1.0, reader.real("partial_rotary_factor", 1)));
   if (family->latent) read_latent(reader, c);
   if (family->experts != nullptr) read_experts(reader, *family, c);
-  if (!family->latent && c.heads % c.kv_heads != 0)
-    reader.complain(fmt::format("{} heads cannot share {} key and value heads evenly", c.heads, c.kv_heads));
   if (c.rotary && (c.rotary_size % 2 != 0 || c.rotary_size == 0)) reader.complain("rotary positions need heads of even size");
   if (!reader.failure.diagnostics.empty()) return reader.failure;
   return c;
@@ -296,6 +557,9 @@ Status check_step(const Config& c, const Step& s) {
     complain(fmt::format("'{}' has {} positions, fewer than the {} of this step", c.type, c.positions, s.context),
              fmt::format("{} with at most {}", s.tokens > 1 ? "--prompt" : "--context-length", c.positions));
   deal(c.heads, "heads");
+  if (c.wide_query_norm && s.parallel > 1)
+    complain(fmt::format("'{}' normalises queries and keys over all heads, which devices that share heads would have to exchange", c.type),
+             "leave --tensor-parallel out");
   if (c.latent.rank == 0 && !is_dealt(c.kv_heads, s.parallel) && !is_dealt(s.parallel, c.kv_heads)) deal(c.kv_heads, "key and value heads");
   for (std::int64_t l = 0; l < c.layers; ++l)
     if (!c.has_experts(l)) {

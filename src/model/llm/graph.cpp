@@ -82,8 +82,12 @@ class Builder {
     };
     const std::string after = name + "attention_add", end = name + "mlp_add";
     if (c_.parallel) {
-      const TensorId read = norm(name + "input_norm", x);
-      return layers_.add(end, layers_.add(after, x, attend(read)), feed(read));
+      const TensorId read = norm(name + "input_norm", x), fed = c_.two_norms ? norm(name + "post_norm", x) : read;
+      return layers_.add(end, layers_.add(after, x, attend(read)), feed(fed));
+    }
+    if (c_.norms == Norms::results) {
+      const TensorId y = layers_.add(after, x, norm(name + "attention_norm", attend(x)));
+      return layers_.add(end, y, norm(name + "output_norm", feed(y)));
     }
     if (c_.norms == Norms::after) {
       const TensorId y = norm(name + "attention_norm", layers_.add(after, x, attend(x)));
@@ -144,9 +148,10 @@ class Builder {
 
   TensorId norm(const std::string& name, TensorId x) {
     const std::int64_t size = g_.tensor(x).shape.back();
-    const TensorId scale = layers_.weight(name + ".weight", {size}, 0.1, 1);
+    const TensorId scale = c_.norm_scale ? layers_.weight(name + ".weight", {size}, 0.1, 1)
+                                         : layers_.table(name + ".one", {size}, [](std::int64_t) { return 1.0; });
     if (!c_.layer_norm) return emit_rms_normalization(g_, Layers::label(name, "RMSNormalization"), x, scale, c_.epsilon);
-    const TensorId bias = layers_.weight(name + ".bias", {size}, 0.1);
+    const TensorId bias = c_.norm_bias ? layers_.weight(name + ".bias", {size}, 0.1) : TensorId();
     const int axis = static_cast<int>(g_.tensor(x).shape.size()) - 1;
     return emit_layer_normalization(g_, Layers::label(name, "LayerNormalization"), x, scale, bias, axis, c_.epsilon, "", "").y;
   }
@@ -324,14 +329,16 @@ class Builder {
   TensorId attention(const std::string& name, std::int64_t number, TensorId x, std::vector<TensorId>& rows) {
     const std::int64_t group = heads_ / kv_heads_, d = c_.head_size, window = c_.window_of(number);
     const auto project = [&](const char* what, std::int64_t heads, bool turns) {
-      TensorId y = split(name + what, linear(name + what, x, heads * d, c_.attention_bias), kv_heads_, heads / kv_heads_, d, 0, d);
+      TensorId whole = linear(name + what, x, heads * d, c_.attention_bias);
+      if (turns && c_.wide_query_norm) whole = norm(name + what + "_norm", whole);
+      TensorId y = split(name + what, whole, kv_heads_, heads / kv_heads_, d, 0, d);
       if (turns && c_.query_norm) y = norm(name + what + "_norm", y);
-      return turns && c_.rotary ? rotate(name + what + "_rotary", y) : y;
+      return turns && c_.turns(number) ? rotate(name + what + "_rotary", y) : y;
     };
     const TensorId q = project("q", heads_, true), k = project("k", kv_heads_, true), v = project("v", kv_heads_, false);
     const auto merged = [&](TensorId result) {
       sum_over_devices(name + "o");
-      return linear(name + "o", merge(name + "merge", result, group, d), c_.hidden, c_.bias);
+      return linear(name + "o", merge(name + "merge", result, group, d), c_.hidden, c_.output_bias);
     };
     if (c_.encoder) {
       const TensorId keys = emit_copy(g_, Layers::label(name + "keys", "Transpose"), k, {s_.batch, kv_heads_, 1, d, s_.tokens},
@@ -416,7 +423,7 @@ class Builder {
     const TensorId y = attend(name, grouped, keys, values, d, 0);
     const TensorId apart = emit_copy(g_, Layers::label(name + "apart", "Transpose"), y, {s_.batch, heads_, 1, s_.tokens, m.rank},
                                      {affine_variable(0), affine_constant(0), affine_variable(1), affine_variable(3), affine_variable(4)});
-    return linear(name + "o", merge(name + "merge", by_head(name + "v_b", apart, m.value, false), 1, m.value), c_.hidden, c_.bias);
+    return linear(name + "o", merge(name + "merge", by_head(name + "v_b", apart, m.value, false), 1, m.value), c_.hidden, c_.output_bias);
   }
 
   TensorId expanded(const std::string& name, TensorId q, TensorId cache, std::int64_t length) {
@@ -439,7 +446,7 @@ class Builder {
                                  rotate(name + "q_rotary", split(name + "q_turned", q, heads_, 1, d, m.plain, m.turned))};
     const TensorId query = emit_concat(g_, Layers::label(name + "query", "Concat"), query_parts, 4);
     const TensorId y = attend(name, query, across, expand("v_b", m.value), d, 0);
-    return linear(name + "o", merge(name + "merge", y, 1, m.value), c_.hidden, c_.bias);
+    return linear(name + "o", merge(name + "merge", y, 1, m.value), c_.hidden, c_.output_bias);
   }
 
   /// [batch, kv heads, group, tokens, size] -> [batch, tokens, heads x size]
@@ -467,6 +474,7 @@ Built build(const Config& config, const Step& step, std::uint64_t seed) {
   Built built;
   built.graph.name = config.type;
   Builder(built, config, step, seed).run();
+  built.notes.insert(built.notes.end(), config.notes.begin(), config.notes.end());
   if (step.weights)
     built.notes.push_back(
         fmt::format("matrices in {} with a factor for each column: lanes widen them tile by tile as they are multiplied, one operation an "

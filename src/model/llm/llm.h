@@ -1,6 +1,7 @@
 // Language models from their configurations: a Hugging Face config.json becomes the graph of one prefill or of one decode step.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,8 +14,8 @@ namespace switchyard::model::llm {
 
 enum class Activation : std::uint8_t { silu, gelu, gelu_tanh, relu };
 
-/// Where a layer normalises: what its branches read; what they give, too; or the sum after them.
-enum class Norms : std::uint8_t { before, around, after };
+/// Where a layer normalises: what its branches read; what they give, too; the sum after them; or only what they give.
+enum class Norms : std::uint8_t { before, around, after, results };
 
 /// What a transformer is made of. Sizes are as the configuration gives them, or as its family leaves them.
 struct Config {
@@ -23,32 +24,42 @@ struct Config {
   std::int64_t layers = 0, hidden = 0, heads = 0, kv_heads = 0, head_size = 0, ffn = 0, vocabulary = 0;
   std::int64_t positions = 0;  ///< of a learned table of them; 0: none
   bool encoder = false;        ///< every position sees all others, and there is no cache
-  bool layer_norm = false;     ///< with mean and bias; else root mean square alone
+  bool layer_norm = false;     ///< with mean; else root mean square alone
+  bool norm_scale = true;      ///< a norm multiplies by a weight for each element ...
+  bool norm_bias = false;      ///< ... and adds one
   Norms norms = Norms::before;
-  bool parallel = false;        ///< attention and feed-forward network read the same and are added together
-  bool gated = true;            ///< the feed-forward network multiplies two projections
-  bool attention_bias = false;  ///< of the projections to queries, keys and values
-  bool bias = false;            ///< of all other projections in layers
-  bool head_bias = false;       ///< of the last projection
-  bool query_norm = false;      ///< queries and keys are normalised per head
-  bool rotary = true;           ///< positions turn queries and keys; else they are added to words
-  bool tied = false;            ///< the last projection is the table of words
+  bool parallel = false;         ///< attention and feed-forward network read the same and are added together
+  bool two_norms = false;        ///< each of the two has a norm of its own, though
+  bool gated = true;             ///< the feed-forward network multiplies two projections
+  bool attention_bias = false;   ///< of the projections to queries, keys and values
+  bool output_bias = false;      ///< of the projection behind attention
+  bool bias = false;             ///< of those in feed-forward networks
+  bool head_bias = false;        ///< of the last projection
+  bool query_norm = false;       ///< queries and keys are normalised: per head ...
+  bool wide_query_norm = false;  ///< ... or over all heads together
+  bool rotary = true;            ///< positions turn queries and keys; else they are added to words
+  bool tied = false;             ///< the last projection is the table of words
   Activation activation = Activation::silu;
   double rotary_base = 10000, epsilon = 1e-5;
   std::int64_t rotary_size = 0;         ///< elements of a head that turn
   std::int64_t window = 0;              ///< positions that attention looks back; 0: all
   std::int64_t window_every = 1;        ///< of so many layers ...
   std::int64_t whole_every = 0;         ///< ... so many at the end look back to the beginning
+  std::vector<bool> whole;              ///< by layer, where a list says so: it looks back to the beginning
+  std::vector<bool> still;              ///< by layer, where there are such: positions turn nothing
   double score_cap = 0, logit_cap = 0;  ///< c tanh(x / c); 0: none
+  std::int64_t kinds = 0;               ///< of words in a table that is added to them (segments of a text)
+  std::vector<std::string> notes;       ///< what is not as in the trained model
 
   /// Feed-forward networks of which each token takes some (mixture of experts).
   struct Experts {
     std::int64_t count = 0, chosen = 0, ffn = 0;
-    std::int64_t shared_ffn = 0;   ///< of the network that all tokens take beside; 0: none
-    bool shared_gate = false;      ///< it is weighed by a gate of its own
-    std::int64_t first_dense = 0;  ///< layers at the beginning that have a plain network
-    std::int64_t step = 1;         ///< from there every so many layers have experts
-    bool normalised = true;        ///< the weights of those chosen sum to one
+    std::int64_t shared_ffn = 0;      ///< of the network that all tokens take beside; 0: none
+    bool shared_gate = false;         ///< it is weighed by a gate of its own
+    std::int64_t first_dense = 0;     ///< layers at the beginning that have a plain network
+    std::int64_t step = 1;            ///< from there every so many layers have experts
+    bool normalised = true;           ///< the weights of those chosen sum to one
+    std::vector<std::int64_t> dense;  ///< further layers without
   } experts;
   /// Attention over a compressed cache (multi-head latent attention).
   struct Latent {
@@ -58,9 +69,14 @@ struct Config {
   } latent;
 
   [[nodiscard]] bool has_experts(std::int64_t layer) const {
-    return experts.count > 0 && layer >= experts.first_dense && (layer - experts.first_dense) % experts.step == experts.step - 1;
+    return experts.count > 0 && layer >= experts.first_dense && (layer - experts.first_dense) % experts.step == experts.step - 1 &&
+           std::find(experts.dense.begin(), experts.dense.end(), layer) == experts.dense.end();
   }
-  [[nodiscard]] std::int64_t window_of(std::int64_t layer) const { return layer % window_every >= window_every - whole_every ? 0 : window; }
+  [[nodiscard]] std::int64_t window_of(std::int64_t layer) const {
+    const bool all = whole.empty() ? layer % window_every >= window_every - whole_every : whole[static_cast<std::size_t>(layer)];
+    return all ? 0 : window;
+  }
+  [[nodiscard]] bool turns(std::int64_t layer) const { return rotary && (still.empty() || !still[static_cast<std::size_t>(layer)]); }
 };
 
 /// Reads a configuration. Failures: those of a document, llm/config (malformed: a key is missing, or sizes do not go together),

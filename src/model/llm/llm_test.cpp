@@ -102,10 +102,25 @@ void fill(numerics::Tensor& cache, const numerics::Tensor& first, const numerics
 TEST(Graph, ADecodeStepContinuesAPrefill) {
   constexpr std::int64_t kTokens = 5;
   for (const std::string& text :
-       {std::string(kSmall), with(R"("sliding_window": 3, "use_sliding_window": true)"), with(R"("partial_rotary_factor": 0.5)"),
+       {std::string(kSmall),
+        with(R"("sliding_window": 3, "use_sliding_window": true)"),
+        with(R"("partial_rotary_factor": 0.5)"),
         small("gemma2", R"(, "head_dim": 8, "num_key_value_heads": 2, "sliding_window": 3, "attn_logit_softcapping": 5.0,
                            "final_logit_softcapping": 3.0)"),
-        small("phi", R"(, "partial_rotary_factor": 0.5)"), small("opt", R"(, "ffn_dim": 48)"),
+        small("phi", R"(, "partial_rotary_factor": 0.5)"),
+        small("gpt_neox", R"(, "rotary_pct": 0.5)"),
+        small("gptj", R"(, "n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4)"),
+        small("falcon", ""),
+        small("falcon", R"(, "new_decoder_architecture": true, "num_kv_heads": 2)"),
+        small("stablelm", R"(, "use_qkv_bias": true)"),
+        small("starcoder2", R"(, "sliding_window": 3)"),
+        small("cohere", ""),
+        small("olmo", ""),
+        small("olmo2", ""),
+        small("cohere2", R"(, "sliding_window": 3, "layer_types": ["sliding_attention", "full_attention"])"),
+        small("smollm3", R"(, "no_rope_layers": [1, 0])"),
+        small("gpt_bigcode", R"(, "n_embd": 32, "n_layer": 2, "n_head": 4)"),
+        small("opt", R"(, "ffn_dim": 48)"),
         small("deepseek_v2", R"(, "kv_lora_rank": 12, "q_lora_rank": 10, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 5)"),
         small("deepseek_v2", R"(, "kv_lora_rank": 12, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 5)")}) {
     SCOPED_TRACE(text);

@@ -15,7 +15,7 @@ struct Count {
 Count count(const Config& c) {
   const auto d = [](std::int64_t n) { return static_cast<double>(n); };
   Count n;
-  const double hidden = d(c.hidden), heads = d(c.heads), norm = hidden * (c.layer_norm ? 2 : 1);
+  const double hidden = d(c.hidden), heads = d(c.heads), norm = hidden * ((c.norm_scale ? 1 : 0) + (c.norm_bias ? 1 : 0));
   const double networks = c.gated ? 3 : 2;
   for (std::int64_t l = 0; l < c.layers; ++l) {
     if (c.latent.rank > 0) {
@@ -30,18 +30,20 @@ Count count(const Config& c) {
       n.dealt += hidden * (2 * q + kv);
       if (c.attention_bias) n.rest += q + kv;
       if (c.query_norm) n.rest += 2 * d(c.head_size);
+      if (c.wide_query_norm) n.rest += q + kv / 2;
     }
-    if (c.bias) n.rest += hidden;
-    n.rest += norm * (c.parallel ? 1 : c.norms == Norms::around ? 4 : 2);
+    if (c.output_bias) n.rest += hidden;
+    n.rest += norm * (c.parallel && !c.two_norms ? 1 : c.norms == Norms::around ? 4 : 2);
     if (c.has_experts(l)) {
       n.dealt += networks * hidden * (d(c.experts.count) * d(c.experts.ffn) + d(c.experts.shared_ffn));
       n.rest += hidden * (d(c.experts.count) + (c.experts.shared_gate ? 1 : 0));
+      if (c.type == "deepseek_v3") n.rest += d(c.experts.count);  // what its router adds to scores before it chooses
     } else {
       n.dealt += networks * hidden * d(c.ffn);
       if (c.bias) n.rest += d(c.ffn) * (networks - 1) + hidden;
     }
   }
-  n.rest += norm + d(c.positions) * hidden + (c.head_bias ? d(c.vocabulary) : 0);
+  n.rest += norm + d(c.positions + c.kinds) * hidden + (c.head_bias ? d(c.vocabulary) : 0);
   return n;
 }
 
