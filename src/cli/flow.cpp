@@ -17,6 +17,7 @@
 #include "cli/tensors.h"
 #include "compiler/mapping_file.h"
 #include "program/verify.h"
+#include "report/assumptions.h"
 #include "report/check.h"
 #include "report/map.h"
 #include "report/perturb.h"
@@ -258,7 +259,11 @@ Status check_step(const Options& options, const std::string& name) {
   };
   const bool configured = model::is_configuration(name);
   for (const std::string& option : options.step_options) {
-    if (!configured) return no_effect(option, name, "only language models given by a folder with their config.json have it");
+    if (!configured)
+      return no_effect(option, name,
+                       model::is_configuration("./" + name)
+                           ? fmt::format("'{}' is built in; './{}' is the folder with a config.json", name, name)
+                           : "only language models given by a folder with their config.json have it");
     if (options.decode && option == "--prompt")
       return no_effect(option, "a decode step", "--context-length says how many positions it sees");
     if (!options.decode && option == "--context-length") return no_effect(option, "a prefill", "--prompt says how many tokens it has");
@@ -498,6 +503,9 @@ Result<report::RunReport> run_program(Workplace& work, const program::Program& p
   report.seed = options.seed;
   report.argv = options.argv;
   report.overrides = overrides_of(options);
+  std::vector<std::string> pointers;
+  for (const chip::Override& change : options.overrides) pointers.push_back(change.pointer);
+  for (std::string& sentence : report::idle_overrides(program, pointers)) report.notes.push_back(std::move(sentence));
   if (!work.trace_note.empty()) report.notes.push_back(work.trace_note);
   report.disabled = options.disabled_names;
   if (!options.disabled_names.empty())

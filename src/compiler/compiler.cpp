@@ -117,9 +117,17 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
     bool native = false;
     for (const auto& u : chip.units)
       native = native || (u.kind == chip::UnitKind::matrix && chip::find_rate(u, chip::OpClass::contract, format));
-    if (has_matrix && !native)
-      said.insert(fmt::format("no matrix unit of {} multiplies {}: contractions run on its {} unit '{}'", chip.name,
-                              numerics::format_name(format), unit.kind == chip::UnitKind::vector ? "vector" : "transform", unit.name));
+    if (!has_matrix || native) continue;
+    std::string others;
+    for (const numerics::Format other : {numerics::Format::bf16, numerics::Format::fp16, numerics::Format::fp32})
+      for (const auto& u : chip.units)
+        if (u.kind == chip::UnitKind::matrix && chip::find_rate(u, chip::OpClass::contract, other)) {
+          others += fmt::format("{}{}", others.empty() ? "; it does in " : ", ", numerics::format_name(other));
+          break;
+        }
+    said.insert(fmt::format("no matrix unit of {} multiplies {}: contractions run on its {} unit '{}'{}", chip.name,
+                            numerics::format_name(format), unit.kind == chip::UnitKind::vector ? "vector" : "transform", unit.name,
+                            others));
   }
   labels.notes.insert(labels.notes.end(), said.begin(), said.end());
 }

@@ -157,11 +157,12 @@ std::vector<AssumptionReport> assumptions_of(const program::Program& program, co
   return result;
 }
 
-std::vector<std::string> idle_overrides(const program::Program& program) {
+std::vector<std::string> idle_overrides(const program::Program& program, const std::vector<std::string>& pointers) {
   const UsedResources used(program);
   std::vector<std::string> sentences;
   for (const chip::Number* number : chip::numbers(*program.chip)) {
-    if (number->source != "override" || used.time_rests_on(number->pointer)) continue;
+    const bool given = std::any_of(pointers.begin(), pointers.end(), [&](const std::string& p) { return number->pointer.starts_with(p); });
+    if (!given || number->source != "override" || used.time_rests_on(number->pointer)) continue;
     sentences.push_back(fmt::format(
         "{} was overridden, but this time does not depend on it: the program does not use it, or it is not timed", number->pointer));
   }

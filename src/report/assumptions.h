@@ -38,6 +38,6 @@ class UsedResources {
 std::vector<AssumptionReport> assumptions_of(const program::Program& program, const simulation::Attribution& attribution);
 
 /// Sentences about overridden numbers on which the time does not depend: "what if" must not be answered by silence.
-std::vector<std::string> idle_overrides(const program::Program& program);
+std::vector<std::string> idle_overrides(const program::Program& program, const std::vector<std::string>& pointers);
 
 }  // namespace switchyard::report

@@ -90,7 +90,7 @@ TEST(Assumptions, AgreeWithWhatOverridesDo) {
                         Case{"h100-sxm", "/sequencer/waves/start", "9000 cycles"}, Case{"h100-sxm", "/clocks/tensor/hz", "100 MHz"}}) {
     const Made plain = make(c.chip), changed = make(c.chip, {{c.pointer, c.value}});
     EXPECT_EQ(UsedResources(plain.program).time_rests_on(c.pointer), plain.timing.latency != changed.timing.latency) << c.pointer;
-    EXPECT_EQ(idle_overrides(changed.program).size(), plain.timing.latency == changed.timing.latency ? 1U : 0U) << c.pointer;
+    EXPECT_EQ(idle_overrides(changed.program, {c.pointer}).size(), plain.timing.latency == changed.timing.latency ? 1U : 0U) << c.pointer;
   }
 }
 

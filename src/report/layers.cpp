@@ -74,7 +74,9 @@ std::string print_markdown(const RunReport& r) {
   fact("parameters", readable_count(static_cast<double>(r.model.parameters)));
   fact("off-chip read (constants)", fmt::format("{} ({})", readable_bytes(r.offchip_read), readable_bytes(r.offchip_constants)));
   fact("off-chip written", readable_bytes(r.offchip_written));
-  fact("matrix, vector used", readable_share(r.utilization.matrix) + ", " + readable_share(r.utilization.vector));
+  fact(r.utilization.on_lanes ? fmt::format("matrix (on {}), vector used", fmt::join(r.utilization.multiplied_on, ", "))
+                              : std::string("matrix, vector used"),
+       readable_share(r.utilization.matrix) + ", " + readable_share(r.utilization.vector));
   fact("off-chip, network used", readable_share(r.utilization.offchip) + ", " + readable_share(r.utilization.network));
   if (!r.overrides.empty()) fact("overridden", fmt::format("{}", fmt::join(r.overrides, ", ")));
   fact("check", check_word(r.check));

@@ -7,6 +7,7 @@
 #include "chip/query.h"
 #include "program/grid.h"
 #include "report/occupancy.h"
+#include "report/table_parts.h"
 #include "report/text.h"
 #include "support/sha256.h"
 
@@ -38,6 +39,19 @@ Utilization utilization_of(const program::Program& program, const simulation::Ti
   const double rate = chip::sustained_bandwidth(memory).value * instances;
   result.offchip = ratio(static_cast<double>(timing.offchip_read + timing.offchip_written), rate * seconds);
   result.network = timing.link_busy_share;
+  std::vector<bool> multiplies(chip.units.size(), false);
+  for (const program::Context& context : program.contexts)
+    for (const program::Actor& actor : context.actors)
+      if (actor.kind == program::ActorKind::compute &&
+          std::any_of(actor.statements.begin(), actor.statements.end(), [](const program::Statement& s) { return s.is_contraction(); }))
+        multiplies[actor.unit.index()] = true;
+  result.on_lanes = true;
+  for (std::size_t u = 0; u < chip.units.size(); ++u) {
+    if (!multiplies[u]) continue;
+    result.multiplied_on.push_back(chip.units[u].name);
+    if (chip.units[u].kind == chip::UnitKind::matrix) result.on_lanes = false;
+  }
+  result.on_lanes = result.on_lanes && !result.multiplied_on.empty();
   return result;
 }
 
@@ -188,7 +202,9 @@ RunReport describe_run(const program::Program& program, const simulation::Timing
   r.assumptions = assumptions_of(program, timing.attribution);
   r.load = load_time(program);
   r.notes = labels.notes;
-  for (std::string& sentence : idle_overrides(program)) r.notes.push_back(std::move(sentence));
+  if (r.host_ops > 0)
+    r.notes.push_back(
+        fmt::format("{} of the host: what they compute takes no time here, only what moves to and fro", counted(r.host_ops, "step")));
   if (timing.cache_dirty > 0) {
     r.notes.push_back(fmt::format("{} of results stay in the cache at the end: writing them back is not part of the time",
                                   readable_bytes(timing.cache_dirty)));

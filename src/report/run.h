@@ -42,6 +42,8 @@ struct OutputReport {
 /// Shares of what was there to be used, 0..1.
 struct Utilization {
   double matrix = 0, vector = 0, offchip = 0, network = 0;
+  std::vector<std::string> multiplied_on;  ///< units that did the multiplications of `matrix`, in the order of the chip
+  bool on_lanes = false;                   ///< none of them is a matrix unit
 };
 
 /// Host seconds of each phase; the check's are not part of `execute`.

@@ -1,6 +1,7 @@
 #include "report/table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -55,7 +56,8 @@ std::string times(const RunReport& r, const Paint& paint) {
 std::string usage(const RunReport& r) {
   std::string out;
   const Utilization& u = r.utilization;
-  out += fmt::format("  used         matrix {}, vector {}, off-chip {}, network {}\n", readable_share(u.matrix), readable_share(u.vector),
+  out += fmt::format("  used         matrix {}{}, vector {}, off-chip {}, network {}\n", readable_share(u.matrix),
+                     u.on_lanes ? fmt::format(" (on {})", fmt::join(u.multiplied_on, ", ")) : std::string(), readable_share(u.vector),
                      readable_share(u.offchip), readable_share(u.network));
   out += fmt::format("  moved        off-chip read {} (constants {}), written {}; network {}, links {}\n", readable_bytes(r.offchip_read),
                      readable_bytes(r.offchip_constants), readable_bytes(r.offchip_written), readable_bytes(r.network_bytes),
