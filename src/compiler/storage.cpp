@@ -105,12 +105,16 @@ class Addresses {
     return at + bytes <= end_ ? std::optional(at) : std::nullopt;
   }
   void take(Life life, std::int64_t at, std::int64_t bytes, int set) {
-    for (int c = life.first; c <= life.last; ++c) in_use_[static_cast<std::size_t>(c)].push_back({at, at + bytes, set, life});
+    const Range range{at, at + bytes, set, life};
+    for (int c = life.first; c <= life.last; ++c) {
+      auto& here = in_use_[static_cast<std::size_t>(c)];
+      here.insert(std::upper_bound(here.begin(), here.end(), range), range);
+    }
   }
   void give_back(Life life, std::int64_t at, std::int64_t bytes, int set) {
     for (int c = life.first; c <= life.last; ++c) {
       auto& here = in_use_[static_cast<std::size_t>(c)];
-      here.erase(std::find(here.begin(), here.end(), Range{at, at + bytes, set, life}));
+      here.erase(std::lower_bound(here.begin(), here.end(), Range{at, at + bytes, set, life}));
     }
   }
 
@@ -129,12 +133,12 @@ class Addresses {
     each_taken(life, [&](const Range& r) {
       if (sets_.meet(r.set, set)) taken.push_back(r);
     });
-    std::sort(taken.begin(), taken.end());
+    if (life.first < life.last) std::sort(taken.begin(), taken.end());
     return taken;
   }
   const ComponentSets& sets_;
   std::int64_t begin_ = 0, end_ = 0, alignment_ = 1;
-  std::vector<std::vector<Range>> in_use_;  ///< by context
+  std::vector<std::vector<Range>> in_use_;  ///< by context, sorted
 };
 
 /// Calls `use` with every buffer that a context reads or writes.
