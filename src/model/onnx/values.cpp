@@ -74,24 +74,31 @@ int packed_bits(Format format) {
   return 0;
 }
 
-/// A tensor of the bytes that a file gives for it; formats of less than a byte take one each.
-numerics::Tensor unpacked(Format format, const numerics::Shape& shape, std::string_view bytes) {
+/// A tensor of the bytes that a file gives for it; formats of less than a byte take one each. `length` bytes are written by `fill`, into
+/// the tensor itself: of large weights there is no second copy.
+template <class Fill>
+numerics::Tensor unpacked(Format format, const numerics::Shape& shape, std::size_t length, Fill&& fill) {
   numerics::Tensor tensor;
   tensor.format = format;
   tensor.shape = shape;
   const int bits = packed_bits(format);
-  if (bits == 0) {
-    tensor.bytes.resize(bytes.size());
-    if (!bytes.empty()) std::memcpy(tensor.bytes.data(), bytes.data(), bytes.size());
-    return tensor;
-  }
+  const auto count = static_cast<std::size_t>(numerics::element_count(shape));
+  tensor.bytes.resize(bits == 0 ? length : count);
+  fill(tensor.bytes.data());
+  if (bits == 0) return tensor;
+  // What is packed lies at the front and is never longer than what it becomes: taken apart from the back, in place.
   const std::size_t per_byte = static_cast<std::size_t>(8 / bits);
-  tensor.bytes.resize(static_cast<std::size_t>(numerics::element_count(shape)));
-  for (std::size_t i = 0; i < tensor.bytes.size(); ++i) {
-    const int packed = static_cast<unsigned char>(bytes[i / per_byte]) >> (static_cast<int>(i % per_byte) * bits);
+  for (std::size_t i = count; i-- > 0;) {
+    const int packed = std::to_integer<int>(tensor.bytes[i / per_byte]) >> (static_cast<int>(i % per_byte) * bits);
     tensor.bytes[i] = static_cast<std::byte>(packed & ((1 << bits) - 1));
   }
   return tensor;
+}
+
+numerics::Tensor unpacked(Format format, const numerics::Shape& shape, const std::string& bytes) {
+  return unpacked(format, shape, bytes.size(), [&](std::byte* to) {
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+  });
 }
 
 /// Where in a file of its own a tensor lies.
@@ -100,13 +107,12 @@ struct FileRange {
   std::uint64_t offset = 0, length = 0;
 
   /// Weights are read when somebody wants their values: timing never does.
-  [[nodiscard]] std::string read() const {
-    std::string bytes(static_cast<std::size_t>(length), '\0');
+  /// They are read, not mapped: of a mapped file that somebody cuts short meanwhile the process would die of a signal.
+  void read(std::byte* to) const {
     std::ifstream stream(path, std::ios::binary);
     stream.seekg(static_cast<std::streamoff>(offset));
-    stream.read(bytes.data(), static_cast<std::streamsize>(length));
+    stream.read(reinterpret_cast<char*>(to), static_cast<std::streamsize>(length));
     SY_CHECK(static_cast<bool>(stream), "the file '" + path + "' has changed since the model was read");
-    return bytes;
   }
 };
 
@@ -289,8 +295,9 @@ Result<Value> value_of(const TensorData& data, const std::string& file, const st
   value.shape = data.dims;
   if (data.external) {
     SY_TRY(const FileRange range, external_range(data, expected, file, folder));
-    value.constant = std::make_shared<numerics::Constant>(
-        numerics::Constant{[format = *format, shape = data.dims, range] { return unpacked(format, shape, range.read()); }});
+    value.constant = std::make_shared<numerics::Constant>(numerics::Constant{[format = *format, shape = data.dims, range] {
+      return unpacked(format, shape, static_cast<std::size_t>(range.length), [&](std::byte* to) { range.read(to); });
+    }});
     return value;
   }
   const std::shared_ptr<const std::string> bytes = data.bytes;
