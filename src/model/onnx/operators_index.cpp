@@ -168,6 +168,72 @@ void scatter_elements(NodeBuilder& b) {
   scatter(b, s, {indices[along]}, reads, equal(from_start(input(1), extent), input(2)), 0, *rule);
 }
 
+/// Known positions that fill a box of the data: its first corner, and which dimension of the updates runs along each dimension of the data
+/// (-1: none, there is one position). What exporters write for x[:, :, 2] = y.
+struct Box {
+  std::vector<std::int64_t> first, count;
+  std::vector<int> along;
+};
+
+std::optional<Box> box_of(const Value& indices, const Shape& data, const Shape& outer) {
+  constexpr std::int64_t kMostPositions = std::int64_t{1} << 22;
+  const std::int64_t updates = numerics::element_count(outer);
+  if (!indices.constant || updates < 1 || numerics::element_count(indices.shape) > kMostPositions) return {};
+  const numerics::Tensor positions = indices.constant->make();
+  const std::int64_t depth = indices.shape.back();
+  const auto position = [&](std::int64_t update, std::size_t d) {
+    const double p = positions.at(update * depth + static_cast<std::int64_t>(d));
+    return static_cast<std::int64_t>(p < 0 ? p + static_cast<double>(data[d]) : p);
+  };
+  std::vector<std::int64_t> stride(outer.size(), 1);
+  for (std::size_t k = outer.size(); k-- > 1;) stride[k - 1] = stride[k] * outer[k];
+  std::vector<bool> used(outer.size(), false);
+  Box box;
+  for (std::size_t d = 0; d < static_cast<std::size_t>(depth); ++d) {
+    box.first.push_back(position(0, d));
+    box.count.push_back(1);
+    box.along.push_back(-1);
+    for (std::size_t k = 0; k < outer.size(); ++k) {
+      if (outer[k] == 1 || position(stride[k], d) == box.first[d]) continue;
+      if (used[k] || box.along[d] >= 0) return {};
+      used[k] = true;
+      box.along[d] = static_cast<int>(k);
+      box.count[d] = outer[k];
+    }
+    if (box.first[d] < 0 || box.first[d] > data[d] - box.count[d]) return {};
+  }
+  for (std::size_t k = 0; k < outer.size(); ++k)
+    if (outer[k] > 1 && !used[k]) return {};  // several updates of one place
+  for (std::int64_t update = 0; update < updates; ++update)
+    for (std::size_t d = 0; d < box.first.size(); ++d) {
+      const int k = box.along[d];
+      const std::int64_t step = k < 0 ? 0 : update / stride[static_cast<std::size_t>(k)] % outer[static_cast<std::size_t>(k)];
+      if (position(update, d) != box.first[d] + step) return {};
+    }
+  return box;
+}
+
+/// data with a box of it replaced: each place looks whether it lies inside, none is compared with every update.
+void assign(NodeBuilder& b, const Box& box, const Shape& data, const Shape& outer) {
+  Steps s(b);
+  std::vector<Affine> index(outer.size(), at(0));
+  Expression inside = number(1);
+  std::vector<NestRead> reads{{b.operand(0), identity_index(data.size())}, {b.operand(2), {}, 0.0}};
+  for (std::size_t d = 0; d < box.first.size(); ++d) {
+    const Affine here = loop(static_cast<int>(d));
+    if (box.along[d] >= 0) index[static_cast<std::size_t>(box.along[d])] = here + at(-box.first[d]);
+    if (box.count[d] == data[d]) continue;
+    const Expression place = input(static_cast<int>(reads.size()));
+    reads.push_back({s.iota(Format::int32, data[d]), {here}});
+    const auto first = static_cast<double>(box.first[d]), last = static_cast<double>(box.first[d] + box.count[d] - 1);
+    const Expression within = box.count[d] == 1 ? equal(place, number(first)) : both(!(place < number(first)), !(place > number(last)));
+    inside = reads.size() == 3 ? within : both(inside, within);
+  }
+  for (std::size_t d = box.first.size(); d < data.size(); ++d) index.push_back(loop(static_cast<int>(d)));
+  reads[1].index = std::move(index);
+  b.set_result(0, s.nest(b.format(0), data, {}, reads, select(inside, input(1), x0())));
+}
+
 void scatter_nd(NodeBuilder& b) {
   const Shape data = b.shape(0), indices = b.shape(1), updates = b.shape(2);
   const auto rule = scatter_rule(b);
@@ -182,6 +248,8 @@ void scatter_nd(NodeBuilder& b) {
   Shape wanted = outer;
   wanted.insert(wanted.end(), data.begin() + static_cast<std::ptrdiff_t>(depth), data.end());
   if (updates != wanted) return misfit();
+  if (b.string_attribute("reduction", "none") == "none")
+    if (const auto box = box_of(b.input(1), data, outer)) return assign(b, *box, data, outer);
   std::int64_t compared = 1;
   for (const std::int64_t e : outer) compared = std::min(kMaxCompared + 1, compared * e);
   if (!few(b, compared)) return;
