@@ -311,7 +311,7 @@ Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy,
   }
   std::vector<std::pair<std::string, std::pair<double, std::size_t>>> order(looks.begin(), looks.end());
   std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second.first > b.second.first; });
-  constexpr std::size_t kAlternatives = 6;
+  const std::size_t alternatives = std::max<std::size_t>(6, static_cast<std::size_t>(trials) / order.size());
   for (const auto& [look, spent] : order) {
     const std::size_t k = spent.second;
     const std::vector<Mapping>& candidates = *start.candidates[k];
@@ -321,7 +321,7 @@ Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy,
     std::stable_sort(likeliest.begin(), likeliest.end(), [&](std::size_t a, std::size_t b) {
       return candidates[a].cost + start.splits.costs[k][a] < candidates[b].cost + start.splits.costs[k][b];
     });
-    for (std::size_t i = 0; i < std::min(kAlternatives, likeliest.size()) && trials > 0; ++i, --trials) {
+    for (std::size_t i = 0; i < std::min(alternatives, likeliest.size()) && trials > 0; ++i, --trials) {
       std::map<std::string, Mapping> changed = wanted;
       changed[look] = candidates[likeliest[i]];
       SY_TRY(Draft draft, build(strategy, false, changed));

@@ -147,6 +147,24 @@ class MoveCost {
   std::int64_t most_ = 0;
 };
 
+/// Seconds of work that are left when the last of what is fetched has come: panels that are kept over outer loops are used again.
+double left_when_fetched(const Kernel& kernel, const Mapping& m, const std::vector<bool>& stays) {
+  std::int64_t passes = 1;
+  for (std::size_t i = 0; i < kernel.operands.size(); ++i) {
+    const KernelOperand& o = kernel.operands[i];
+    if (o.write || stays[o.tensor.index()]) continue;
+    const std::vector<bool> kept = kept_loops(o, m.order, m.resident[i]);
+    std::int64_t of_panel = 1, outside = 1;
+    for (std::size_t l = 0; l < m.order.size(); ++l)
+      if (kept[l])
+        outside *= m.trips[static_cast<std::size_t>(m.order[l])];
+      else
+        of_panel = outside;
+    passes = std::max(passes, of_panel);
+  }
+  return m.terms[0] * (1 - 1 / static_cast<double>(passes));
+}
+
 struct User {
   std::size_t kernel, operand;
 };
@@ -266,9 +284,18 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   // Room is of use to the others as far as they have something to fetch while the kernel runs.
   double fetched = 0;
   for (std::size_t k = 0; k < kernels.size(); ++k) fetched += candidates[k]->front().off_chip;
+  // What the first kernels fetch nothing hides.
+  std::vector<double> exposed(kernels.size(), 0);
+  double before = 0;
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    const Mapping& likely = candidates[k]->front();
+    if (before < likely.off_chip) exposed[k] = 1 - before / likely.off_chip;
+    before += likely.cost;
+  }
   const auto own_cost = [&](std::size_t k, const Mapping& m) {
     const double others = std::max(0.0, fetched - candidates[k]->front().off_chip);
-    return cost_of(m, held_weight * std::min(1.0, others / std::max(m.cost, 1e-12)));
+    const double left = exposed[k] > 0 ? exposed[k] * left_when_fetched(kernels[k], m, stays) : 0;
+    return cost_of(m, held_weight * std::min(1.0, others / std::max(m.cost, 1e-12))) + left;
   };
   const auto total_cost = [&](std::size_t k, std::size_t c, bool readers_too) {
     double cost = own_cost(k, (*candidates[k])[c]);

@@ -18,13 +18,13 @@ namespace {
 
 constexpr std::array<Strategy, 8> kStrategies{{{kHeldWeights[0], 4, false},
                                                {kHeldWeights[1], 1, false},
+                                               {kHeldWeights[1], 4, false},
                                                {kHeldWeights[2], 4, false},
                                                {kHeldWeights[0], 1, false},
                                                {kHeldWeights[0], 2, false},
-                                               {kHeldWeights[1], 4, false},
                                                {kHeldWeights[0], 4, true},
                                                {kHeldWeights[1], 1, true}}};
-constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 2, 5, 8};
+constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 3, 5, 8};
 
 /// More effort compares more, never other things: it finds nothing slower. On machines that fetch nothing early what there is to compare is
 /// how thoroughly each kernel is searched.
@@ -41,6 +41,9 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
 constexpr std::array<double, 3> kChainedWeights{0.02, 0.0, 0.1};
 constexpr std::size_t kChainedTrials = 3;                     ///< programs of one kernel to a context, the fastest, of which that is tried
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};  ///< whole programs in which other mappings are tried
+/// The same of programs with so few contexts, where that costs little and one mapping decides.
+constexpr std::size_t kFewKernels = 2;
+constexpr int kTrialsOfFew = 10;
 
 std::string describe(const Machine& machine, const Strategy& s) {
   std::string chained;
@@ -74,9 +77,9 @@ std::vector<Machine> corners_of(const Machine& machine) {
 /// Contexts of programs that may have been timed before no more are made but with what is surest.
 constexpr std::size_t kManyContexts = 800;
 /// The same, before fewer programs for lesser machines are tried.
-constexpr std::size_t kShort = 100;
+constexpr std::size_t kShort = 150;
 /// The same, before only the fastest program is tried with several kernels to a context.
-constexpr std::size_t kFewContexts = 400;
+constexpr std::size_t kFewContexts = 600;
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
 constexpr std::int64_t kSearchedForLesser = 150'000, kSearchedForShort = 1'200'000;
 
@@ -139,7 +142,10 @@ class Comparison {
   using Found = std::pair<double, std::size_t>;  ///< time, and on which machine
 
   [[nodiscard]] bool spent() const { return spent_ > affordable_; }
-  [[nodiscard]] bool long_already() const { return contexts_ > kManyContexts; }
+  [[nodiscard]] bool long_already() const { return contexts_ > kManyContexts * patience(); }
+  [[nodiscard]] bool longish() const { return contexts_ > kFewContexts * patience(); }
+  /// More effort looks at more strategies first, and must not give up what less effort finds.
+  [[nodiscard]] std::size_t patience() const { return std::array<std::size_t, 4>{1, 1, 3, 12}[static_cast<std::size_t>(effort_)]; }
 
   /// Makes and times a program; remembers it where it is the fastest.
   Result<double> time_of(std::size_t m, const Strategy& strategy) {
@@ -205,7 +211,7 @@ class Comparison {
     const double first = least_;
     for (const auto& [time, m] : order)
       for (std::size_t s = 1; s < strategies_.size(); ++s) {
-        if (time > first * kHopeless || (several_ && spent())) continue;
+        if (time > first * kHopeless || (several_ && spent()) || (s > 1 && long_already())) continue;
         SY_TRY([[maybe_unused]] Done tried, attempt(m, strategies_[s]));
       }
     return Done{};
@@ -216,7 +222,7 @@ class Comparison {
     if (!corners_) return;
     const Machine whole = best_.machine;
     std::int64_t searches = 0;
-    const std::int64_t affordable_searches = contexts_ <= kShort ? kSearchedForShort : kSearchedForLesser;
+    const std::int64_t affordable_searches = contexts_ <= kShort * patience() ? kSearchedForShort : kSearchedForLesser;
     for (const LesserMachine& l : lesser_machines(whole)) {
       if (++searches * searched_ > affordable_searches || spent_ > affordable_ / 2 || long_already()) break;
       machines_.push_back({l.machine, ", as for " + l.what, l.chip});
@@ -240,11 +246,11 @@ class Comparison {
       return std::any_of(trials_.begin(), trials_.end(), [&](const Trial& t) { return t.machine == m && t.strategy == strategy; });
     };
     for (std::size_t i = 0; i < likeliest.size(); ++i) {
-      if (i > 0 && (contexts_ > kFewContexts || spent() || likeliest[i].time > apart * kClose)) break;
+      if (i > 0 && (longish() || spent() || likeliest[i].time > apart * kClose)) break;
       Strategy strategy = likeliest[i].strategy;
       strategy.chained = kChainedWeights[0];
       SY_TRY([[maybe_unused]] Done tried, attempt(likeliest[i].machine, strategy));
-      if (contexts_ > kFewContexts || spent() || !early) continue;
+      if (longish() || spent() || !early) continue;
       strategy.chained = kChainedWeights[1];
       SY_TRY([[maybe_unused]] Done careless, attempt(likeliest[i].machine, strategy));
     }
@@ -258,7 +264,7 @@ class Comparison {
     }
     // Programs for lesser machines that were the same apart need not be the same together: smaller scratchpads hold fewer kernels.
     const Strategy best = best_.strategy;
-    for (std::size_t m = 0; m < machines_.size() && contexts_ <= kFewContexts && !spent(); ++m) {
+    for (std::size_t m = 0; m < machines_.size() && !longish() && !spent(); ++m) {
       if (!machines_[m].lesser || machines_[m].time > apart * kClose || known(m, best)) continue;
       SY_TRY([[maybe_unused]] Done tried, attempt(m, best));
     }
@@ -287,7 +293,7 @@ class Comparison {
     pipelined.pipelined = true;
     // With less of a resource more looks worth it.
     std::set<std::size_t> machines{0, best_.number};
-    for (std::size_t m = 0; m < machines_.size() && contexts_ <= kFewContexts; ++m)
+    for (std::size_t m = 0; m < machines_.size() && !longish(); ++m)
       if (machines_[m].lesser && machines_[m].time < least_ * kHopeless) machines.insert(m);
     for (const std::size_t m : machines) {
       if (m > 0 && spent()) break;
@@ -295,6 +301,8 @@ class Comparison {
     }
     return Done{};
   }
+
+  [[nodiscard]] bool few() const { return effort_ > 0 && each_ <= kFewKernels * best_.machine.components.size(); }
 
   /// Sums of few results in parts, so that more components have something to do.
   void try_parts() {
@@ -342,18 +350,36 @@ class Comparison {
 
   /// Other mappings, look by look, in what is the best program now.
   Status refine() {
-    best_.known = std::move(machines_[best_.number].known);
     best_.lesser = machines_[best_.number].lesser;
     int trials = kTrialsOfEffort[static_cast<std::size_t>(effort_)];
+    if (trials == 0 && few()) trials = kTrialsOfFew;
     if (several_)
       trials =
           static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable_ - std::min(affordable_, spent_)) / each_));
-    if (trials == 0) return Done{};
-    Builder builder{best_.machine,         out_.graph, options_, out_.decisions, chip_, best_.lesser ? best_.lesser : chip_,
-                    std::move(best_.known)};
-    SY_TRY(best_.wanted, builder.refine(best_.strategy, least_, trials));
-    best_.known = std::move(builder.known);
-    if (!best_.wanted.empty()) best_.timed.reset();
+    if (trials == 0) {
+      best_.known = std::move(machines_[best_.number].known);
+      return Done{};
+    }
+    // Where one mapping decides, a program for less need not have the best of all there is, nor need it with so many readers.
+    std::set<std::size_t> machines{best_.number};
+    std::vector<Strategy> with{best_.strategy};
+    if (few()) {
+      machines.insert(0);
+      for (const Strategy& s : strategies_)
+        if (with.size() == 1 && s.readers != with[0].readers) with.push_back(with[0]), with[1].readers = s.readers;
+    }
+    for (const std::size_t m : machines)
+      for (const Strategy& strategy : with) {
+        Contender& c = machines_[m];
+        Builder builder{c.machine, out_.graph, options_, out_.decisions, chip_, c.lesser ? c.lesser : chip_, std::move(c.known)};
+        SY_TRY(auto wanted, builder.refine(strategy, least_, trials));
+        c.known = std::move(builder.known);
+        if (wanted.empty()) continue;
+        best_.wanted = std::move(wanted);
+        best_.timed.reset();
+        best_.machine = c.machine, best_.lesser = c.lesser, best_.number = m, best_.strategy = strategy;
+      }
+    best_.known = std::move(machines_[best_.number].known);
     out_.decisions.push_back({"strategy", fmt::format("other mappings of {} looks of kernels, tried in whole programs: {:.1f} us",
                                                       best_.wanted.size(), least_ * 1e6)});
     return Done{};

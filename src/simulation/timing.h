@@ -41,8 +41,8 @@ struct ContextTiming {
   std::int64_t firings = 0, transfers = 0, events = 0;
   std::int64_t macs = 0, vector_ops = 0;               ///< useful ones
   std::int64_t offchip_read = 0, offchip_written = 0;  ///< bytes
-  /// Bytes of these whose transfers began while the context so many before it was the one that had to end next. All others began when
-  /// this one had to.
+  /// Bytes of these that the off-chip memory served while the context so many before it was the one that had to end next. All others it
+  /// served when this one had to.
   struct Ahead {
     std::uint32_t contexts = 0;
     std::int64_t bytes = 0;

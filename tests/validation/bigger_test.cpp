@@ -36,7 +36,9 @@ std::vector<Growth> growths() {
   };
   return {
       {"arrays", {{"rpu-2x2"}, {"rpu-4x4"}, {"rpu-8x8"}, {"rpu-16x16"}}, 1.02},
-      {"scratchpads", {{"tx81"}, tx81("/memories/spm/bytes", "6 MiB"), tx81("/memories/spm/bytes", "12 MiB")}, 1.02},
+      {"scratchpads",
+       {{"tx81"}, tx81("/memories/spm/bytes", "4 MiB"), tx81("/memories/spm/bytes", "6 MiB"), tx81("/memories/spm/bytes", "12 MiB")},
+       1.02},
       {"off-chip memory", {memory("100 GB/s", "80 GB/s"), {"tx81"}, memory("400 GB/s", "320 GB/s"), memory("800 GB/s", "640 GB/s")}, 1.05},
       {"links", {tx81("/networks/noc/link", "64 GB/s"), {"tx81"}, tx81("/networks/noc/link", "256 GB/s")}, 1.02}};
 }
@@ -65,6 +67,7 @@ class Bigger : public testing::TestWithParam<std::string> {};
 TEST_P(Bigger, IsNotWorse) {
   model::LoadOptions how;
   if (GetParam() == "bert-base") how.set = {{"layers", 2}};
+  if (GetParam() == "gemm") how.set = {{"m", 2048}, {"n", 2048}, {"k", 2048}};
   const auto graph = model::build_zoo_model(GetParam(), how);
   ASSERT_TRUE(graph.ok()) << format_failure(graph.failure());
   for (const Growth& growth : growths()) {
@@ -80,7 +83,7 @@ TEST_P(Bigger, IsNotWorse) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Bigger, testing::Values("resnet18", "bert-base"), [](const auto& model) {
+INSTANTIATE_TEST_SUITE_P(Models, Bigger, testing::Values("resnet18", "bert-base", "gemm"), [](const auto& model) {
   std::string name = model.param;
   std::erase(name, '-');
   return name;

@@ -88,6 +88,7 @@ class Engine {
   Status end_contexts();
   [[nodiscard]] std::int64_t served() const;
   void close_window();
+  [[nodiscard]] std::int64_t waiting(std::uint32_t context, std::int64_t& queued) const;
   void give_back(const Extents& ends);
   void count_out(std::uint32_t context) {
     ContextState& c = contexts_[context];

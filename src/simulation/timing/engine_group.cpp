@@ -206,6 +206,20 @@ std::int64_t Engine::served() const {
   return memory.busy - std::max<std::int64_t>(0, memory.free - now_);
 }
 
+/// Bytes of a context's transfers that have begun which the off-chip memory has not served yet: what is not booked there, and as much of
+/// what came last as `queued` bytes, which are booked there for later, and taken away here.
+std::int64_t Engine::waiting(std::uint32_t context, std::int64_t& queued) const {
+  std::int64_t bytes = 0, last = 0;
+  for (const Flight& flight : flights_) {
+    if (flight.context != context || cache_ || flight.memory_bytes == 0 || flight.done) continue;
+    if (flight.fetched < flight.chunks) bytes += (flight.chunks - flight.fetched - std::int64_t{1}) * chunk_ + flight.last_bytes;
+    last += std::min<std::int64_t>(flight.fetched, static_cast<std::int64_t>(window_)) * std::max(chunk_, flight.last_bytes);
+  }
+  last = std::min(last, queued);
+  queued -= last;
+  return bytes + last;
+}
+
 /// The context that runs has ended: what others have moved while it was the next to end, was ahead of them.
 void Engine::close_window() {
   ContextRun& run = contexts_[running_].run;
@@ -215,10 +229,15 @@ void Engine::close_window() {
   run.served = std::clamp<std::int64_t>(served - window_served_, 0, now - window_from_);
   window_from_ = now;
   window_served_ = served;
+  const Resource& memory = fabric.resources[fabric.memory(off_chip_)];
+  const std::int64_t chunk = std::max<std::int64_t>(1, chunk_), each = std::max<std::int64_t>(1, fabric.service(memory, chunk));
+  std::int64_t queued = static_cast<std::int64_t>(static_cast<__int128>(std::max<std::int64_t>(0, memory.free - now_)) * chunk / each);
   for (std::uint32_t c = running_ + 1; c < built_; ++c) {
     ContextRun& later = contexts_[c].run;
-    const std::int64_t moved = later.offchip_read + later.offchip_written;
+    std::int64_t moved = later.offchip_read + later.offchip_written;
     if (moved == later.told) continue;
+    moved -= std::min(moved - later.told, waiting(c, queued));
+    if (moved == later.told && !later.ahead.empty()) continue;  // what has begun, even if nothing of it is served, is told once
     later.ahead.push_back({c - running_, moved - later.told});
     later.told = moved;
   }

@@ -193,6 +193,7 @@ void Engine::pass_from(Chunk chunk, std::int64_t time) {
     const bool last = chunk.number + 1 == flight.chunks;
     std::int64_t bytes = last ? flight.last_bytes : chunk_;
     if (node.stage == Stage::memory) {
+      if (!node.writes) ++flight.fetched;
       bytes = node.writes ? (last ? flight.write_last : flight.write_whole) : (last ? flight.memory_last : flight.memory_whole);
     }
     std::int64_t start = time, end = time, latency = 0;

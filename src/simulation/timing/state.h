@@ -126,6 +126,7 @@ struct Flight {
   std::uint32_t free_after = 0;                                 ///< firings that cost nothing and follow this one
   std::uint32_t context = 0;
   std::uint32_t number = 0;  ///< among those of its actor: the least that is free
+  std::uint32_t fetched = 0;                                    ///< chunks for which the reading memory stage is booked
   bool done = false, waits_for_window = false;
   std::int64_t last_bytes = 0;
   std::int64_t memory_whole = 0, memory_last = 0, memory_bytes = 0;  ///< service of the reading memory stage per chunk; bytes in all
