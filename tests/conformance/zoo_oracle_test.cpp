@@ -66,9 +66,8 @@ TEST(Oracle, RunsTheExportsOfBuiltInModels) {
 /// Their recorded outputs were made by another program: here both run inputs that nobody has seen.
 TEST(Oracle, RunsTheSharedModels) {
   NEEDS_ORACLE();
-  const char* shared = std::getenv("SWITCHYARD_SHARED");
-  const auto models = std::filesystem::absolute(shared != nullptr ? shared : "../shared") / "data/models";
-  if (!std::filesystem::is_directory(models)) GTEST_SKIP() << "no models in " << models;
+  const std::filesystem::path models = shared_models();
+  if (models.empty()) GTEST_SKIP() << "no test data";
   int known = 0;
   for (const auto& entry : std::filesystem::directory_iterator(models)) {
     const std::string file = (entry.path() / "model.onnx").string();

@@ -176,7 +176,7 @@ struct Box {
 };
 
 std::optional<Box> box_of(const Value& indices, const Shape& data, const Shape& outer) {
-  constexpr std::int64_t kMostPositions = std::int64_t{1} << 22;
+  constexpr std::int64_t kMostPositions = std::int64_t{1} << 24;
   const std::int64_t updates = numerics::element_count(outer);
   if (!indices.constant || updates < 1 || numerics::element_count(indices.shape) > kMostPositions) return {};
   const numerics::Tensor positions = indices.constant->make();
