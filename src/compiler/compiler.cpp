@@ -23,6 +23,7 @@
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
 #include "compiler/mapping_file.h"
+#include "compiler/means.h"
 #include "compiler/merge.h"
 #include "compiler/partition.h"
 #include "compiler/pipeline.h"
@@ -169,6 +170,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (!options.disabled.fuse) merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
   std::vector<TensorId> stored;
   if (options.quantisation) stored = quantise(out.graph, *chip, *options.quantisation, out.program.labels, out.decisions);
+  out.decisions.push_back(explain_means(machine));
   tell("canonicalise", [&] { return graph::print(out.graph); });
   if (options.keep_formats)
     keep_formats(out.graph, *chip, out.program.labels, out.decisions);

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "compiler/estimate.h"
+#include "compiler/means.h"
 #include "compiler/residence.h"
 #include "compiler/search.h"
 #include "numerics/packing.h"
@@ -272,7 +273,7 @@ std::vector<Pipeline> find_pipelines(const Machine& machine, const graph::Graph&
                                      const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
                                      const std::vector<Mapping>& mappings, const std::vector<double>& apart, const std::vector<bool>& alone,
                                      double share) {
-  if (!keeps_values(machine)) return {};
+  if (!streams_kernels(machine)) return {};
   return Finder(machine, g, kernels, layouts, stays, mappings, apart, alone, share).run();
 }
 

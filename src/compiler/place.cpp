@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "chip/query.h"
+#include "compiler/means.h"
 #include "program/traffic.h"
 
 namespace switchyard::compiler {
@@ -273,13 +274,10 @@ class Placer {
 
 Placement place_components(const Machine& machine, const program::Program& program, std::uint64_t seed, int effort, double worth) {
   Placement plain;
-  const bool linked = std::any_of(machine.chip->networks.begin(), machine.chip->networks.end(), [&](const chip::Network& n) {
-    return n.over == machine.component && n.topology != chip::Topology::crossbar;
-  });
   const auto all = static_cast<std::size_t>(chip::instance_count(machine.chip->components[machine.component.index()]));
   plain.to.resize(all);
   std::iota(plain.to.begin(), plain.to.end(), 0U);
-  if (machine.grid || !linked) return plain;
+  if (!places_instances(machine)) return plain;
   return Placer(machine, program, seed).run(kUpdates[static_cast<std::size_t>(std::clamp(effort, 0, 3))], worth);
 }
 

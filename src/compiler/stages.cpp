@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "chip/query.h"
-#include "compiler/grid_search.h"
+#include "compiler/means.h"
 #include "numerics/packing.h"
 
 namespace switchyard::compiler {
@@ -258,7 +258,7 @@ bool has_tiles(const Machine& machine, const graph::Graph& g, const Kernel& kern
 
 std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels) {
   std::vector<Chain> chains;
-  if (!deals_waves(machine) || !machine.keeps) return chains;
+  if (!joins_stages(machine)) return chains;
   const Users users = users_of(g, kernels);
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     if (auto product = product_from(g, kernels, users, k)) {

@@ -10,6 +10,7 @@
 
 #include "compiler/grid_search.h"
 #include "compiler/lesser.h"
+#include "compiler/means.h"
 #include "compiler/place.h"
 #include "program/relocate.h"
 
@@ -112,7 +113,7 @@ class Comparison {
     SY_TRY(const std::vector<Found> order, try_corners());
     SY_TRY([[maybe_unused]] Done strategies, try_strategies(order));
     try_lesser_machines();
-    if (!options_.disabled.fuse && !options_.disabled.overlap && !best_.machine.grid) {
+    if (chains_kernels(best_.machine)) {
       const double apart = least_;
       SY_TRY([[maybe_unused]] Done chained, try_chains(apart));
       SY_TRY([[maybe_unused]] Done sooner, try_others_of_the_soonest(apart));
