@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -43,7 +44,9 @@ int main(int argc, char** argv) {
   } catch (const InternalError& error) {
     return our_bug(words, error.what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "error: the host has too little memory for this [cli/out-of-memory]\n  hint: --no-values needs far less\n");
+    const bool given = std::find(words.begin(), words.end(), "--no-values") != words.end();
+    fmt::print(stderr, "error: the host has too little memory for this [cli/out-of-memory]\n  hint: {}\n",
+               given ? "a smaller model, or smaller sizes of it" : "--no-values needs far less");
     return static_cast<int>(FailureKind::unsupported);
   } catch (const std::exception& error) {
     return our_bug(words, error.what());

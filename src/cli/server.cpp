@@ -115,14 +115,15 @@ std::vector<std::string> levers_of(const Options& options, const model::LoadedMo
     other.weights = format;
     offer(fmt::format("--weights {}", numerics::format_name(format)), other);
   }
-  if (const auto server = find_server(options, chip.name, false); server && server.value())
-    for (std::int64_t n = 2 * step.parallel; n <= devices_of(*server.value()); n *= 2) {
-      model::llm::Step other = step;
-      other.parallel = n;
-      if (takes(other) > capacity && 2 * n <= devices_of(*server.value())) continue;
-      offer(fmt::format("--tensor-parallel {}", n), other);
-      break;
-    }
+  const auto server = find_server(options, chip.name, false);
+  const std::int64_t most_devices = server && server.value() ? devices_of(*server.value()) : 1;
+  for (std::int64_t n = 2 * step.parallel; n <= most_devices; n *= 2) {
+    model::llm::Step other = step;
+    other.parallel = n;
+    if (takes(other) > capacity && 2 * n <= most_devices) continue;
+    offer(fmt::format("--tensor-parallel {}", n), other);
+    break;
+  }
   if (step.batch > 1) {
     model::llm::Step other = step;
     while (other.batch > 1 && takes(other) > capacity) other.batch /= 2;
@@ -134,6 +135,18 @@ std::vector<std::string> levers_of(const Options& options, const model::LoadedMo
     if (step.tokens > 1) shorter.tokens = shorter.context;
   }
   if (takes(shorter) <= capacity) offer(fmt::format("{} {}", step.tokens > 1 ? "--prompt" : "--context-length", shorter.context), shorter);
+  // What no one thing mends two may.
+  if (enough.empty())
+    for (const numerics::Format format : {numerics::Format::int8, numerics::Format::int4})
+      for (std::int64_t n = 2 * step.parallel; n <= most_devices && enough.empty(); n *= 2) {
+        model::llm::Step both = step;
+        both.weights = format;
+        both.parallel = n;
+        if (numerics::stored_bits(format) >= numerics::stored_bits(step.weights.value_or(precision)) || takes(both) > capacity ||
+            !compiler::takes_weights(chip, precision, format))
+          continue;
+        offer(fmt::format("--weights {} --tensor-parallel {}", numerics::format_name(format), n), both);
+      }
   enough.insert(enough.end(), helpful.begin(), helpful.end());
   return enough;
 }
