@@ -51,6 +51,10 @@ Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, 
   return failure;
 }
 
+/// From so many on, what does not fit in one kernel is taken not to fit in those that look like it: each round makes the whole program
+/// anew, and models of so many kernels have many layers alike.
+constexpr std::size_t kManyKernels = 300;
+
 /// Everything a mapping depends on: kernels with equal forms get equal mappings.
 std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
                     const std::vector<Reach>& reach, std::int64_t reserved) {
@@ -265,8 +269,25 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     const std::string& name = d.program.contexts[overflow->context].name;
     overflow->context = d.sections[overflow->context].first;
     if (dissolve(d, overflow->context)) continue;
+    const std::vector<std::size_t> alike = like(d, overflow->context);
     SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
+    for (const std::size_t k : alike) {
+      Overflow same = *overflow;
+      same.context = k;
+      make_room(same, g, d.kernels, d.attempt);
+    }
   }
+}
+
+std::vector<std::size_t> Builder::like(const Draft& d, std::size_t kernel) const {
+  std::vector<std::size_t> found;
+  if (d.kernels.size() <= kManyKernels) return found;
+  const std::string look = look_of(d, kernel);
+  for (std::size_t k = 0; k < d.kernels.size(); ++k)
+    if (k != kernel && d.attempt.one_reader[k] == d.attempt.one_reader[kernel] && d.attempt.reserved[k] == d.attempt.reserved[kernel] &&
+        look_of(d, k) == look)
+      found.push_back(k);
+  return found;
 }
 
 bool Builder::dissolve(Draft& d, std::size_t kernel) {
@@ -352,7 +373,8 @@ void Builder::emit(Draft& d, const Tell& tell) const {
   tell("residence", [&] { return print_homes(g, d.kernels, d.homes, d.program); });
   for (std::size_t k = 0; k < d.kernels.size(); ++k) {
     d.program.contexts.push_back(emit_context(machine, g, d.kernels[k], d.splits.mappings[k], d.layouts,
-                                              reach_of(machine, g, d.kernels[k], d.attempt.stays, k == 0), d.homes[k], d.program.buffers));
+                                              reach_of(machine, g, d.kernels[k], d.attempt.stays, k == 0), d.homes[k], d.program.buffers,
+                                              known.messages.get()));
   }
   d.chains = find_chains(machine, g, d.kernels);
   join_stages(g, d.kernels, d.chains, d.program);

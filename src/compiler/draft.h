@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compiler/compiler.h"
+#include "compiler/emit.h"
 #include "compiler/kernel.h"
 #include "compiler/machine.h"
 #include "compiler/mapping.h"
@@ -45,6 +46,7 @@ struct Attempt {
 struct Known {
   std::map<std::string, Candidates> candidates;  ///< of kernels, by everything a mapping depends on
   std::shared_ptr<SpreadCosts> costs;
+  std::shared_ptr<MessageCounts> messages = std::make_shared<MessageCounts>();
 };
 
 /// A program on its way: what the passes after the formats have made.
@@ -78,6 +80,8 @@ struct Builder {
   /// `wanted`: mappings, by what kernels look like, that are not to be changed.
   Result<Draft> build(const Strategy& strategy, bool observed, const std::map<std::string, Mapping>& wanted = {});
 
+  /// Other kernels that look like this one, and for which no more room has been made yet; none in programs of few kernels.
+  [[nodiscard]] std::vector<std::size_t> like(const Draft& d, std::size_t kernel) const;
   /// The pipeline that a kernel belongs to is given up; false: there is none.
   static bool dissolve(Draft& d, std::size_t kernel);
 

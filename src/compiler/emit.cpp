@@ -532,8 +532,8 @@ program::Statement Emitter::statement(const KernelStatement& s, int ports, int a
 
 program::Context emit_context(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& mapping,
                               const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach,
-                              const std::vector<OperandHome>& homes, const std::vector<program::Buffer>& buffers) {
-  return Emitter(machine, g, kernel, mapping, layouts, reach, homes, buffers).run();
+                              const std::vector<OperandHome>& homes, const std::vector<program::Buffer>& buffers, MessageCounts* counts) {
+  return Emitter(machine, g, kernel, mapping, layouts, reach, homes, buffers, counts).run();
 }
 
 }  // namespace switchyard::compiler

@@ -7,6 +7,7 @@
 #include "compiler/emitter.h"
 #include "numerics/packing.h"
 #include "program/fold.h"
+#include "program/spread.h"
 
 namespace switchyard::compiler {
 
@@ -79,7 +80,50 @@ double Emitter::sending_seconds(const Actor& a, std::int64_t messages) const {
   return one + std::max(0.0, (firings - 1) * one - hidden);
 }
 
+namespace {
+
+/// All that the messages of a store depend on: where its instances are and how they fire, what it touches, and who holds which part of
+/// that.
+std::vector<std::int64_t> key_of(const program::Array& array, const Actor& a, const program::Buffer& buffer) {
+  std::vector<std::int64_t> key;
+  const auto list = [&](const auto& values) {
+    key.push_back(static_cast<std::int64_t>(values.size()));
+    key.insert(key.end(), values.begin(), values.end());
+  };
+  const auto functions = [&](const std::vector<Affine>& all) {
+    key.push_back(static_cast<std::int64_t>(all.size()));
+    for (const Affine& f : all) {
+      key.insert(key.end(), {f.constant, static_cast<std::int64_t>(f.terms.size())});
+      for (const Affine::Term& t : f.terms) key.insert(key.end(), {t.variable, t.coefficient});
+    }
+  };
+  list(array.shape);
+  list(array.components);
+  for (const program::Loop& loop : a.loops) key.push_back(loop.trip);
+  const program::BufferAccess& to = *a.destination;
+  key.insert(key.end(), {static_cast<std::int64_t>(a.loops.size()), to.message, program::updates_copies(a) ? 1 : 0});
+  functions(to.start);
+  list(to.extent);
+  for (const auto& [begin, end] : to.region) key.insert(key.end(), {begin, end});
+  list(buffer.shape);
+  list(buffer.spread->shape);
+  list(buffer.spread->components);
+  functions(buffer.spread->start);
+  list(buffer.spread->extent);
+  return key;
+}
+
+}  // namespace
+
 std::optional<std::int64_t> Emitter::most_messages(Actor& a) {
+  if (counts_ == nullptr) return count_messages(a);
+  const program::Array& array = context_.arrays[a.array.index()];
+  const auto [found, fresh] = counts_->try_emplace(key_of(array, a, buffers_[a.destination->buffer.index()]));
+  if (fresh) found->second = count_messages(a);
+  return found->second;
+}
+
+std::optional<std::int64_t> Emitter::count_messages(Actor& a) {
   context_.actors.push_back(std::move(a));
   const program::BufferAccess& to = *context_.actors.back().destination;
   const program::Use use(context_, context_.actors.size() - 1, to, to.extent, true, nullptr);

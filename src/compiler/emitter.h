@@ -30,7 +30,7 @@ class Emitter {
  public:
   Emitter(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& mapping,
           const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach, const std::vector<OperandHome>& homes,
-          const std::vector<program::Buffer>& buffers)
+          const std::vector<program::Buffer>& buffers, MessageCounts* counts)
       : machine_(machine),
         chip_(*machine.chip),
         g_(g),
@@ -41,6 +41,7 @@ class Emitter {
         homes_(homes),
         buffers_(buffers),
         parts_(buffers),
+        counts_(counts),
         ring_(ring_of(kernel, mapping, reach).ring) {
     for (const int d : mapping.order) {
       if (ring_ && d == ring_->dim) loops_.push_back(kRounds);
@@ -144,6 +145,7 @@ class Emitter {
 
   /// The most messages that one store of this mover takes, over its instances and firings; nothing when those are too many.
   [[nodiscard]] std::optional<std::int64_t> most_messages(Actor& a);
+  [[nodiscard]] std::optional<std::int64_t> count_messages(Actor& a);
 
   [[nodiscard]] std::vector<program::Dim> dims_of(const std::vector<int>& loops) const;
 
@@ -167,6 +169,7 @@ class Emitter {
   const std::vector<OperandHome>& homes_;
   const std::vector<program::Buffer>& buffers_;
   program::PartsOf parts_;
+  MessageCounts* counts_;  ///< null: nobody keeps them
   std::optional<Ring> ring_;
   std::vector<int> loops_;  ///< of the actor that computes: dims, outermost first, and kRounds
   program::Context context_;
