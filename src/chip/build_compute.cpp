@@ -224,26 +224,29 @@ void Builder::read_unit(const std::string& name, Place at) {
   chip_.units.push_back(std::move(unit));
 }
 
-void Builder::read_tiles(const Place& at, Unit& unit) {
+std::vector<std::int64_t> Builder::read_sides(const Place& at, const char* key) {
   constexpr std::int64_t kLongestSide = 65536;
   constexpr std::size_t kMostSides = 256;
+  std::vector<std::int64_t> sides;
+  for (const Place& place : fields_.list(at, key, true)) {
+    const auto side = fields_.integer(place);
+    if (!side) continue;
+    if (*side < 1 || *side > kLongestSide || sides.size() == kMostSides) {
+      fields_.report("chip/range",
+                     fmt::format("'{}' must be from 1 to {}, and at most {} of them", place.pointer, kLongestSide, kMostSides), place);
+      break;
+    }
+    sides.push_back(*side);
+  }
+  return sides;
+}
+
+void Builder::read_tiles(const Place& at, Unit& unit) {
   const Place tiles = fields_.map(at, "tiles");
   if (!tiles) return;
   fields_.allow(tiles, {"m", "n", "k", "least", "most", "turn"});
-  const auto sides = [&](const char* key, std::vector<std::int64_t>& to) {
-    for (const Place& place : fields_.list(tiles, key, true)) {
-      const auto side = fields_.integer(place);
-      if (!side) continue;
-      if (*side < 1 || *side > kLongestSide || to.size() == kMostSides) {
-        fields_.report("chip/range",
-                       fmt::format("'{}' must be from 1 to {}, and at most {} of them", place.pointer, kLongestSide, kMostSides), place);
-        return;
-      }
-      to.push_back(*side);
-    }
-  };
-  sides("m", unit.tiles.m);
-  sides("n", unit.tiles.n);
+  unit.tiles.m = read_sides(tiles, "m");
+  unit.tiles.n = read_sides(tiles, "n");
   unit.tiles.k = fields_.count(tiles, "k");
   unit.tiles.least = fields_.count(tiles, "least");
   unit.tiles.most = fields_.count(tiles, "most");

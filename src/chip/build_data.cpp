@@ -99,14 +99,15 @@ void Builder::read_memories(const Place& root) {
 void Builder::read_memory(const std::string& name, Place at) {
   Memory memory;
   memory.name = name;
-  fields_.allow(at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "sustained_tiles", "latency", "granule", "alignment",
-                     "backing", "network", "ports", "part_of"});
+  fields_.allow(at, {"in", "kind", "bytes", "reserved", "bandwidth", "sustained", "sustained_tiles", "energy", "latency", "granule",
+                     "alignment", "backing", "network", "ports", "part_of"});
   memory.in = refer_to<ComponentId>(at, "in", components_, "component");
   memory.kind = fields_.word(at, "kind", kMemoryKinds);
   memory.bytes = fields_.number(at, "bytes");
   memory.bandwidth = fields_.number(at, "bandwidth");
   memory.sustained = fields_.number(at, "sustained");
   if (fields_.child(at, "sustained_tiles")) memory.sustained_tiles = fields_.number(at, "sustained_tiles");
+  if (fields_.child(at, "energy")) memory.energy = fields_.number(at, "energy");
   memory.latency = fields_.number(at, "latency");
   memory.granule = fields_.count(at, "granule");
   memory.alignment = fields_.count(at, "alignment");
@@ -236,7 +237,8 @@ void Builder::read_sequencer(const Place& root) {
 
 void Builder::read_waves(const Place& sequencer) {
   const Place at = fields_.map(sequencer, "waves");
-  fields_.allow(at, {"clock", "load_clock", "start", "fill", "fill_once", "port", "store", "rows", "wait", "share", "combine", "overlap"});
+  fields_.allow(
+      at, {"clock", "load_clock", "start", "fill", "fill_once", "port", "store", "rows", "wait", "share", "combine", "overlap", "chains"});
   Waves waves;
   const auto clock = [&](const char* key, std::string& name, Number& hertz) {
     name = fields_.text(at, key, true);
@@ -255,7 +257,20 @@ void Builder::read_waves(const Place& sequencer) {
   waves.share = fields_.count(at, "share");
   waves.combine = fields_.number(at, "combine");
   waves.overlap = fields_.number(at, "overlap");
+  read_chains(at, waves);
   chip_.sequencer.waves = std::move(waves);
+}
+
+/// Where nothing is said: where warps of their own fetch, two groups of warps multiply, of 64 rows each; elsewhere each warp has 16 rows.
+void Builder::read_chains(const Place& at, Waves& waves) {
+  waves.chains = waves.fill_once ? Waves::Chains{{128}, {64, 128}, 128, 128} : Waves::Chains{{16, 32, 64, 128}, {64, 128}, 64, 128};
+  const Place chains = fields_.map(at, "chains");
+  if (!chains) return;
+  fields_.allow(chains, {"rows", "columns", "single_rows", "single_columns"});
+  waves.chains.rows = read_sides(chains, "rows");
+  waves.chains.single_rows = read_sides(chains, "single_rows");
+  waves.chains.columns = fields_.count(chains, "columns");
+  waves.chains.single_columns = fields_.count(chains, "single_columns");
 }
 
 void Builder::read_contexts(const Place& root) {

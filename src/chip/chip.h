@@ -104,6 +104,7 @@ struct Memory {
   Number bandwidth;
   Number sustained;                       ///< 0..1
   std::optional<Number> sustained_tiles;  ///< the same for kernels that read tiles of matrices; default: as `sustained`
+  std::optional<Number> energy;           ///< joules of a byte that moves: with the units' and cost/tdp a limit to how much can
   Number latency;                         ///< seconds
   std::int64_t granule = 1;               ///< bytes: shorter contiguous runs cost as much as this
   std::int64_t alignment = 1;             ///< of allocations
@@ -164,6 +165,13 @@ struct Waves {
   std::int64_t share = 1;  ///< blocks that get an operand by one read, along either side of a tile
   Number combine;          ///< seconds more where reductions are cut into slices
   Number overlap;          ///< p of the norm in which components and memory overlap: large where they do perfectly
+  /// Blocks of kernels that multiply twice (attention): their rows, of which a kernel has one, and the columns of a step at most. Where
+  /// each head has one row alone, that of a cache, blocks are others. All rows of a block are computed, however few are there.
+  struct Chains {
+    std::vector<std::int64_t> rows, single_rows;
+    std::int64_t columns = 0, single_columns = 0;
+    bool operator==(const Chains&) const = default;
+  } chains;
   bool operator==(const Waves&) const = default;
 };
 

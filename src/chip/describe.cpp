@@ -1,6 +1,7 @@
 #include "chip/describe.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -164,6 +165,7 @@ void describe_memories(const Chip& chip, Table& table) {
     table.number("bandwidth", memory.bandwidth);
     table.number("sustained", memory.sustained);
     if (memory.sustained_tiles) table.number("sustained, tiles", *memory.sustained_tiles);
+    if (memory.energy) table.number("energy of a byte", *memory.energy);
     table.number("latency", memory.latency);
     table.counts(chip, pointer_to("/memories", memory.name));
   }
@@ -214,6 +216,8 @@ void describe_control(const Chip& chip, Table& table) {
     table.number("wait", waves->wait);
     table.number("combine", waves->combine);
     table.number("overlap", waves->overlap);
+    table.head(fmt::format("blocks of chains: {} rows, alone {}", fmt::join(waves->chains.rows, ", "),
+                           fmt::join(waves->chains.single_rows, ", ")));
   }
   table.counts(chip, "/sequencer");
   table.section("contexts");
@@ -310,6 +314,7 @@ std::vector<const Number*> numbers(const Chip& chip) {
   for (const Memory& memory : chip.memories) {
     for (const Number* number : {&memory.bytes, &memory.bandwidth, &memory.sustained, &memory.latency}) add(*number);
     if (memory.sustained_tiles) add(*memory.sustained_tiles);
+    if (memory.energy) add(*memory.energy);
   }
   add_counts("/memories/");
   for (const Mover& mover : chip.movers) {

@@ -1,6 +1,8 @@
 // switchyard validate: every row of measurement files, predicted as any model is.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <limits>
 #include <map>
@@ -30,6 +32,8 @@ struct KnownChip {
 
 bool between_devices(const Measurement& row) { return compiler::exchange_named(row.operation.name).has_value(); }
 
+constexpr std::array<std::string_view, 4> kMakers{"nvidia", "amd", "google", "intel"};
+
 /// Each chip that rows name, read once. A chip without a file is a reason to skip rows; a broken file is a mistake.
 Result<std::map<std::string, KnownChip>> load_chips(const Options& options, const std::vector<Measurement>& rows) {
   std::map<std::string, KnownChip> chips;
@@ -37,6 +41,10 @@ Result<std::map<std::string, KnownChip>> load_chips(const Options& options, cons
     if (!between_devices(row)) chips.try_emplace(row.chip);
   for (auto& [name, known] : chips) {
     auto loaded = load_chip(options, name);
+    // Files of measurements may name a chip by its maker, too.
+    if (const std::size_t dash = name.find('-'); !loaded && dash != std::string::npos)
+      if (std::find(kMakers.begin(), kMakers.end(), std::string_view(name).substr(0, dash)) != kMakers.end())
+        if (auto without = load_chip(options, name.substr(dash + 1))) loaded = std::move(without);
     if (loaded) {
       known.chip = std::move(loaded).value();
       continue;
@@ -93,6 +101,64 @@ Result<Prediction> predict_exchange(const Measurement& row, const KnownChip& ser
   return out;
 }
 
+/// What a row measured, as a graph, or why there is none.
+struct Measured {
+  graph::Graph graph;
+  numerics::Format precision = numerics::Format::bf16;
+  bool keep_formats = false;  ///< every tensor has its own
+  std::string skipped;
+};
+
+Result<Measured> graph_of(const Measurement& row, const chip::Chip& chip) {
+  Measured out;
+  const model::Operation operation = report::measured_operation(row);
+  const bool attention = operation.name.starts_with("attention_");
+  const std::string scheme = attention ? row.format : report::measured_scheme(row);
+  const auto kv = std::find_if(operation.shape.begin(), operation.shape.end(), [](const auto& size) { return size.first == "kv"; });
+  const std::string cache = attention && kv != operation.shape.end() ? kv->second : row.format;
+  const auto format = numerics::format_named(row.format);
+  numerics::Format multiplied = format.value_or(numerics::Format::bf16);
+  const auto built = [&]() -> Result<graph::Graph> {
+    // Caches in eight bits beside queries in sixteen: by name, or as a library calls it that converts them in kernels of its own.
+    const bool converts = report::converts_to_cached(row);
+    const bool wide = format && numerics::format_bytes(*format) == 2;
+    if (attention && cache == "fp8" && (wide || (row.format == "fp8" && converts))) {
+      out.keep_formats = true;
+      const numerics::Format given = wide ? *format : numerics::Format::bf16;
+      multiplied = report::multiplies_as_cached(row) ? numerics::Format::fp8_e4m3 : given;
+      return model::build_cached_attention(operation, given, multiplied, converts);
+    }
+    if (model::is_quantised_scheme(scheme) && (operation.name == "gemm" || (attention && row.format == "fp8"))) {
+      out.keep_formats = true;
+      multiplied = model::multiplied_format(scheme);
+      // Sixteen bits are those that the device multiplies fastest.
+      const auto rate = [&](numerics::Format f) { return chip::best_contract_rate(chip, f); };
+      out.precision = rate(numerics::Format::bf16) < rate(numerics::Format::fp16) ? numerics::Format::fp16 : numerics::Format::bf16;
+      if (multiplied == numerics::Format::bf16) multiplied = out.precision;
+      return model::build_quantised(operation, scheme, out.precision);
+    }
+    return model::build_operation(operation);
+  };
+  Result<graph::Graph> graph = built();
+  if (!graph) {
+    if (graph.failure().kind == FailureKind::malformed) return located(graph.failure(), row);
+    out.skipped = fmt::format("unknown operator '{}'", row.operation.name);
+    return out;
+  }
+  out.graph = std::move(graph).value();
+  if (!out.keep_formats) {
+    if (cache != row.format)
+      out.skipped = fmt::format("caches in {} beside operators in {} cannot be built", cache, row.format);
+    else if (!format || !numerics::format_info(*format).floating)
+      out.skipped = fmt::format("operators in {} cannot be built", row.format);
+    else
+      out.precision = *format;
+  } else if (chip::best_contract_rate(chip, multiplied) == 0) {
+    out.skipped = fmt::format("no unit of {} multiplies what {} needs", row.chip, row.format);
+  }
+  return out;
+}
+
 Result<Prediction> predict(const Measurement& row, const KnownChip& known, const Options& options) {
   if (between_devices(row)) return predict_exchange(row, known);
   Prediction out;
@@ -100,38 +166,24 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
     out.skipped = known.problem;
     return out;
   }
-  const model::Operation operation = report::measured_operation(row);
-  const bool quantised = model::is_quantised_scheme(row.format) &&
-                         (operation.name == "gemm" || (row.format == "fp8" && operation.name.starts_with("attention_")));
-  const auto graph = quantised ? model::build_quantised(operation, row.format) : model::build_operation(operation);
-  if (!graph) {
-    if (graph.failure().kind == FailureKind::malformed) return located(graph.failure(), row);
-    out.skipped = fmt::format("unknown operator '{}'", row.operation.name);
-    return out;
-  }
-  for (const auto& [key, value] : row.operation.shape)
-    if (key == "kv" && value != row.format) {
-      out.skipped = fmt::format("caches in {} beside operators in {} cannot be built", value, row.format);
-      return out;
-    }
-  const auto format = quantised ? std::optional(numerics::Format::bf16) : numerics::format_named(row.format);
-  if (!format || !numerics::format_info(*format).floating) {
-    out.skipped = fmt::format("operators in {} cannot be built", row.format);
-    return out;
-  }
-  if (quantised && chip::best_contract_rate(*known.chip, model::multiplied_format(row.format)) == 0) {
-    out.skipped = fmt::format("no unit of {} multiplies what {} needs", row.chip, row.format);
-    return out;
-  }
+  SY_TRY(const Measured measured, graph_of(row, *known.chip));
+  out.skipped = measured.skipped;
+  if (!out.skipped.empty()) return out;
   compiler::CompileOptions how;
-  how.precision = *format;
-  how.keep_formats = quantised;
+  how.precision = measured.precision;
+  how.keep_formats = measured.keep_formats;
   how.effort = options.effort;
   how.time = [](const program::Program& program) {
     const auto timing = simulation::time_program(program);
     return timing ? microseconds(timing.value().latency) * 1e-6 : std::numeric_limits<double>::infinity();
   };
-  const auto compiled = compiler::compile(graph.value(), known.chip, how);
+  std::shared_ptr<const chip::Chip> chip = known.chip;
+  if (auto blocks = report::library_blocks(row, *chip)) {
+    auto own = std::make_shared<chip::Chip>(*chip);
+    own->sequencer.waves->chains = *std::move(blocks);
+    chip = std::move(own);
+  }
+  const auto compiled = compiler::compile(measured.graph, chip, how);
   if (!compiled) {
     const Diagnostic why = summarise(compiled.failure());
     out.skipped = fmt::format("{} on {} in {}: {}", row.operation.name, row.chip, row.format, why.code);
@@ -144,8 +196,8 @@ Result<Prediction> predict(const Measurement& row, const KnownChip& known, const
     return out;
   }
   out.time = timing.value().latency;
-  out.overhead =
-      from_seconds(report::framework_overhead_us(row) * 1e-6 + report::further_kernels(row) * program::launch_seconds(*known.chip));
+  out.overhead = from_seconds(report::framework_overhead_us(row) * 1e-6 +
+                              report::further_kernels(row, *known.chip) * program::launch_seconds(*known.chip));
   out.bound = program.labels.lower_bound;
   Picoseconds sum(0);
   for (const Picoseconds cause : timing.value().attribution) sum += cause;

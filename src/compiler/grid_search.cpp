@@ -18,7 +18,7 @@ constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32}
 constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
 
 /// Kernels of public libraries that scale sums of 8-bit floating products by rows and columns come in few tiles, which the rows decide
-/// (CUTLASS's, as vLLM and SGLang configure them), and in one slice.
+/// (CUTLASS's, as vLLM and SGLang configure them), and in one slice; with one scale for all in the same tiles.
 struct ScaledTile {
   std::int64_t most_rows, m, n;
 };
@@ -58,8 +58,11 @@ class GridSearch {
 
   std::vector<Mapping> run() {
     const numerics::FormatInfo& info = numerics::format_info(g_.tensor(kernel_.operands.front().tensor).format);
-    for (const KernelStatement& s : kernel_.statements)
-      scaled_ = scaled_ || (info.floating && info.bytes == 1 && s.epilogue && s.reads.size() > 1 && multiplies(s.expression));
+    for (const KernelStatement& s : kernel_.statements) {
+      const bool scaled = info.floating && info.bytes == 1 && s.epilogue && s.reads.size() > 1 && multiplies(s.expression);
+      scaled_ = scaled_ || scaled;
+      whole_ = whole_ || (scaled && reads_along_a_side(s));
+    }
     if (kernel_.contraction && !unit_.tiles.m.empty())
       contraction();
     else
@@ -70,6 +73,15 @@ class GridSearch {
   }
 
  private:
+  /// Does a statement read something that differs from row to row, or from column to column?
+  [[nodiscard]] bool reads_along_a_side(const KernelStatement& s) const {
+    return std::any_of(s.reads.begin(), s.reads.end(), [&](const KernelAccess& a) {
+      if (a.local) return false;
+      const auto& index = kernel_.operands[static_cast<std::size_t>(a.number)].index;
+      return std::any_of(index.begin(), index.end(), [](const numerics::Affine& f) { return !f.terms.empty(); });
+    });
+  }
+
   /// Loops of the kernel, the fastest in the operand's memory first.
   [[nodiscard]] std::vector<int> fastest_first(const KernelOperand& operand) const {
     std::vector<int> dims;
@@ -183,7 +195,7 @@ class GridSearch {
     const program::Context context = emit_context(machine_, g_, kernel_, m, layouts_, reach_, homes_, buffers_);
     const program::GridWork work = program::grid_work(chip_, buffers_, context);
     for (const std::int64_t slices : kSlices) {
-      if (slices > 1 && (!work.matrix.valid() || scaled_ || work.steps < static_cast<double>(slices * kLeastSteps))) break;
+      if (slices > 1 && (!work.matrix.valid() || whole_ || work.steps < static_cast<double>(slices * kLeastSteps))) break;
       const program::GridTime time = program::grid_time(chip_, work, slices);
       if (std::pair(many, time.total()) >= least_) continue;
       least_ = {many, time.total()};
@@ -207,6 +219,7 @@ class GridSearch {
   std::vector<OperandHome> homes_;
   std::vector<program::Buffer> buffers_;
   bool scaled_ = false;  ///< sums are multiplied with what is read at the end
+  bool whole_ = false;   ///< and that differs along the results: such kernels come in one slice
   Mapping best_;
   std::pair<bool, double> least_{true, std::numeric_limits<double>::infinity()};  ///< of `best_`: too many instances? its seconds
   std::int64_t tried_ = 0;

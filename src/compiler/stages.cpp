@@ -287,6 +287,15 @@ std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& g, co
 Bounds::Hidden hidden_work(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains) {
   Bounds::Hidden hidden;
   for (const Chain& chain : chains) {
+    // What unpacks a factor on its way into a product takes one operation an element, whatever its expression says (program/product.cpp).
+    for (std::size_t k = chain.first; k < chain.last; ++k) {
+      if (!unpacks(g, kernels[k])) continue;
+      const numerics::Expression& e = kernels[k].statements.front().expression;
+      const auto operations = static_cast<double>(e.count(numerics::ScalarOpCost::simple) + e.count(numerics::ScalarOpCost::special));
+      if (operations <= 1) continue;
+      if (hidden.shares.empty()) hidden.shares.assign(g.ops.size(), 1);
+      for (const graph::OpId op : kernels[k].ops) hidden.shares[op.index()] = 1 / operations;
+    }
     if (!chain.band) continue;
     const Kernel& product = kernels[chain.first];
     const KernelOperand& result =

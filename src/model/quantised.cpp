@@ -103,6 +103,41 @@ void build_fp8(Graph& g, const Product& p) {
   g.outputs = {emit_scaled(g, sums, std::array{rows, scale}, Format::bf16)};
 }
 
+/// One scale for all of x [m, k]: the greatest of each row, the greatest of these, and what remains is point by point.
+void build_fp8_tensor(Graph& g, const Product& p) {
+  const TensorId x = add_input(g, "a", Format::bf16, {p.m, p.k});
+  const TensorId w = add_input(g, "b", Format::fp8_e4m3, {p.k, p.n}), scale = add_input(g, "b_scale", Format::fp32, {1});
+  const auto greatest = [&](const char* name, TensorId from, const Shape& shape, const Shape& to, Expression expression) {
+    const Label l = label(name, "ReduceMax");
+    const TensorId y = add_tensor(g, l.result, Format::fp32, to);
+    Nest nest;
+    std::vector<Affine> point;
+    for (std::size_t d = 0; d < shape.size(); ++d)
+      point.push_back(
+          affine_variable(add_loop(nest, "d", shape[d], d < to.size() && to[d] == shape[d] ? LoopKind::parallel : LoopKind::reduction)));
+    nest.reads = {{0, point, {}}};
+    nest.expression = std::move(expression);
+    nest.combiner = Combiner::max;
+    nest.write = {1, to.size() == shape.size() ? std::vector<Affine>{affine_constant(0)} : std::vector<Affine>{point[0]}, {}};
+    Op op = make_op(l, {from}, {y});
+    op.nests.push_back(std::move(nest));
+    g.ops.push_back(std::move(op));
+    return y;
+  };
+  const TensorId rows = greatest("rows", x, {p.m, p.k}, {p.m}, apply(ScalarOp::abs, expr_input(0)));
+  const TensorId most = p.m > 1 ? greatest("most", rows, {p.m}, {1}, expr_input(0)) : rows;
+  const Expression divisor = mul(apply(ScalarOp::max, expr_input(1), expr_constant(kLeastScale)), expr_constant(1 / kGreatestE4m3));
+  const std::array inputs{MapInput::of(x), MapInput::of(most)};
+  const TensorId q =
+      emit_map(g, label("quantise", "QuantizeLinear"), inputs, apply(ScalarOp::div, expr_input(0), divisor), Format::fp8_e4m3, {p.m, p.k});
+  const TensorId sums = emit_sums(g, q, w, Format::fp32);
+  std::vector<MapInput> scales{MapInput::of(sums), MapInput::of(most), MapInput::of(scale)};
+  const Expression scaled =
+      mul(mul(expr_input(0), mul(apply(ScalarOp::max, expr_input(1), expr_constant(kLeastScale)), expr_constant(1 / kGreatestE4m3))),
+          expr_input(2));
+  g.outputs = {emit_map(g, label("scale", "Mul"), scales, scaled, Format::bf16, g.tensor(sums).shape)};
+}
+
 void build_fp8_block(Graph& g, const Product& p) {
   const std::int64_t size = block_of(p.k), groups = p.k / size, wide = block_of(p.n), columns = p.n / wide;
   const TensorId x = add_input(g, "a", Format::bf16, {p.m, p.k});
@@ -194,7 +229,8 @@ struct Scheme {
   Format multiplied;
   void (*build)(Graph&, const Product&);
 };
-constexpr std::array<Scheme, 5> kSchemes{{{"fp8", Format::fp8_e4m3, build_fp8},
+constexpr std::array<Scheme, 6> kSchemes{{{"fp8", Format::fp8_e4m3, build_fp8},
+                                          {"fp8_tensor", Format::fp8_e4m3, build_fp8_tensor},
                                           {"fp8_block", Format::fp8_e4m3, build_fp8_block},
                                           {"int8_wo", Format::bf16, build_int8_weights},
                                           {"int4_wo", Format::bf16, build_int4_weights},
@@ -228,7 +264,41 @@ numerics::Format multiplied_format(std::string_view scheme) {
   return s ? s->multiplied : Format::fp32;
 }
 
-Result<graph::Graph> build_quantised(const Operation& operation, std::string_view scheme) {
+Result<graph::Graph> build_cached_attention(const Operation& operation, Format format, Format multiplied, bool converts) {
+  SY_TRY(Graph g, build_operation(operation));
+  const auto named = [&](std::string_view name) {
+    return TensorId(static_cast<std::uint32_t>(
+        std::find_if(g.tensors.begin(), g.tensors.end(), [&](const graph::Tensor& t) { return t.name == name; }) - g.tensors.begin()));
+  };
+  for (graph::Tensor& t : g.tensors) {
+    if (!numerics::format_info(t.format).floating) continue;
+    const bool cached = t.name == "cache" || t.name == "append.out" || t.name == "keys.out" || t.name == "values.out";
+    t.format = t.name == "scores.out" || t.name == "mask.out" ? Format::fp32
+               : cached                                       ? Format::fp8_e4m3
+               : t.name == "softmax.out"                      ? multiplied
+                                                              : format;
+  }
+  if (multiplied == format) return g;
+  if (!converts) {
+    g.tensor(named("q")).format = multiplied;
+    return g;
+  }
+  // Before everything else, by kernels of their own.
+  std::vector<Op> ops = std::move(g.ops);
+  g.ops.clear();
+  for (const char* name : {"q", "kv"}) {
+    const TensorId from = named(name);
+    const Shape shape = g.tensor(from).shape;
+    const std::array inputs{MapInput::of(from)};
+    const TensorId to = emit_map(g, {std::string(name) + ".cast", "Cast", std::string(name) + ".cast.out", {name}}, inputs, expr_input(0),
+                                 multiplied, shape);
+    for (Op& op : ops) std::replace(op.operands.begin(), op.operands.end(), from, to);
+  }
+  g.ops.insert(g.ops.end(), std::make_move_iterator(ops.begin()), std::make_move_iterator(ops.end()));
+  return g;
+}
+
+Result<graph::Graph> build_quantised(const Operation& operation, std::string_view scheme, Format wide) {
   const Scheme* s = scheme_named(scheme);
   if (scheme == "fp8" && operation.name.starts_with("attention_")) return build_fp8_attention(operation);
   if (!s || operation.name != "gemm")
@@ -244,6 +314,8 @@ Result<graph::Graph> build_quantised(const Operation& operation, std::string_vie
   sizes.require(scheme != "int4_wo" || p.k % 2 == 0, "'k' of a gemm with two weights to a byte must be even");
   if (!sizes.good()) return sizes.failure();
   s->build(graph, p);
+  for (graph::Tensor& t : graph.tensors)
+    if (t.format == Format::bf16) t.format = wide;
   return graph;
 }
 

@@ -11,12 +11,7 @@
 namespace switchyard::program {
 namespace {
 
-// Blocks as public attention kernels have them (docs/gpu.md). Where warps of their own fetch, two groups of warps multiply, of 64 rows
-// each; elsewhere each warp has 16 rows. One row alone, of a cache, lies in a block of at least 64, all of which are computed.
-constexpr std::array<double, 4> kRowsOfWarps{16, 32, 64, 128};
-constexpr std::array<double, 2> kRowsOfOne{64, 128};
-constexpr std::array<double, 1> kRowsOfGroups{128};
-constexpr double kLeastColumns = 16, kColumns = 64, kMostColumns = 128;  ///< of a step
+constexpr double kLeastColumns = 16;  ///< of a step
 constexpr double kMask = 4;           ///< operations of a point of a step that the band cuts: two positions, a comparison, a selection
 constexpr double kSharedOverlap = 2;  ///< as `overlap`, where the same warps fetch and compute
 constexpr double kStages =
@@ -137,11 +132,11 @@ ChainTime chain_time(const chip::Chip& chip, const ChainWork& w, double cached) 
   const double unused = (w.columns - (used_to - used_from)) * w.groups * (w.depth + w.width) * element;
   bytes = std::max(0.0, bytes - unused);
   const double boost = waves.clock_hz.value;
-  const bool single = w.rows <= 1;               // a row of a cache: where its columns lie is read before them
-  const bool whole = waves.fill_once || single;  // blocks of one size
+  const bool single = w.rows <= 1;  // a row of a cache: where its columns lie is read before them
   const double page = single ? waves.wait.value : 0;
   const double step = kStages * unit.step_cycles.value + page, fill = kStages * waves.fill.value + page;
-  const double resident = single ? 1 : 2;  // two blocks hide each other's waits; where each has one row, there is nothing to hide behind
+  const double most_resident =
+      single ? 1 : 2;  // two blocks hide each other's waits; where each has one row, there is nothing to hide behind
   // Columns of a step: what the scratchpad holds beside the rows, in two blocks or twice in one.
   double scratchpad = 0;
   for (const chip::Memory& memory : chip.memories) {
@@ -152,69 +147,70 @@ ChainTime chain_time(const chip::Chip& chip, const ChainWork& w, double cached) 
 
   ChainTime best;
   best.time.control = std::numeric_limits<double>::infinity();
-  const std::span<const double> menu = single            ? std::span<const double>(kRowsOfOne)
-                                       : waves.fill_once ? std::span<const double>(kRowsOfGroups)
-                                                         : std::span<const double>(kRowsOfWarps);
-  for (const double block_rows : menu) {
+  for (const std::int64_t rows_of_block : single ? waves.chains.single_rows : waves.chains.rows) {
+    const auto block_rows = static_cast<double>(rows_of_block);
     const double room = scratchpad / 2 - block_rows * w.depth * element * (waves.fill_once ? 0.5 : 1);
     const double columns = std::clamp(std::floor(room / (w.depth + w.width) / element / kLeastColumns) * kLeastColumns, kLeastColumns,
-                                      whole ? kMostColumns : kColumns);
+                                      static_cast<double>(single ? waves.chains.single_columns : waves.chains.columns));
     const double arrive = columns * (w.depth + w.width) * element;  // bytes of a step
-    // Copies of few rows lie in one block.
-    const bool packed = w.rows * w.copies <= block_rows;
-    const double rows = packed ? w.rows * w.copies : w.rows, heads = w.groups * (packed ? 1 : w.copies);
-    const double along = std::ceil(rows / block_rows);
-    const double part = whole ? block_rows : std::min(block_rows, std::ceil(std::min(block_rows, rows) / 16) * 16);
-    const double multiply = part * columns * (w.depth + w.width) / (w.macs_per_cycle * unit.sustained.value);
-    const double map = part * columns * w.vector_cycles;
-    for (const std::int64_t slices : kSlices) {
-      const auto s = static_cast<double>(slices);
-      double sum = 0, longest = 0, points = 0, used_points = 0, most_steps = 0;
-      for (double i = 0; i < along; ++i) {
-        const double begin = packed ? 0 : i * block_rows, end = packed ? w.rows : std::min(w.rows, begin + block_rows);
-        const auto [low, high] = needed(w, begin, end);
-        const double all = std::ceil(high / columns) - std::floor(low / columns);
-        // Products of different steps overlap in persistent blocks: a step more until they do. Steps that the band cuts are masked.
-        const double cut = std::ceil(all / s), steps = cut + (waves.fill_once && w.band && !single && cut > 1 ? 1 : 0);
-        const double edges = w.band && !single ? std::ceil(block_rows / columns) * (w.band->window > 0 ? 2 : 1) : 0;
-        const double mask = std::min(cut, edges) * part * columns * kMask * (edges > 0 && w.band->window > 0 ? 2 : 1) / w.lanes;
-        const double work = steps * (multiply + map) + mask + waves.fill.value;
-        const double waits = fill + steps * std::max(step, arrive / waves.port.value);
-        const double each = std::max(work, waits / resident);
-        sum += each * s;
-        longest = std::max({longest, work, waits});
-        most_steps = std::max(most_steps, all);
-        points += part * all * columns;
-        used_points += (packed ? rows : end - begin) * (high - low);
+    const double multiply = block_rows * columns * (w.depth + w.width) / (w.macs_per_cycle * unit.sustained.value);
+    const double map = block_rows * columns * w.vector_cycles;
+    // Rows of heads that share their columns may lie in one block, one head's after another's at each position.
+    for (const bool packed : {false, true}) {
+      if (packed && (w.copies <= 1 || (waves.fill_once && w.rows * w.copies > block_rows))) continue;
+      const double at_position = packed ? w.copies : 1, rows = w.rows * at_position, heads = w.groups * w.copies / at_position;
+      const double along = std::ceil(rows / block_rows);
+      for (const std::int64_t slices : kSlices) {
+        const auto s = static_cast<double>(slices);
+        const double blocks = heads * along * s;
+        const double resident = waves.fill_once ? most_resident : std::clamp(std::ceil(blocks / components), 1.0, most_resident);
+        double sum = 0, longest = 0, points = 0, used_points = 0, most_steps = 0;
+        for (double i = 0; i < along; ++i) {
+          const double begin = std::floor(i * block_rows / at_position),
+                       end = std::min(w.rows, std::ceil((i + 1) * block_rows / at_position));
+          const auto [low, high] = needed(w, begin, end);
+          const double all = std::ceil(high / columns) - std::floor(low / columns);
+          // Products of different steps overlap in persistent blocks: a step more until they do. Steps that the band cuts are masked.
+          const double cut = std::ceil(all / s), steps = cut + (waves.fill_once && w.band && !single && cut > 1 ? 1 : 0);
+          const double edges = w.band && !single ? std::ceil((end - begin) / columns) * (w.band->window > 0 ? 2 : 1) : 0;
+          const double mask = std::min(cut, edges) * block_rows * columns * kMask * (edges > 0 && w.band->window > 0 ? 2 : 1) / w.lanes;
+          const double work = steps * (multiply + map) + mask + waves.fill.value;
+          const double waits = fill + steps * std::max(step, arrive / waves.port.value);
+          const double each = std::max(work, waits / resident);
+          sum += each * s;
+          longest = std::max({longest, work, waits});
+          most_steps = std::max(most_steps, all);
+          points += block_rows * all * columns;
+          used_points += std::min(block_rows, rows - i * block_rows) * (high - low);
+        }
+        if (slices > 1 && (most_steps < s || blocks > 8 * components)) break;  // finer cuts level nothing out
+        const double active = std::min(blocks, components);
+        // Blocks of a causal mask differ; dealt in their order, the longest of the last rows begin when others end.
+        const double dealt = along == 1 ? std::max(longest, std::ceil(blocks / components / resident) * resident * sum / s)
+                                        : std::max(longest, sum * heads / components + (waves.fill_once ? 0 : longest * (1 - 1 / along)));
+        const double through = sum > 0 ? heads * points / block_rows / columns * arrive / cache_rate * boost : 0;
+        const double useful = points * heads * (w.depth + w.width) / (w.macs_per_cycle * components);  // what fills up blocks, too
+        const double cycles = std::max(dealt, through);
+        const double used = std::min(1.0, useful / cycles);
+        const double hertz = used * waves.load_hz.value + (1 - used) * boost;
+        const double seconds = cycles / hertz, memory = bytes / memory_rate, p = waves.fill_once ? waves.overlap.value : kSharedOverlap;
+        const double top = std::max(seconds, memory), rest = std::min(seconds, memory);
+        const double body = top * std::pow(1 + std::pow(rest / top, p), 1 / p);
+        GridTime t;
+        t.launch = launch_seconds(chip);
+        t.hertz = hertz;
+        t.compute = std::min(seconds, (useful / unit.sustained.value + points * heads * w.vector_cycles / components) / hertz);
+        t.interconnect = std::clamp((through - dealt) / hertz, 0.0, seconds - t.compute);
+        t.imbalance = std::clamp((dealt - sum * heads / active) / hertz, 0.0, seconds - t.compute - t.interconnect);
+        t.control = std::max(0.0, seconds - t.compute - t.interconnect - t.imbalance);
+        t.memory = std::max(0.0, body - seconds);
+        if (slices > 1) {  // partial rows are combined by another kernel
+          t.control += waves.combine.value + launch_seconds(chip);
+          t.interconnect += 2 * 4 * s * w.groups * w.copies * w.rows * w.width / cache_rate;
+        }
+        if (t.total() < best.time.total())
+          best = {t, slices, static_cast<std::int64_t>(blocks), used_points * heads * (w.depth + w.width), used_points * heads};
       }
-      if (slices > 1 && (most_steps < s || along * heads * s > 8 * components)) break;  // finer cuts level nothing out
-      const double blocks = heads * along * s;
-      const double active = std::min(blocks, components);
-      // Blocks of a causal mask differ; dealt in their order, the longest of the last rows begin when others end.
-      const double dealt = along == 1 ? std::max(longest, std::ceil(blocks / components / resident) * resident * sum / s)
-                                      : std::max(longest, sum * heads / components + (waves.fill_once ? 0 : longest * (1 - 1 / along)));
-      const double through = sum > 0 ? heads * points / part / columns * arrive / cache_rate * boost : 0;
-      const double useful = points * heads * (w.depth + w.width) / (w.macs_per_cycle * components);  // what fills up blocks, too
-      const double cycles = std::max(dealt, through);
-      const double used = std::min(1.0, useful / cycles);
-      const double hertz = used * waves.load_hz.value + (1 - used) * boost;
-      const double seconds = cycles / hertz, memory = bytes / memory_rate, p = waves.fill_once ? waves.overlap.value : kSharedOverlap;
-      const double top = std::max(seconds, memory), rest = std::min(seconds, memory);
-      const double body = top * std::pow(1 + std::pow(rest / top, p), 1 / p);
-      GridTime t;
-      t.launch = launch_seconds(chip);
-      t.hertz = hertz;
-      t.compute = std::min(seconds, (useful / unit.sustained.value + points * heads * w.vector_cycles / components) / hertz);
-      t.interconnect = std::clamp((through - dealt) / hertz, 0.0, seconds - t.compute);
-      t.imbalance = std::clamp((dealt - sum * heads / active) / hertz, 0.0, seconds - t.compute - t.interconnect);
-      t.control = std::max(0.0, seconds - t.compute - t.interconnect - t.imbalance);
-      t.memory = std::max(0.0, body - seconds);
-      if (slices > 1) {  // partial rows are combined by another kernel
-        t.control += waves.combine.value + launch_seconds(chip);
-        t.interconnect += 2 * 4 * s * w.groups * w.copies * w.rows * w.width / cache_rate;
-      }
-      if (t.total() < best.time.total())
-        best = {t, slices, static_cast<std::int64_t>(blocks), used_points * heads * (w.depth + w.width), used_points * heads};
     }
   }
   return best;

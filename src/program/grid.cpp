@@ -266,14 +266,17 @@ double resident_blocks(const chip::Chip& chip, const GridWork& w, double blocks_
   return std::max(1.0, std::min(resident, std::ceil(blocks_of_component)));
 }
 
-/// The most operations per second that the power supply allows; infinite where the chip file does not say.
-double operations_allowed(const chip::Chip& chip, const chip::Unit& unit, numerics::Format format) {
+/// The seconds for which the power supply has the energy of these operations and of what moves off chip; none where the chip file does not
+/// say what an operation takes.
+double powered_seconds(const chip::Chip& chip, const chip::Unit& unit, numerics::Format format, double operations, double bytes) {
   for (const auto& [f, energy] : unit.energy) {
     const auto tdp = chip.cost.find("tdp"), idle = chip.cost.find("idle");
-    if (f == format && tdp != chip.cost.end())
-      return (tdp->second.value - (idle == chip.cost.end() ? 0 : idle->second.value)) / energy.value;
+    if (f != format || tdp == chip.cost.end()) continue;
+    const auto& moved = chip.memories[chip::off_chip_memory(chip).index()].energy;
+    const double watts = tdp->second.value - (idle == chip.cost.end() ? 0 : idle->second.value);
+    return (operations * energy.value + bytes * (moved ? moved->value : 0)) / watts;
   }
-  return std::numeric_limits<double>::infinity();
+  return 0;
 }
 
 /// Rounds of blocks that multiply, step by step.
@@ -285,9 +288,10 @@ void time_rounds(const chip::Chip& chip, const Machine& m, const GridWork& w, do
   // Blocks that share a component take its units in turn, and hide each other's latencies.
   const double resident = resident_blocks(chip, w, blocks / m.components);
   const double rounds = std::ceil(blocks / (m.components * resident)), active = std::min(blocks, m.components * resident);
-  // Some warps of a block do the work between contractions while others contract.
-  const double multiply = rounds * resident * std::max(w.contract_cycles / unit.sustained.value, w.inner_cycles) * part;
-  const double latency = rounds * steps * unit.step_cycles.value * w.waits;
+  // Some warps of a block do the work between contractions while others contract, and then wait for each other: they overlap but half, as
+  // where the same warps fetch and compute.
+  const double multiply = rounds * resident * std::hypot(w.contract_cycles / unit.sustained.value, w.inner_cycles) * part;
+  const double latency = rounds * steps * (unit.step_cycles.value + w.between_cycles);
   const double operands = w.load_bytes * part / static_cast<double>(waves.share);
   const double arrive = rounds * operands * std::max(resident / waves.port.value, active * load / m.cache_rate);
   const double steady = std::max({multiply, latency, arrive});
@@ -298,12 +302,13 @@ void time_rounds(const chip::Chip& chip, const Machine& m, const GridWork& w, do
   t.hertz = used * load + (1 - used) * boost;
   const double executed =
       blocks * part * w.contract_cycles * w.macs / std::max(1.0, w.useful_cycles);  // what fills up tiles takes power too
-  const double seconds = std::max(cycles / t.hertz, 2 * executed / operations_allowed(chip, unit, w.format));
+  const double powered = powered_seconds(chip, unit, w.format, 2 * executed, bytes);
+  const double seconds = std::max(cycles / t.hertz, powered);
   const double memory = bytes / m.tile_rate;
   const double longest = std::max(seconds, memory), shortest = std::min(seconds, memory), p = waves.overlap.value;
   const double body = longest * std::pow(1 + std::pow(shortest / longest, p), 1 / p);
   // Each cause gets what it adds to those before it.
-  t.compute = std::min(seconds, std::max(useful / unit.sustained.value / t.hertz, 2 * executed / operations_allowed(chip, unit, w.format)));
+  t.compute = std::min(seconds, std::max(useful / unit.sustained.value / t.hertz, powered));
   t.imbalance = std::clamp(multiply / t.hertz - t.compute, 0.0, seconds - t.compute);
   t.interconnect =
       std::clamp((std::max(0.0, arrive - std::max(multiply, latency)) + leave) / t.hertz, 0.0, seconds - t.compute - t.imbalance);

@@ -23,7 +23,7 @@ struct GridWork {
   double contract_cycles = 0;                        ///< of a block
   double useful_cycles = 0;                          ///< of all blocks, without what fills up tiles
   double steps = 0;                                  ///< of a block: firings that contract
-  double waits = 1;                                  ///< of a step: one after another
+  double between_cycles = 0;                         ///< of a step: what comes after it, before the next of its block may begin
   double inner_cycles = 0;                           ///< of a block: element-wise work between contractions
   double vector_cycles = 0;                          ///< of a block: element-wise work and reductions
   double load_bytes = 0;                             ///< into the component, of a block

@@ -158,7 +158,7 @@ GridWork blocks_of(const chip::Unit& unit, const ProductWork& w, double bm, doub
   g.macs = w.groups * w.m * w.n * w.k;
   g.useful_cycles = g.macs / w.macs_per_cycle;
   g.steps = w.parts * std::ceil(w.k / w.parts / depth);
-  g.waits = w.parts > 1 ? 2 : 1;  // sums of a part are complete before they are scaled
+  if (w.parts > 1) g.between_cycles = bm * bn * w.part_cycles * w.parts / g.steps;  // sums of a part are complete before they are scaled
   g.inner_cycles = bm * bn * w.part_cycles * w.parts + (bm * w.unpack[0] + bn * w.unpack[1]) * w.k;
   g.vector_cycles = bm * bn * w.vector_cycles;
   g.load_bytes = (bm * w.element[0] + bn * w.element[1]) * w.k;

@@ -13,6 +13,8 @@ constexpr double kBytesOfThread = 16;   ///< of one access
 constexpr double kThreadsOfSums = 128;  ///< of a team that only adds up
 constexpr double kMostThreads = 512;    ///< of a team that looks for the greatest; it has at least half of what the row's accesses need
 constexpr double kHeld = 1024;          ///< elements of a row that 32 threads keep in registers
+constexpr double kToken = 256;          ///< threads of a team that quantises a row by its greatest element, which it reads twice
+constexpr double kGroup = 128;          ///< elements of a row that are quantised without coming back to them
 constexpr double kFits = 0.7,
                  kMisses = 1.4;  ///< shares of the cache that rows at work take: below the first all come back, above the second none
 
@@ -87,13 +89,17 @@ void time_rows(const chip::Chip& chip, const GridWork& w, double bytes, GridTime
   const GridWork::Rows& rows = *w.rows;
   const double row = in / rows.count, element = row / rows.elements;
   const double active = std::min(components, rows.count), share = rows.count / active;  // rows of the fullest component
-  const bool held = rows.greatest && rows.elements <= kHeld;
-  const double team = held ? 32 : team_of(row / kBytesOfThread, rows.greatest), steps = steps_of(row, element, team, rows.passes > 2);
+  const bool quantises = rows.greatest && rows.passes <= 2;
+  const bool held = rows.greatest && rows.elements <= (quantises ? kGroup : kHeld);
+  const double team = held        ? 32
+                      : quantises ? kToken
+                                  : team_of(row / kBytesOfThread, rows.greatest),
+               steps = steps_of(row, element, team, rows.passes > 2);
   const double teams = std::max(1.0, static_cast<double>(chip.sequencer.slots) * kThreadsOfSlot / team);
   t.hertz = waves.clock_hz.value;
   t.compute = w.vector_cycles * static_cast<double>(w.blocks) / active / t.hertz;
   // Each step of a team waits for memory; a component full of teams hides that, down to its rate for rows.
-  const double wait = (held ? 1 : steps * rows.passes) * waves.wait.value;
+  const double wait = (held ? 1 : steps * rows.passes * std::ceil(share / teams)) * waves.wait.value;
   const double walk = held ? share * row / waves.port.value : share * steps * team * kBytesOfThread / waves.rows.value;
   const double full = share < teams ? share / teams : 1;  // few teams are alone with their accesses
   const double way =

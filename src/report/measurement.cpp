@@ -103,7 +103,55 @@ double framework_overhead_us(const Measurement& m) {
   return 0;
 }
 
-double further_kernels(const Measurement& m) { return m.source == "aic" && m.operation.name.starts_with("attention") ? 2 : 0; }
+namespace {
+
+/// FlashAttention as a library calls it on devices whose blocks are not persistent: vLLM its second version's kernel for caches in pages,
+/// SGLang the third's for this generation.
+enum class Flash : std::uint8_t { none, second, third };
+Flash flash_of(const Measurement& m, const chip::Chip& chip) {
+  if (m.source != "aic" || !m.operation.name.starts_with("attention") || !chip.sequencer.waves || chip.sequencer.waves->fill_once)
+    return Flash::none;
+  if (m.library.find("vllm_flash_attn") != std::string::npos) return Flash::second;
+  return m.library.find("SGLang") != std::string::npos && m.library.find("flash_attention") != std::string::npos ? Flash::third
+                                                                                                                 : Flash::none;
+}
+
+std::int64_t size_of(const Measurement& m, std::string_view key) {
+  const auto size = model::whole_size(m.operation, key);
+  return size ? size.value() : 1;
+}
+
+}  // namespace
+
+double further_kernels(const Measurement& m, const chip::Chip& chip) {
+  // One scale of all activations is set to nothing first, and converted to fp32 at the end; the graph's search for it has one kernel more.
+  if (measured_scheme(m) == "fp8_tensor" && m.operation.name == "gemm") return 1;
+  if (m.source != "aic" || !m.operation.name.starts_with("attention")) return 0;
+  if (flash_of(m, chip) != Flash::second) return 2;
+  // One row of several heads that share keys is made several rows of one: queries and results are copied, unless that changes nothing.
+  constexpr double kAround = 0.75, kResults = 1.3, kCopies = 3.5;
+  const std::int64_t batch = size_of(m, "batch"), heads = size_of(m, "heads"), shared = size_of(m, "kv_heads");
+  const bool one_row = m.operation.name == "attention_decode" || size_of(m, "q") == 1;
+  if (!one_row || heads == shared) return kAround;
+  return batch == 1 || shared == 1 ? kResults : kCopies;
+}
+
+std::optional<chip::Waves::Chains> library_blocks(const Measurement& m, const chip::Chip& chip) {
+  switch (flash_of(m, chip)) {
+    case Flash::second: return chip::Waves::Chains{{64}, {64}, 128, 128};
+    case Flash::third: return chip::Waves::Chains{{128}, {128}, 64, 64};
+    case Flash::none: break;
+  }
+  return std::nullopt;
+}
+
+// FlashAttention 3 takes queries, keys and values in one format. SGLang converts on each call; vLLM is given queries that are converted.
+bool multiplies_as_cached(const Measurement& m) { return m.library.find("fa3") != std::string::npos; }
+bool converts_to_cached(const Measurement& m) { return multiplies_as_cached(m) && m.library.starts_with("SGLang"); }
+
+std::string measured_scheme(const Measurement& m) {
+  return m.source == "aic" && m.format == "fp8" && m.library.starts_with("TRTLLM") ? "fp8_tensor" : m.format;
+}
 
 model::Operation measured_operation(const Measurement& m) {
   model::Operation operation = m.operation;

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "chip/chip.h"
 #include "model/operation.h"
 #include "support/result.h"
 
@@ -23,12 +25,23 @@ struct Measurement {
 /// are not the device's. The constants, and what they were fitted on, are in docs/validation.md.
 double framework_overhead_us(const Measurement& measurement);
 
-/// Further small kernels that every row of a source contains (what a framework launches around attention); each costs a kernel's launch.
-double further_kernels(const Measurement& measurement);
+/// Further small kernels that every row of a source contains (what a framework launches around attention), in launches of a kernel.
+double further_kernels(const Measurement& measurement, const chip::Chip& chip);
+
+/// The blocks of attention in the library that a row names, where they are known: its kernels are not the best of the chip's menu.
+std::optional<chip::Waves::Chains> library_blocks(const Measurement& measurement, const chip::Chip& chip);
+
+/// The scheme (model/quantised.h) by which the row's library quantises what it calls by the row's format; the format itself otherwise.
+std::string measured_scheme(const Measurement& measurement);
 
 /// The operation that a row measured. NeuSight's products multiply [b, m, n] by [b, n, k]: what it calls n is reduced, and k are the
 /// columns.
 model::Operation measured_operation(const Measurement& measurement);
+
+/// Does the row's library multiply in the format of the cache, where queries come in a wider one? Are they, and new rows of the cache,
+/// converted in kernels of their own within what was measured?
+bool multiplies_as_cached(const Measurement& measurement);
+bool converts_to_cached(const Measurement& measurement);
 
 /// Is the row near the best that the device can do? Of attention and of products scaled by blocks, one library alone may be far from it:
 /// such rows form groups of their own.

@@ -53,7 +53,11 @@ Validation summarise_validation(std::vector<Measurement> measurements, std::vect
       ++skipped[p.skipped];
       continue;
     }
-    const std::string variant = near_best(m) ? m.variant : m.variant.empty() ? "one library" : m.variant + ", one library";
+    std::string variant = m.variant;
+    const auto add = [&](const std::string& what) { variant += (variant.empty() ? "" : ", ") + what; };
+    for (const auto& [key, value] : m.operation.shape)
+      if (key == "kv" && value != m.format) add("cache " + value);
+    if (!near_best(m)) add("one library");
     groups[{m.chip, m.operation.name, m.format, variant}].push_back(i);
     all.push_back(signed_error(m, p));
     if (p.time < p.bound) ++v.below_bound;
