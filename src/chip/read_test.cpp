@@ -355,6 +355,21 @@ TEST(ReadChip, KnowsNetworksOfOneDirectionAndRoutersOfHoles) {
   EXPECT_NE(mistake(text).find("chip/kind"), std::string::npos) << mistake(text);
 }
 
+TEST(ReadChip, KnowsTheBlocksOfChains) {
+  const Folder folder;
+  const auto blocks = [&](const std::string& waves) {
+    folder.write("blocks.yaml", "base: h100-sxm\nchip: blocks\nsequencer: {waves: " + waves + "}\n");
+    return folder.load("blocks").sequencer.waves->chains;
+  };
+  EXPECT_EQ(blocks("{}").rows, (std::vector<std::int64_t>{128}));  // of persistent blocks, where nothing is said
+  EXPECT_EQ(blocks("{fill_once: false}").rows, (std::vector<std::int64_t>{16, 32, 64, 128}));
+  const Waves::Chains said = blocks("{chains: {rows: [64], columns: 128, single_rows: [16, 32], single_columns: 96}}");
+  EXPECT_EQ(said.rows, (std::vector<std::int64_t>{64}));
+  EXPECT_EQ(said.single_rows, (std::vector<std::int64_t>{16, 32}));
+  EXPECT_EQ(said.columns, 128);
+  EXPECT_EQ(said.single_columns, 96);
+}
+
 TEST(ReadChip, KnowsTheChannelsOfADram) {
   const auto with = [](std::string_view channels) {
     std::string text(kSmall);

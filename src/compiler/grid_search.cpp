@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <set>
 
@@ -14,6 +15,7 @@ namespace switchyard::compiler {
 namespace {
 
 constexpr std::int64_t kMostInstances = 1 << 20;  ///< of an array of a program
+constexpr double kMany = 1 << 18;                 ///< beyond these, with their channels, a context would be too large
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
 
@@ -179,9 +181,30 @@ class GridSearch {
     return m;
   }
 
+  /// Where there would be more instances than programs may have, each makes several results, one after another.
+  void fold(Mapping& m) const {
+    const std::vector<std::int64_t> along = instances_along(kernel_, m);
+    double instances = 1;
+    std::vector<std::size_t> dims;
+    for (std::size_t d = 0; d < along.size(); ++d) {
+      instances *= static_cast<double>(along[d]);
+      if (kernel_.dims[d].parallel && along[d] > 1 && along[d] * m.tile[d] == kernel_.dims[d].extent) dims.push_back(d);
+    }
+    std::stable_sort(dims.begin(), dims.end(), [&](std::size_t a, std::size_t b) { return along[a] > along[b]; });
+    for (const std::size_t d : dims) {
+      if (instances <= kMany) break;
+      auto times = static_cast<std::int64_t>(std::min(static_cast<double>(along[d]), std::ceil(instances / kMany)));
+      while (along[d] % times != 0) ++times;
+      m.trips[d] = times;
+      m.order.push_back(static_cast<int>(d));
+      instances /= static_cast<double>(times);
+    }
+  }
+
   /// `reductions`: the fastest first.
   void offer(Mapping m, const std::vector<int>& reductions) {
     ++tried_;
+    fold(m);
     for (std::size_t i = reductions.size(); i-- > 0;) {
       const auto d = static_cast<std::size_t>(reductions[i]);
       m.trips[d] = ceil_div(kernel_.dims[d].extent, m.tile[d]);

@@ -113,8 +113,8 @@ void build_fp8_tensor(Graph& g, const Product& p) {
     Nest nest;
     std::vector<Affine> point;
     for (std::size_t d = 0; d < shape.size(); ++d)
-      point.push_back(
-          affine_variable(add_loop(nest, "d", shape[d], d < to.size() && to[d] == shape[d] ? LoopKind::parallel : LoopKind::reduction)));
+      point.push_back(affine_variable(
+          add_loop(nest, fmt::format("d{}", d), shape[d], d < to.size() && to[d] == shape[d] ? LoopKind::parallel : LoopKind::reduction)));
     nest.reads = {{0, point, {}}};
     nest.expression = std::move(expression);
     nest.combiner = Combiner::max;

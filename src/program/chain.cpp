@@ -69,6 +69,12 @@ std::optional<ChainWork> chain_work(const chip::Chip& chip, std::span<const Buff
   const numerics::Access& factor = *first->statement->factors()[0];
   if (static_cast<std::size_t>(factor.slot) >= first->actor->ports.size()) return std::nullopt;
   w.format = first->actor->ports[static_cast<std::size_t>(factor.slot)].token.format;
+  w.row_element = w.column_element = numerics::stored_size(w.format);
+  if (const auto slot = static_cast<std::size_t>(first->statement->factors()[1]->slot); slot < first->actor->ports.size()) {
+    const numerics::Format columns = first->actor->ports[slot].token.format;
+    w.column_element = numerics::stored_size(columns);
+    w.converts = columns != w.format;
+  }
   const auto units = chip::units_for(chip, chip::OpClass::contract, w.format);
   if (units.empty()) return std::nullopt;
   w.matrix = units.front();
@@ -127,9 +133,8 @@ ChainTime chain_time(const chip::Chip& chip, const ChainWork& w, double cached) 
   const double memory_rate = off.bandwidth.value * (off.sustained_tiles ? off.sustained_tiles->value : off.sustained.value);
   double bytes = -cached;
   for (const GridWork::Touched& t : w.touched) bytes += t.bytes;
-  const double element = numerics::stored_size(w.format);
   const auto [used_from, used_to] = needed(w, 0, w.rows);
-  const double unused = (w.columns - (used_to - used_from)) * w.groups * (w.depth + w.width) * element;
+  const double unused = (w.columns - (used_to - used_from)) * w.groups * (w.depth + w.width) * w.column_element;
   bytes = std::max(0.0, bytes - unused);
   const double boost = waves.clock_hz.value;
   const bool single = w.rows <= 1;  // a row of a cache: where its columns lie is read before them
@@ -149,12 +154,12 @@ ChainTime chain_time(const chip::Chip& chip, const ChainWork& w, double cached) 
   best.time.control = std::numeric_limits<double>::infinity();
   for (const std::int64_t rows_of_block : single ? waves.chains.single_rows : waves.chains.rows) {
     const auto block_rows = static_cast<double>(rows_of_block);
-    const double room = scratchpad / 2 - block_rows * w.depth * element * (waves.fill_once ? 0.5 : 1);
-    const double columns = std::clamp(std::floor(room / (w.depth + w.width) / element / kLeastColumns) * kLeastColumns, kLeastColumns,
-                                      static_cast<double>(single ? waves.chains.single_columns : waves.chains.columns));
-    const double arrive = columns * (w.depth + w.width) * element;  // bytes of a step
+    const double room = scratchpad / 2 - block_rows * w.depth * w.row_element * (waves.fill_once ? 0.5 : 1);
+    const double columns = std::clamp(std::floor(room / (w.depth + w.width) / w.column_element / kLeastColumns) * kLeastColumns,
+                                      kLeastColumns, static_cast<double>(single ? waves.chains.single_columns : waves.chains.columns));
+    const double arrive = columns * (w.depth + w.width) * w.column_element;  // bytes of a step
     const double multiply = block_rows * columns * (w.depth + w.width) / (w.macs_per_cycle * unit.sustained.value);
-    const double map = block_rows * columns * w.vector_cycles;
+    const double map = block_rows * columns * w.vector_cycles + (w.converts ? columns * (w.depth + w.width) / w.lanes : 0);
     // Rows of heads that share their columns may lie in one block, one head's after another's at each position.
     for (const bool packed : {false, true}) {
       if (packed && (w.copies <= 1 || (waves.fill_once && w.rows * w.copies > block_rows))) continue;

@@ -18,6 +18,9 @@ struct ChainWork {
   chip::UnitId matrix;
   numerics::Format format = numerics::Format::fp32;
   double groups = 1, copies = 1, rows = 1, columns = 1, depth = 1, width = 1;  ///< copies: of rows that share columns
+  double row_element = 1,
+         column_element = 1;  ///< bytes, as they lie in memory; columns of another format are converted where they are used
+  bool converts = false;
   double macs_per_cycle = 1;
   double lanes = 1;          ///< simple operations a cycle of a component
   double vector_cycles = 0;  ///< of a point

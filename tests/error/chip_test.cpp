@@ -431,7 +431,7 @@ override:
 derived.yaml:4:27: error: '/memories/ram' has no key 'sise' [chip/unknown-key]
     ram: {bandwidth: 3 MiB, sise: 1}
                             ^
-  hint: known: in, kind, bytes, reserved, bandwidth, sustained, sustained_tiles, latency, granule, alignment, backing, network, ports, part_of
+  hint: known: in, kind, bytes, reserved, bandwidth, sustained, sustained_tiles, energy, latency, granule, alignment, backing, network, ports, part_of
 derived.yaml:6:23: error: '/networks/mesh/hop' expects a time (e.g. 110 us), got '1 GHz' [chip/unit]
     /networks/mesh/hop: 1 GHz
                         ^

@@ -87,6 +87,18 @@ TEST_F(Validate, CountsWhatItSkips) {
   EXPECT_NE(text_of(folder_ / "r.svg").find("<svg"), std::string::npos);
 }
 
+TEST_F(Validate, KnowsChipsByTheirMakerAndCachesInOtherFormats) {
+  const std::string rows =
+      "chip,op,shape,format,best_us\n"
+      "amd-mi210,gemm,m=64;n=64;k=64,fp16,10\n"
+      "h100-sxm,attention_decode,batch=1;context=64;heads=4;kv_heads=4;dim=64;kv=fp8,bf16,10\n"
+      "h100-sxm,attention_decode,batch=1;context=64;heads=4;kv_heads=4;dim=64;kv=int4,bf16,10\n";
+  const std::string json = run(rows, "--format json");
+  EXPECT_EQ(json.find("no chip file"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"variant\": \"cache fp8\""), std::string::npos) << json;
+  EXPECT_NE(json.find("\"reason\": \"caches in int4 beside operators in bf16 cannot be built\", \"n\": 1"), std::string::npos) << json;
+}
+
 TEST_F(Validate, AnOperationMustBeKnown) {
   const auto graph = model::build_operation({"fft", {}});
   ASSERT_FALSE(graph);

@@ -125,6 +125,37 @@ TEST(Quantised, AttentionInEightBitsTakesLessThanInSixteen) {
   EXPECT_GT(microseconds(t.timing.latency), 0.5 * microseconds(timing.value().latency));  // exponentials are no faster
 }
 
+TEST(Quantised, AttentionReadsACacheInEightBitsAsItLies) {
+  const auto chip = load("h100-sxm");
+  const auto operation = [](int batch, int context) {
+    return model::Operation{
+        "attention_decode",
+        {{"batch", std::to_string(batch)}, {"context", std::to_string(context)}, {"heads", "8"}, {"kv_heads", "2"}, {"dim", "64"}}};
+  };
+  for (const numerics::Format multiplied : {numerics::Format::bf16, numerics::Format::fp8_e4m3})
+    for (const bool converts : {false, true}) {
+      SCOPED_TRACE(fmt::format("{}, {}", numerics::format_name(multiplied), converts));
+      const auto built = model::build_cached_attention(operation(2, 70), numerics::Format::bf16, multiplied, converts);
+      ASSERT_TRUE(built.ok());
+      const graph::Graph& g = built.value();
+      const auto graph_errors = graph::verify(g);
+      ASSERT_TRUE(graph_errors.ok()) << format_failure(graph_errors.failure());
+      const auto inputs = inputs_of(g);
+      const Timed small = time(g, chip);
+      const auto run = simulation::execute(small.compiled.program, inputs, {1, {}});
+      ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+      const auto expected = graph::evaluate(g, inputs);
+      for (std::size_t o = 0; o < expected.size(); ++o)
+        for (std::int64_t i = 0; i < expected[o].count(); ++i) ASSERT_NEAR(run.value().outputs[o].at(i), expected[o].at(i), 0.05) << i;
+      const auto large = model::build_cached_attention(operation(64, 8192), numerics::Format::bf16, multiplied, converts);
+      ASSERT_TRUE(large.ok());
+      const Timed t = time(large.value(), chip);
+      const double cache = 2.0 * 64 * 2 * 8192 * 64;
+      EXPECT_NEAR(static_cast<double>(t.timing.offchip_read), cache, 0.05 * cache);
+      EXPECT_GE(t.timing.latency, t.compiled.program.labels.lower_bound);
+    }
+}
+
 TEST(Quantised, WeightsAreReadAsTheyLie) {
   const auto chip = load("a100-sxm-80g");
   const double n = 16384, k = 8192;

@@ -58,14 +58,16 @@ TEST_F(Operators, HeldOutRowsStayWithinTheirBands) {
   within("h100-sxm", "gemm", "bf16", 5, 15);
   within("h200", "gemm", "bf16", 5, 15);
   within("h100-sxm", "gemm", "fp32", 9, 32);
-  within("h100-sxm", "gemm", "fp8", 11, 30);
-  within("h200", "gemm", "fp8", 13, 34);
-  within("h100-sxm", "gemm", "fp8_block", 14, 32);
-  within("h200", "gemm", "fp8_block", 16, 33);
+  within("h100-sxm", "gemm", "fp8", 10, 28);
+  within("h200", "gemm", "fp8", 12, 30);
+  within("h100-sxm", "gemm", "fp8_block", 11, 30);
+  within("h200", "gemm", "fp8_block", 14, 32);
   within("l4", "gemm", "fp32", 9, 30);
   within("h100-sxm", "batch_gemm", "fp32", 6, 17);
   within("h100-sxm", "attention_prefill", "bf16", 13, 40);
   within("h100-sxm", "attention_decode", "bf16", 15, 42);
+  within("h100-sxm", "attention_prefill", "fp8", 11, 36);
+  within("l4", "batch_gemm", "fp32", 14, 60);
   for (const char* op : {"add", "mul", "div", "pow", "relu", "gelu", "tanh", "softmax"}) within("l4", op, "fp32", 4, 5);
 }
 
@@ -75,10 +77,12 @@ TEST_F(Operators, CalibrationRowsStayWithinTheirBands) {
   const Groups groups = groups_of(json);
   const Errors gemm = groups.at({"a100-sxm-80g", "gemm", "bf16"});
   EXPECT_EQ(gemm.n, 1767);
-  EXPECT_LE(gemm.median, 6.5);
+  EXPECT_LE(gemm.median, 6);
   EXPECT_LE(gemm.p90, 18);
-  EXPECT_LE(groups.at({"a100-sxm-80g", "attention_prefill", "bf16"}).median, 6.5);
-  EXPECT_LE(groups.at({"a100-sxm-80g", "attention_decode", "bf16"}).median, 12);
+  for (const char* op : {"attention_prefill", "attention_decode"}) {
+    EXPECT_LE(groups.at({"a100-sxm-80g", op, "bf16"}).median, 6) << op;
+    EXPECT_LE(groups.at({"a100-sxm-80g", op, "bf16"}).p90, 18) << op;
+  }
   for (const char* op : {"softmax", "layer_norm", "batch_gemm"}) EXPECT_LE(groups.at({"a100-pcie-80g", op, "fp32"}).median, 7) << op;
   for (const char* op : {"add", "mul", "div", "relu"}) EXPECT_LE(groups.at({"a100-pcie-40g", op, "fp32"}).median, 3) << op;
 }
