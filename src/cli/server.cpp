@@ -14,7 +14,7 @@
 namespace switchyard::cli {
 namespace {
 
-constexpr double kWorthAsking = 0.25;  ///< share of exchanges from which one device alone is timed, too
+constexpr double kWorthAsking = 0.1;  ///< share of exchanges from which one device alone is timed, too
 
 std::int64_t devices_of(const chip::Chip& server) { return chip::instance_count(server.components[server.collectives->over.index()]); }
 

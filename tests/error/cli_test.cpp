@@ -453,6 +453,9 @@ TEST_F(Cli, EndsAtItsLimits) {
   const Outcome large = run("run gemm --set m=8192 --set n=8192 --set k=64 --chip tx81 --values on --max-memory '100 MB' --quiet");
   EXPECT_EQ(large.code, 4);
   EXPECT_EQ(large.err, "error: the host has too little memory for this [cli/out-of-memory]\n  hint: --no-values needs far less\n");
+  const Outcome given = run("run '" SWITCHYARD_SOURCE_DIR "/models/llama-3-8b' --chip h100-sxm --no-values --max-memory '30 MB' --quiet");
+  EXPECT_EQ(given.err,
+            "error: the host has too little memory for this [cli/out-of-memory]\n  hint: a smaller model, or smaller sizes of it\n");
 #endif
   EXPECT_EQ(run("run gemm --chip tx81 --max-memory 7").err,
             "error: '7' is no value for --max-memory, which takes a size of at least 16 MiB, such as 8 GiB [cli/bad-value]\n");
@@ -491,6 +494,17 @@ TEST_F(Cli, RunsLittleLanguageModelsWhereItCan) {
   EXPECT_EQ(none.code, 4);
   EXPECT_EQ(none.err, "error: no unit of p4 multiplies bf16 [compile/unsupported-format]\n  hint: --precision fp32\n");
   EXPECT_EQ(run(little + "--chip p4 --precision fp32").code, 0);
+  const std::string models = "run '" SWITCHYARD_SOURCE_DIR "/models/";
+  const Outcome vast = run(models + "deepseek-v3' --chip h100-sxm --phase decode --no-values --quiet");
+  EXPECT_EQ(vast.code, 4);
+  EXPECT_NE(vast.err.find("hint: --weights int4 --tensor-parallel 8: 42.87 GB\n"), std::string::npos) << vast.err;
+  const Outcome many = run(models + "llama-3-8b' --chip h100-sxm --tensor-parallel 16 --no-values --quiet");
+  EXPECT_EQ(
+      many.err,
+      "error: --tensor-parallel 16 needs more devices than the 8 of 'dgx-h100' [llm/server]\n  hint: --tensor-parallel 8 is the most\n");
+  const Outcome shared = run(little + "--chip h100-sxm --tensor-parallel 2 --precision bf16 --format json");
+  EXPECT_EQ(shared.code, 0) << shared.err;
+  EXPECT_NE(shared.out.find("one device alone is faster"), std::string::npos) << shared.out;
 }
 
 TEST_F(Cli, ExportsBuiltInModels) {
