@@ -222,6 +222,7 @@ bool NodeBuilder::alias(std::size_t output, std::size_t i, const numerics::Shape
   outputs_[output].value->trained = input(i).trained;
   outputs_[output].value->text = input(i).text;
   outputs_[output].value->lazy_depth = here ? 0 : input(i).lazy_depth + 1;
+  outputs_[output].value->lazy_points = here ? 0 : input(i).lazy_points;
   return true;
 }
 
@@ -258,6 +259,15 @@ bool NodeBuilder::same_format(std::size_t a, std::size_t b) {
   malformed("onnx/type", fmt::format("inputs {} and {} have different element types, {} and {}", input(a).name, input(b).name,
                                      data_type_name(data_type_of(format(a))), data_type_name(data_type_of(format(b)))));
   return false;
+}
+
+bool NodeBuilder::may_look_at(std::size_t i) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 26;
+  const Value& v = *inputs_[i];
+  const std::int64_t points = std::max(v.lazy_points, numerics::element_count(v.shape));
+  if (!v.constant || spent_ == nullptr || points > kMost - *spent_) return false;
+  *spent_ += points;
+  return true;
 }
 
 bool NodeBuilder::require_floating(std::size_t i) {

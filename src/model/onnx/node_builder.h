@@ -43,6 +43,12 @@ class NodeBuilder {
   /// What a tensor of scratch() will hold in this run, where that follows from what is known or given: for extents that depend on values.
   std::optional<numerics::Tensor> given_value(graph::TensorId id) const;
 
+  /// May the values of input i, a constant of any size, be looked at? What it takes to make them is limited for all nodes of a model
+  /// together
+  /// (`spent`): a small file must not keep the importer busy, nor fill the memory.
+  bool may_look_at(std::size_t i);
+  void share_budget(std::int64_t* spent) { spent_ = spent; }
+
   // Attributes.
   [[nodiscard]] const Attribute* attribute(std::string_view name) const;
   std::int64_t int_attribute(std::string_view name, std::int64_t otherwise);
@@ -107,6 +113,7 @@ class NodeBuilder {
   std::int64_t opset_;
   std::vector<ValuePtr> inputs_;
   std::string file_, folder_;
+  std::int64_t* spent_ = nullptr;
   graph::Graph scratch_;
   std::vector<std::pair<graph::TensorId, ValuePtr>> sources_;
   std::vector<Output> outputs_;

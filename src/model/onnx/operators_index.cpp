@@ -175,15 +175,16 @@ struct Box {
   std::vector<int> along;
 };
 
-std::optional<Box> box_of(const Value& indices, const Shape& data, const Shape& outer) {
-  constexpr std::int64_t kMostPositions = std::int64_t{1} << 24;
+std::optional<Box> box_of(NodeBuilder& b, const Shape& data, const Shape& outer) {
+  const Value& indices = b.input(1);
   const std::int64_t updates = numerics::element_count(outer);
-  if (!indices.constant || updates < 1 || numerics::element_count(indices.shape) > kMostPositions) return {};
+  if (updates < 1 || !b.may_look_at(1)) return {};
   const numerics::Tensor positions = indices.constant->make();
   const std::int64_t depth = indices.shape.back();
   const auto position = [&](std::int64_t update, std::size_t d) {
+    const auto extent = static_cast<double>(data[d]);
     const double p = positions.at(update * depth + static_cast<std::int64_t>(d));
-    return static_cast<std::int64_t>(p < 0 ? p + static_cast<double>(data[d]) : p);
+    return static_cast<std::int64_t>(std::clamp(p < 0 ? p + extent : p, -1.0, extent));  // both ends lie outside
   };
   std::vector<std::int64_t> stride(outer.size(), 1);
   for (std::size_t k = outer.size(); k-- > 1;) stride[k - 1] = stride[k] * outer[k];
@@ -249,7 +250,7 @@ void scatter_nd(NodeBuilder& b) {
   wanted.insert(wanted.end(), data.begin() + static_cast<std::ptrdiff_t>(depth), data.end());
   if (updates != wanted) return misfit();
   if (b.string_attribute("reduction", "none") == "none")
-    if (const auto box = box_of(b.input(1), data, outer)) return assign(b, *box, data, outer);
+    if (const auto box = box_of(b, data, outer)) return assign(b, *box, data, outer);
   std::int64_t compared = 1;
   for (const std::int64_t e : outer) compared = std::min(kMaxCompared + 1, compared * e);
   if (!few(b, compared)) return;

@@ -281,6 +281,8 @@ void gather_at_run_time(NodeBuilder& b, std::size_t axis) {
     constexpr std::int64_t kMostChecked = std::int64_t{1} << 22;  // values of few bytes may stand for very many
     if (numerics::element_count(picks) > kMostChecked)
       return b.unsupported("onnx/unsupported-feature", fmt::format("more than {} constant indices are not supported", kMostChecked));
+    if (!b.may_look_at(1))
+      return b.unsupported("onnx/unsupported-feature", "constant indices that take so much to compute are not supported");
     const numerics::Tensor values = indices.constant->make();
     for (std::int64_t i = 0, count = values.count(); i < count; ++i) {
       const double v = values.at(i);

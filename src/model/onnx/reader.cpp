@@ -372,6 +372,7 @@ class Importer {
     }
     while (!inputs.empty() && inputs.back() == nullptr) inputs.pop_back();
     NodeBuilder builder(node, unique(name, node_names_), opset_of(model_, node), std::move(inputs), file_, folder_);
+    builder.share_budget(&looked_at_);
     check_signature(op, builder);
     if (!builder.failed()) op.build(builder);
     if (!builder.failed()) check_results(builder);
@@ -472,7 +473,7 @@ class Importer {
   bool fold(NodeBuilder& b) {
     Graph& scratch = b.scratch();
     std::int64_t points = 0;
-    std::int64_t read = 0;
+    std::int64_t read = 0, lazy_points = 0;
     bool moves_only = true;
     int depth = 0;
     bool trained = false;
@@ -482,6 +483,7 @@ class Importer {
       if (!source->constant) return false;
       read += numerics::element_count(source->shape);
       depth = std::max(depth, source->lazy_depth);
+      lazy_points = std::min(kMaxPoints, lazy_points + source->lazy_points);
       trained = trained || source->trained;
     }
     for (const graph::Op& op : scratch.ops) {
@@ -514,6 +516,7 @@ class Importer {
         value->constant = std::make_shared<numerics::Constant>(
             numerics::Constant{[late]() -> numerics::Tensor { return std::move(graph::evaluate(*late, {})[0]); }});
         value->lazy_depth = depth + 1;
+        value->lazy_points = std::min(kMaxPoints, lazy_points + points);
         value->trained = trained;
       } else {
         return false;
@@ -695,6 +698,7 @@ class Importer {
   std::unordered_set<std::string> tensor_names_, op_names_, node_names_;
   std::unordered_map<std::string, TensorId> copies_;  // outputs that needed one
   std::int64_t fold_total_ = 0;
+  std::int64_t looked_at_ = 0;                   ///< points computed for builders that looked at large constants
   std::map<std::string, std::int64_t> symbols_;  ///< sizes of named dimensions
   std::unordered_set<std::string> declared_;     ///< names of tensors in the file
   std::vector<std::int64_t> output_lengths_;

@@ -226,6 +226,9 @@ const numerics::Tensor* known(Value& value) {
   if (!value.constant) return nullptr;
   const auto count = checked_count(value.shape);
   if (!count || *count > kMaxKnown) return nullptr;
+  // Few numbers of a constant that a small file makes enormous: to compute it could fill the memory.
+  constexpr std::int64_t kMostComputed = std::int64_t{1} << 20;
+  if (value.lazy_points > kMostComputed) return nullptr;
   if (!value.cache) value.cache = std::make_shared<numerics::Tensor>(value.constant->make());
   return value.cache.get();
 }

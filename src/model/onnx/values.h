@@ -34,8 +34,9 @@ struct Value {
   bool text = false;               ///< texts: bytes, with a dimension more than in the model (numerics/host_call.h)
   /// What it will be in this run: a given input, or computed from such. Only shapes follow from it, no operator is left out for it.
   std::shared_ptr<const numerics::Tensor> given;
-  int lazy_depth = 0;  ///< how many computations stand behind `constant`
-  graph::TensorId id;  ///< in the graph, once something there needs it
+  int lazy_depth = 0;            ///< how many computations stand behind `constant`
+  std::int64_t lazy_points = 0;  ///< points that they compute, all together
+  graph::TensorId id;            ///< in the graph, once something there needs it
   std::shared_ptr<const numerics::Tensor> cache;
 };
 using ValuePtr = std::shared_ptr<Value>;
