@@ -25,7 +25,7 @@ enum class Format : std::uint8_t {
   uint16,
   uint32,
   uint64,
-  // Of less than a byte: an element takes one here and in memories, the code in its low bits.
+  // Of less than a byte: an element of a tensor takes one, the code in its low bits; memories may pack them (numerics/packing.h).
   int4,
   uint4,
   int2,
