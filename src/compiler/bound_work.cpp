@@ -66,7 +66,7 @@ std::array<double, 2> operations(const numerics::Expression& e, const std::set<s
   for (const auto& node : e.nodes) {
     const auto& info = numerics::scalar_op_info(node.op);
     if (info.cost == numerics::ScalarOpCost::free || free.contains(info.name)) continue;
-    ++count[info.cost == numerics::ScalarOpCost::special ? 1 : 0];
+    count[info.cost == numerics::ScalarOpCost::special ? 1 : 0] += info.steps;
   }
   return count;
 }

@@ -1,5 +1,6 @@
 #include "graph/graph.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -27,6 +28,14 @@ std::int64_t parameter_count(const Graph& graph) {
     SY_CHECK(!__builtin_add_overflow(sum, numerics::element_count(tensor.shape), &sum), "more than 2^63 parameters");
   }
   return sum;
+}
+
+bool is_random(const Graph& graph) {
+  const auto draws = [](const numerics::Expression::Node& n) { return n.op == numerics::ScalarOp::random; };
+  return std::any_of(graph.ops.begin(), graph.ops.end(), [&](const Op& op) {
+    return std::any_of(op.nests.begin(), op.nests.end(),
+                       [&](const numerics::Nest& n) { return std::any_of(n.expression.nodes.begin(), n.expression.nodes.end(), draws); });
+  });
 }
 
 numerics::Format prevailing_format(const Graph& graph) {

@@ -66,6 +66,8 @@ struct Graph {
 std::int64_t mac_count(const Graph& graph);
 /// Elements of all trained floating constants declared; one shared by several tensors counts once.
 std::int64_t parameter_count(const Graph& graph);
+/// Does any operator draw random numbers?
+bool is_random(const Graph& graph);
 /// The format of the first floating input, else the one that most floating elements have, else fp32.
 numerics::Format prevailing_format(const Graph& graph);
 

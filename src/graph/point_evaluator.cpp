@@ -78,6 +78,7 @@ double magnitude_of(ScalarOp op, double v, const Value& a, const Value& b, const
       const double u = numerics::unit_roundoff(numerics::cast_rule(b.value).to);
       return a.magnitude + (u > 0 ? 2 * u * r / 0x1p-24 : 0);
     }
+    case ScalarOp::random: return r;
     case ScalarOp::exp: return r * (1 + a.magnitude);
     case ScalarOp::log: return a.magnitude / std::max(x, kTiny) + r;
     case ScalarOp::sqrt: return a.magnitude / (2 * std::sqrt(std::max(x, kTiny))) + r;

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "numerics/bit_cast.h"
+#include "numerics/random.h"
 #include "support/check.h"
 
 namespace switchyard::numerics {
@@ -17,7 +18,7 @@ namespace switchyard::numerics {
 namespace {
 
 // In the order of the enumeration; scalar_op_info() relies on it.
-constexpr std::array<ScalarOpInfo, 43> kOps = {{
+constexpr std::array<ScalarOpInfo, 44> kOps = {{
     {ScalarOp::input, "input", 0, ScalarOpCost::free},        {ScalarOp::constant, "constant", 0, ScalarOpCost::free},
     {ScalarOp::neg, "neg", 1, ScalarOpCost::simple},          {ScalarOp::abs, "abs", 1, ScalarOpCost::simple},
     {ScalarOp::exp, "exp", 1, ScalarOpCost::special},         {ScalarOp::log, "log", 1, ScalarOpCost::special},
@@ -39,7 +40,7 @@ constexpr std::array<ScalarOpInfo, 43> kOps = {{
     {ScalarOp::remainder, "rem", 2, ScalarOpCost::special},   {ScalarOp::bit_and, "bit_and", 2, ScalarOpCost::simple},
     {ScalarOp::bit_or, "bit_or", 2, ScalarOpCost::simple},    {ScalarOp::bit_xor, "bit_xor", 2, ScalarOpCost::simple},
     {ScalarOp::shift_left, "shl", 2, ScalarOpCost::simple},   {ScalarOp::shift_right, "shr", 2, ScalarOpCost::simple},
-    {ScalarOp::cast, "cast", 2, ScalarOpCost::simple},
+    {ScalarOp::cast, "cast", 2, ScalarOpCost::simple},        {ScalarOp::random, "random", 3, ScalarOpCost::simple, kRandomSteps},
 }};
 
 static_assert([] {
@@ -220,7 +221,9 @@ int Expression::input_count() const {
 }
 
 int Expression::count(ScalarOpCost cost) const {
-  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [&](const Node& n) { return scalar_op_info(n.op).cost == cost; }));
+  int steps = 0;
+  for (const Node& n : nodes) steps += scalar_op_info(n.op).cost == cost ? scalar_op_info(n.op).steps : 0;
+  return steps;
 }
 
 Expression expr_input(int number) {
@@ -378,6 +381,7 @@ double apply_scalar(ScalarOp op, double a, double b, double c) {
       const CastRule rule = cast_rule(b);
       return cast_value(rule.to, a, rule.overflow, rule.mode);
     }
+    case ScalarOp::random: return random_uniform(a, b, c);
   }
   SY_CHECK(false, "unknown scalar operation");
 }

@@ -56,9 +56,10 @@ enum class ScalarOp : std::uint8_t {
   bit_xor,
   shift_left,
   shift_right,
-  cast,  // a in the number format with ONNX's data type number b (+ 100: not saturating; + 200: rounding down, + 400: up; see cast_code)
+  cast,    // a in the number format with ONNX's data type number b (+ 100: not saturating; + 200: rounding down, + 400: up; see cast_code)
+  random,  // uniform in [0, 1), a multiple of 2^-24: a hash of the place (a, b) under the key c (numerics/random.h)
 };
-inline constexpr ScalarOp kLastScalarOp = ScalarOp::cast;
+inline constexpr ScalarOp kLastScalarOp = ScalarOp::random;
 
 /// What an operation costs a vector unit: `simple` is one lane-operation, `special` goes to the special-function rate.
 enum class ScalarOpCost : std::uint8_t { free, simple, special };
@@ -68,6 +69,7 @@ struct ScalarOpInfo {
   std::string_view name;
   int arity;
   ScalarOpCost cost;
+  int steps = 1;  ///< operations of its class that it takes
 };
 const ScalarOpInfo& scalar_op_info(ScalarOp op);
 std::optional<ScalarOp> scalar_op_named(std::string_view name);
@@ -90,8 +92,8 @@ struct Expression {
   [[nodiscard]] bool is_input() const { return nodes.size() == 1 && nodes[0].op == ScalarOp::input; }
   /// mul(x0, x1) of two different inputs: with combiner add, a contraction.
   [[nodiscard]] bool is_product_of_inputs() const;
-  [[nodiscard]] int input_count() const;  ///< 1 + the greatest input number, 0 without inputs
-  [[nodiscard]] int count(ScalarOpCost cost) const;
+  [[nodiscard]] int input_count() const;             ///< 1 + the greatest input number, 0 without inputs
+  [[nodiscard]] int count(ScalarOpCost cost) const;  ///< of its class, in steps
 };
 
 // Builders.

@@ -247,6 +247,16 @@ Result<Tensors> map(const HostCall& call, const Tensors& inputs) {
   return Tensors{std::move(out)};
 }
 
+/// The same bytes as numbers of another format of as many bytes.
+Result<Tensors> bit_cast(const HostCall& call, const Tensors& inputs) {
+  const std::string* format = call.attribute("format");
+  const auto to = format == nullptr ? std::nullopt : format_named(*format);
+  if (!to || format_bytes(*to) != format_bytes(inputs[0].format)) return malformed("a BitCast keeps the width");
+  Tensor out = inputs[0];
+  out.format = *to;
+  return Tensors{std::move(out)};
+}
+
 struct Row {
   std::string_view kind;
   std::size_t inputs;      ///< 0: any number of them
@@ -255,13 +265,10 @@ struct Row {
 };
 
 constexpr std::array kRows{
-    Row{"Equal", 2, "tt", equal},
-    Row{"LabelEncoder", 1, "?", encode_labels},
-    Row{"Map", 0, "", map},
-    Row{"RegexFullMatch", 1, "t", full_match},
-    Row{"StringConcat", 2, "tt", concat},
-    Row{"StringNormalizer", 1, "t", normalise},
-    Row{"StringSplit", 1, "t", split},
+    Row{"BitCast", 1, "n", bit_cast},           Row{"Equal", 2, "tt", equal},
+    Row{"LabelEncoder", 1, "?", encode_labels}, Row{"Map", 0, "", map},
+    Row{"RegexFullMatch", 1, "t", full_match},  Row{"StringConcat", 2, "tt", concat},
+    Row{"StringNormalizer", 1, "t", normalise}, Row{"StringSplit", 1, "t", split},
 };
 
 const Row* find(std::string_view kind) {

@@ -5,6 +5,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "numerics/random.h"
 #include "simulation/functional/elements.h"
 #include "simulation/functional/kernel.h"
 #include "simulation/functional/statement.h"
@@ -295,10 +296,24 @@ class Machine {
         continue;
       }
       if (plan_.contraction) break;  // the product is fused with the sum
+      if (node.op == ScalarOp::random) {
+        random_row(node, row_of(i), count);
+        continue;
+      }
       const auto operand = [&](int n) -> const T* { return n < 0 ? nullptr : value_[static_cast<std::size_t>(n)]; };
       apply_row(node.op, operand(node.a), operand(node.b), operand(node.c), row_of(i), count, limits_);
     }
     return value_[nodes.size() - 1];
+  }
+  /// The key of a random number has more bits than a register of the statement's arithmetic: a constant is taken as it is written.
+  void random_row(const numerics::Expression::Node& node, T* out, std::int64_t count) const {
+    const T* const a = value_[static_cast<std::size_t>(node.a)];
+    const T* const b = value_[static_cast<std::size_t>(node.b)];
+    const auto& key = plan_.expression.nodes[static_cast<std::size_t>(node.c)];
+    for (std::int64_t i = 0; i < count; ++i) {
+      const double k = key.op == ScalarOp::constant ? key.constant : static_cast<double>(value_[static_cast<std::size_t>(node.c)][i]);
+      out[i] = static_cast<T>(numerics::random_uniform(static_cast<double>(a[i]), static_cast<double>(b[i]), k));
+    }
   }
   const T* factor(int which) const {
     const auto& product = plan_.expression.nodes[2];

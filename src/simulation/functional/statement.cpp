@@ -104,7 +104,8 @@ bool is_integral(const numerics::Expression& expression) {
       case ScalarOp::asinh:
       case ScalarOp::acosh:
       case ScalarOp::atanh:
-      case ScalarOp::cast: return false;
+      case ScalarOp::cast:
+      case ScalarOp::random: return false;
       default: return true;
     }
   });
