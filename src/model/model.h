@@ -31,6 +31,7 @@ struct LoadOptions {
   /// Of the model's inputs that are sequences or optionals, how many of `inputs` are theirs: -1 for a tensor, -2 for an optional without a
   /// value. Empty: all are tensors. The tensors in a sequence become inputs of the graph, one after the other; outputs alike.
   std::vector<std::int64_t> input_lengths;
+  std::uint64_t draw = 0;  ///< of random operators: which of successive invocations
 };
 
 struct LoadedModel {

@@ -105,7 +105,7 @@ class Structural {
     std::int64_t since;
     void (Structural::*build)();
   };
-  static const std::array<Row, 16> kRows;
+  static const std::array<Row, 17> kRows;
 
  private:
   // --- complaints, inputs, attributes --------------------------------------------------------------------------------------------------
@@ -317,6 +317,39 @@ class Structural {
       return {};
     }
     return outputs;
+  }
+
+  /// What a graph between the steps of attention makes of a value; the value itself where there is no such graph.
+  ValuePtr modified(const char* graph, ValuePtr value) {
+    if (value == nullptr || attribute(graph) == nullptr) return value;
+    const GraphBody* change = body(graph);
+    if (change == nullptr) return nullptr;
+    const auto changed = inlined(*change, fmt::format("{}/{}", name_, graph), {value});
+    if (!changed) return nullptr;
+    if (changed->size() != 1 || changed->front()->kind != Value::Kind::tensor || changed->front()->shape != value->shape ||
+        changed->front()->format != value->format) {
+      malformed("onnx/shape", fmt::format("{} must give one tensor like the one that it takes, {} of {}", graph, print_shape(value->shape),
+                                          data_type_name(data_type_of(value->format))));
+      return nullptr;
+    }
+    return changed->front();
+  }
+
+  void flex_attention() {
+    if (!needs(3, 3) || !is_tensor(0) || !is_tensor(1) || !is_tensor(2)) return;
+    std::vector<Attribute> attributes;
+    for (const Attribute& a : node_.attributes) {
+      if (a.name == "scale" || a.name == "softmax_precision")
+        attributes.push_back(a);
+      else if (a.name != "score_mod" && a.name != "prob_mod" && a.name != "q_num_heads" && a.name != "kv_num_heads")
+        return unsupported("onnx/unsupported-attribute", fmt::format("attribute {} is not supported", a.name));
+    }
+    const auto steps = flex_attention_steps();
+    const ValuePtr scores = modified("score_mod", apply(steps[0], inputs_, attributes, "scores"));
+    if (scores == nullptr || failed()) return;
+    const ValuePtr probabilities = modified("prob_mod", apply(steps[1], {scores}, {}, "probabilities"));
+    if (probabilities == nullptr || failed()) return;
+    apply(steps[2], {probabilities, inputs_[2]}, {}, "result", node_.outputs.empty() ? std::string() : node_.outputs[0]);
   }
 
   /// A branch whose condition follows from what is known is taken now.
@@ -642,7 +675,7 @@ class Structural {
   std::vector<ValuePtr> inputs_;
 };
 
-const std::array<Structural::Row, 16> Structural::kRows{{
+const std::array<Structural::Row, 17> Structural::kRows{{
     {"If", 1, &Structural::branch},
     {"Loop", 1, &Structural::loop},
     {"Scan", 8, &Structural::scan},
@@ -658,6 +691,7 @@ const std::array<Structural::Row, 16> Structural::kRows{{
     {"Optional", 15, &Structural::optional},
     {"OptionalHasElement", 15, &Structural::optional_has_element},
     {"OptionalGetElement", 15, &Structural::optional_get_element},
+    {"FlexAttention", 26, &Structural::flex_attention},
     {"Identity", 14, &Structural::identity},
 }};
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "graph/evaluate.h"
@@ -21,6 +22,14 @@ NodeBuilder::NodeBuilder(const Node& node, std::string name, std::int64_t opset,
       file_(std::move(file)),
       folder_(std::move(folder)),
       outputs_(node.outputs.size()) {}
+
+double NodeBuilder::random_key(std::uint64_t stream) {
+  std::uint64_t key = numerics::mix(seed_, 0);
+  if (const Attribute* a = attribute("seed")) key = numerics::mix(static_cast<std::uint64_t>(a->i), std::bit_cast<std::uint64_t>(a->f));
+  for (const char c : name_) key = numerics::mix(key, static_cast<unsigned char>(c));
+  key = numerics::mix(numerics::mix(key, draw_), stream);
+  return static_cast<double>(key >> 11);
+}
 
 std::vector<std::int64_t> NodeBuilder::integers(std::size_t i, std::string_view what) {
   const Value& v = input(i);

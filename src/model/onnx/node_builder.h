@@ -60,6 +60,11 @@ class NodeBuilder {
   /// Such dimensions as marks; duplicates are a mistake.
   std::vector<bool> axes(const std::vector<std::int64_t>& values, std::size_t rank);
 
+  /// The key of the node's random numbers: its seed, or the run's where it has none, with its name and which draw of the run this is.
+  /// Streams of one node are independent. A whole number below 2^53.
+  void set_randomness(std::uint64_t seed, std::uint64_t draw) { seed_ = seed, draw_ = draw; }
+  double random_key(std::uint64_t stream);
+
   // Emission.
   [[nodiscard]] graph::Graph& scratch() { return scratch_; }
   graph::TensorId operand(std::size_t i);  ///< input i inside scratch()
@@ -114,6 +119,7 @@ class NodeBuilder {
   std::vector<ValuePtr> inputs_;
   std::string file_, folder_;
   std::int64_t* spent_ = nullptr;
+  std::uint64_t seed_ = 0, draw_ = 0;
   graph::Graph scratch_;
   std::vector<std::pair<graph::TensorId, ValuePtr>> sources_;
   std::vector<Output> outputs_;

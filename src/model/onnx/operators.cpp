@@ -7,11 +7,11 @@ namespace switchyard::model::onnx {
 
 namespace {
 
-std::array<std::span<const Operator>, 18> families() {
+std::array<std::span<const Operator>, 20> families() {
   return {elementwise_operators(),   math_operators(),      reduction_operators(), index_operators(),       loss_operators(),
           quantise_operators(),      attention_operators(), vision_operators(),    signal_operators(),      selection_operators(),
           region_operators(),        feature_operators(),   recurrent_operators(), contraction_operators(), pooling_operators(),
-          normalisation_operators(), shape_operators(),     text_operators()};
+          normalisation_operators(), shape_operators(),     random_operators(),    tree_operators(),        text_operators()};
 }
 
 }  // namespace

@@ -43,7 +43,13 @@ std::span<const Operator> contraction_operators();
 std::span<const Operator> pooling_operators();
 std::span<const Operator> normalisation_operators();
 std::span<const Operator> shape_operators();
+std::span<const Operator> random_operators();
+std::span<const Operator> tree_operators();
 std::span<const Operator> text_operators();
+
+/// Scores of queries and keys; probabilities of scores; results of probabilities and values.
+std::span<const Operator> flex_attention_steps();
+void training_dropout(NodeBuilder& node);  ///< Dropout where elements are dropped
 
 const Operator* find_operator(std::string_view name);
 const Operator* find_text_operator(std::string_view name);  ///< the forms that take texts

@@ -1,6 +1,7 @@
 // Attention and what belongs to it: rotary positions, linear attention, gates, causal convolutions with a state.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -166,6 +167,42 @@ void attention(NodeBuilder& b) {
   b.set_result(0, rank == 3 ? join_heads(s, y) : y);
 }
 
+// --- FlexAttention: between its three steps stand the graphs that change scores and probabilities
+// --------------------------------------------
+
+/// What is between the products is computed in: as asked for, else at least fp32.
+void flex_scores(NodeBuilder& b) {
+  const std::int64_t precision = b.int_attribute("softmax_precision", 0);
+  double scale = b.float_attribute("scale", 0);
+  if (b.failed() || !b.require_floating(0) || !b.same_format(0, 1) || !b.same_format(0, 2)) return;
+  const Shape q = b.shape(0), k = b.shape(1), v = b.shape(2);
+  if (q.size() != 4 || k.size() != 4 || v.size() != 4) return b.malformed("onnx/shape", "queries, keys and values have 4 dimensions");
+  if (q[0] != k[0] || k[0] != v[0] || q[3] != k[3] || k[1] != v[1] || k[2] != v[2] || k[1] < 1 || q[1] % k[1] != 0)
+    return b.malformed("onnx/shape",
+                       fmt::format("queries {}, keys {} and values {} do not fit", print_shape(q), print_shape(k), print_shape(v)));
+  const auto asked = precision == 0 ? std::nullopt : format_of(static_cast<std::int32_t>(std::clamp<std::int64_t>(precision, 0, 1000)));
+  if (precision != 0 && (!asked || !numerics::format_info(*asked).floating))
+    return b.malformed("onnx/attribute", fmt::format("softmax_precision {} is no floating type", precision));
+  const Format format = asked.value_or(numerics::format_bytes(b.format(0)) < 4 ? Format::fp32 : b.format(0));
+  if (scale == 0) scale = 1 / std::sqrt(static_cast<double>(q[3]));
+  Steps s(b);
+  const Expression scaled = x0() * number(std::sqrt(scale));
+  const TensorId product = grouped_matmul(s, s.map({b.operand(0)}, scaled), s.transpose(s.map({b.operand(1)}, scaled), {0, 1, 3, 2}));
+  b.set_result(0, s.map({product}, x0(), format));
+}
+
+void flex_probabilities(NodeBuilder& b) {
+  Steps s(b);
+  b.set_result(0, s.softmax(b.operand(0), 3));
+}
+
+/// The probabilities times values, in the type of the probabilities; the result in that of the values.
+void flex_result(NodeBuilder& b) {
+  Steps s(b);
+  const TensorId values = s.cast(b.operand(1), b.format(0));
+  b.set_result(0, s.cast(grouped_matmul(s, b.operand(0), values), b.format(1)));
+}
+
 void rotary_embedding(NodeBuilder& b) {
   if (!b.require_floating(0)) return;
   const Shape given = b.shape(0);
@@ -325,7 +362,6 @@ constexpr std::array kOperators{
              "is_causal kv_num_heads left_window_size q_num_heads qk_matmul_output_mode right_window_size scale softcap softmax_precision",
              attention},
     Operator{"CausalConvWithState", 27, 2, 4, "activation", causal_conv},
-    Operator{"FlexAttention", 26, 3, 3, "kv_num_heads q_num_heads scale softmax_precision", attention},
     Operator{"LinearAttention", 27, 3, 6, "chunk_size kv_num_heads q_num_heads scale update_rule", linear_attention},
     Operator{"RotaryEmbedding", 23, 3, 4, "interleaved num_heads rotary_embedding_dim", rotary_embedding},
     Operator{"SwiGLU", 27, 2, 2, "alpha", swiglu},
@@ -334,5 +370,14 @@ constexpr std::array kOperators{
 }  // namespace
 
 std::span<const Operator> attention_operators() { return kOperators; }
+
+std::span<const Operator> flex_attention_steps() {
+  static constexpr std::array kSteps{
+      Operator{"FlexAttention", 26, 3, 3, "scale softmax_precision", flex_scores},
+      Operator{"FlexAttention", 26, 1, 1, "", flex_probabilities},
+      Operator{"FlexAttention", 26, 2, 2, "", flex_result},
+  };
+  return kSteps;
+}
 
 }  // namespace switchyard::model::onnx

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "model/emit_detail.h"
 #include "model/onnx/operators.h"
 #include "model/onnx/steps.h"
 #include "numerics/bit_cast.h"
@@ -211,7 +212,13 @@ void bit_cast(NodeBuilder& b) {
     return b.malformed("onnx/attribute", fmt::format("a BitCast to type {} does not keep the width", type));
   const numerics::FormatInfo &source = numerics::format_info(from), &target = numerics::format_info(*to);
   if (from == *to) return map_inputs(b, 1, x0(), *to);
-  if (source.bytes == 8) return b.unsupported("onnx/unsupported-type", "the bits of 64-bit types, which not every chip stores");
+  if (source.bytes == 8) {  // no unit here holds 64 bits exactly in both kinds of arithmetic: bytes that the host reads anew
+    const graph::TensorId x = b.operand(0), y = add_tensor(b.scratch(), b.label().result, *to, b.shape(0));
+    graph::Op op = detail::make_op(b.label(), {x}, {y});
+    op.host = numerics::HostCall{"BitCast", {{"format", std::string(numerics::format_name(*to))}}};
+    b.scratch().ops.push_back(std::move(op));
+    return b.set_result(0, y);
+  }
   if (!source.floating && !target.floating) {
     if (*to == Format::boolean) return b.unsupported("onnx/unsupported-type", "bits read as BOOL");
     if (source.is_signed == target.is_signed || from == Format::boolean) return map_inputs(b, 1, x0(), *to);

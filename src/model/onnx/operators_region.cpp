@@ -90,43 +90,80 @@ void roi_align(NodeBuilder& b) {
   if (x.size() != 4 || rois.size() != 2 || rois[1] != 4 || b.shape(2) != Shape{rois[0]} || ph < 1 || pw < 1)
     return b.malformed("onnx/shape", fmt::format("regions {} do not fit {}", print_shape(rois), print_shape(x)));
   if (ratio < 1) return b.unsupported("onnx/unsupported-feature", "a number of samples that depends on the region");
-  if (mode != "avg") return b.unsupported("onnx/unsupported-feature", fmt::format("mode {} is not supported", mode));
+  if (mode != "avg" && mode != "max") return b.malformed("onnx/attribute", fmt::format("mode {} is unknown", mode));
   if (x[2] * x[3] > (1 << 16) || ph > kMaxKnown || pw > kMaxKnown || ratio > 64)
     return b.unsupported("onnx/unsupported-feature", fmt::format("sampling among {} places", x[2] * x[3]));
   Steps s(b);
   const bool half = transform == "half_pixel";
-  // Mean weight of each row (column) in each bin: [regions, bins, extent].
-  const auto weights = [&](int axis, std::int64_t bins) {
-    const std::int64_t extent = x[static_cast<std::size_t>(axis) + 2];
-    const auto n = static_cast<double>(extent);
-    const auto edge = [&](int k) { return NestRead{b.operand(1), {loop(0), at(k)}}; };
-    // Regions are x1 y1 x2 y2.
+  // Where a bin is sampled: places among the rows (axis 0) or columns; reads 0 to 3. Nothing is there beyond the image.
+  const auto reads_of = [&](int axis, std::int64_t bins, int sample) {
+    return std::vector<NestRead>{{b.operand(1), {loop(0), at(axis == 0 ? 1 : 0)}},  // regions are x1 y1 x2 y2
+                                 {b.operand(1), {loop(0), at(axis == 0 ? 3 : 2)}},
+                                 {s.iota(b.format(0), bins), {loop(1)}},
+                                 {s.iota(b.format(0), ratio), {loop(sample)}}};
+  };
+  struct Sample {
+    Expression outside, place;
+  };
+  const auto sample_of = [&](int axis, std::int64_t bins) {
+    const auto n = static_cast<double>(x[static_cast<std::size_t>(axis) + 2]);
     const Expression start = x0() * number(scale) - number(half ? 0.5 : 0), end = input(1) * number(scale) - number(half ? 0.5 : 0);
     Expression size = end - start;
     if (!half) size = max(size, number(1));
     const Expression bin = size / number(static_cast<double>(bins));
     const Expression y = start + bin * (input(2) + (input(3) + number(0.5)) / number(static_cast<double>(ratio)));
-    const Expression outside = either(y<number(-1), y> number(n));
-    const Expression inside = min(max(y, number(0)), number(n - 1));
-    const Expression weight = select(outside, number(0), tent(inside - input(4))) * number(1.0 / static_cast<double>(ratio));
-    return s.nest(b.format(0), {rois[0], bins, extent}, {ratio},
-                  {edge(axis == 0 ? 1 : 0),
-                   edge(axis == 0 ? 3 : 2),
-                   {s.iota(b.format(0), bins), {loop(1)}},
-                   {s.iota(b.format(0), ratio), {loop(3)}},
-                   {s.iota(b.format(0), extent), {loop(2)}}},
-                  weight, Combiner::add);
+    return Sample{either(y<number(-1), y> number(n)), min(max(y, number(0)), number(n - 1))};
   };
-  const TensorId rows = weights(0, ph), columns = weights(1, pw);
   // The image of each region is found by comparing with every batch entry.
   const TensorId entries = s.iota(b.format(2), x[0]);
-  b.set_result(0, s.nest(b.format(0), {rois[0], x[1], ph, pw}, {x[0], x[2], x[3]},
-                         {{b.operand(0), {loop(4), loop(1), loop(5), loop(6)}},
-                          {rows, {loop(0), loop(2), loop(5)}},
-                          {columns, {loop(0), loop(3), loop(6)}},
-                          {b.operand(2), {loop(0)}},
-                          {entries, {loop(4)}}},
-                         select(equal(input(3), input(4)), x0() * input(1) * input(2), number(0)), Combiner::add));
+  if (mode == "avg") {
+    // Mean weight of each row (column) in each bin: [regions, bins, extent].
+    const auto weights = [&](int axis, std::int64_t bins) {
+      const std::int64_t extent = x[static_cast<std::size_t>(axis) + 2];
+      std::vector<NestRead> reads = reads_of(axis, bins, 3);
+      reads.push_back({s.iota(b.format(0), extent), {loop(2)}});
+      const Sample sample = sample_of(axis, bins);
+      const Expression weight = select(sample.outside, number(0), tent(sample.place - input(4))) * number(1.0 / static_cast<double>(ratio));
+      return s.nest(b.format(0), {rois[0], bins, extent}, {ratio}, reads, weight, Combiner::add);
+    };
+    const TensorId rows = weights(0, ph), columns = weights(1, pw);
+    return b.set_result(0, s.nest(b.format(0), {rois[0], x[1], ph, pw}, {x[0], x[2], x[3]},
+                                  {{b.operand(0), {loop(4), loop(1), loop(5), loop(6)}},
+                                   {rows, {loop(0), loop(2), loop(5)}},
+                                   {columns, {loop(0), loop(3), loop(6)}},
+                                   {b.operand(2), {loop(0)}},
+                                   {entries, {loop(4)}}},
+                                  select(equal(input(3), input(4)), x0() * input(1) * input(2), number(0)), Combiner::add));
+  }
+  // The greatest of the four weighted corners of all samples (not of the samples' values: so it is defined by the reference of the
+  // standard). [regions, bins, samples, corner]: which row (column) the corner is, and its weight.
+  const auto corners = [&](int axis, std::int64_t bins, bool weight) {
+    const auto last = static_cast<double>(x[static_cast<std::size_t>(axis) + 2] - 1);
+    std::vector<NestRead> reads = reads_of(axis, bins, 2);
+    reads.push_back({s.iota(b.format(0), 2), {loop(3)}});
+    const Sample sample = sample_of(axis, bins);
+    const Expression low = unary(ScalarOp::floor, sample.place), part = sample.place - low;
+    const Expression share = select(sample.outside, number(0), select(input(4), part, number(1) - part));
+    return s.nest(b.format(0), {rois[0], bins, ratio, 2}, {}, reads, weight ? share : min(low + input(4), number(last)));
+  };
+  const TensorId row = corners(0, ph, false), column = corners(1, pw, false), down = corners(0, ph, true), across = corners(1, pw, true);
+  const TensorId rows = s.nest(b.format(0), {rois[0], x[1], ph, ratio, 2, x[3]}, {x[0], x[2]},
+                               {{b.operand(0), {loop(6), loop(1), loop(7), loop(5)}},
+                                {row, {loop(0), loop(2), loop(3), loop(4)}},
+                                {s.iota(b.format(0), x[2]), {loop(7)}},
+                                {b.operand(2), {loop(0)}},
+                                {entries, {loop(6)}}},
+                               select(both(equal(input(1), input(2)), equal(input(3), input(4))), x0(), number(0)), Combiner::add);
+  const TensorId values = s.nest(b.format(0), {rois[0], x[1], ph, ratio, 2, pw, ratio, 2}, {x[3]},
+                                 {{rows, {loop(0), loop(1), loop(2), loop(3), loop(4), loop(8)}},
+                                  {column, {loop(0), loop(5), loop(6), loop(7)}},
+                                  {s.iota(b.format(0), x[3]), {loop(8)}}},
+                                 select(equal(input(1), input(2)), x0(), number(0)), Combiner::add);
+  b.set_result(0, s.nest(b.format(0), {rois[0], x[1], ph, pw}, {ratio, 2, ratio, 2},
+                         {{values, {loop(0), loop(1), loop(2), loop(4), loop(5), loop(3), loop(6), loop(7)}},
+                          {down, {loop(0), loop(2), loop(4), loop(5)}},
+                          {across, {loop(0), loop(3), loop(6), loop(7)}}},
+                         x0() * (input(1) * input(2)), Combiner::max));
 }
 
 constexpr std::array kOperators{

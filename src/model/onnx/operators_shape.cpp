@@ -193,7 +193,8 @@ void dropout(NodeBuilder& b) {
     const auto training = b.given_scalar(2);
     const auto ratio = b.has(1) ? b.given_scalar(1) : std::optional<double>(0.5);
     // With a ratio of 0 nothing is dropped.
-    if (!training || (*training != 0 && ratio != 0.0)) return b.unsupported("onnx/unsupported-feature", "training_mode is not supported");
+    if (!training) return b.unsupported("onnx/dynamic-control", "training_mode is not known before the model runs");
+    if (*training != 0 && ratio != 0.0) return training_dropout(b);
   }
   if (b.wants(1)) {
     numerics::Tensor one = numerics::make_tensor(numerics::Format::boolean, Shape(b.shape(0).size(), 1));

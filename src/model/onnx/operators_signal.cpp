@@ -151,6 +151,41 @@ void hann_window(NodeBuilder& b) { window(b, 0.5, 0.5, 0); }
 void hamming_window(NodeBuilder& b) { window(b, 25.0 / 46.0, 21.0 / 46.0, 0); }
 void blackman_window(NodeBuilder& b) { window(b, 0.42, 0.5, 0.08); }
 
+/// Triangles over the bins of a spectrum, evenly spaced in mels: a number of hertz is 700 (10^(mel / 2595) - 1).
+void mel_weight_matrix(NodeBuilder& b) {
+  const std::int64_t type = b.int_attribute("output_datatype", kFloat);
+  const auto format = format_of(static_cast<std::int32_t>(std::clamp<std::int64_t>(type, 0, 1000)));
+  const auto mels = b.given_scalar(0), length = b.given_scalar(1);
+  if (b.failed()) return;
+  if (!mels || !length || !(*mels >= 1) || !(*length >= 1) || !(*mels <= 1 << 16) || !(*length <= 1 << 24))
+    return b.unsupported("onnx/dynamic-shape", "the sizes are not known before the model runs, or out of bounds");
+  if (!format || !numerics::format_info(*format).floating)
+    return b.unsupported("onnx/unsupported-type", fmt::format("weights of type {}", type));
+  for (std::size_t i = 2; i < 5; ++i)
+    if (checked_count(b.shape(i)) != std::optional<std::int64_t>(1))
+      return b.malformed("onnx/shape", fmt::format("input {} is one number", i));
+  Steps s(b);
+  const auto columns = static_cast<std::int64_t>(*mels), bins = static_cast<std::int64_t>(*length) / 2 + 1;
+  const auto one = [&](std::size_t i) { return NestRead{s.cast(b.operand(i), Format::fp32), std::vector<Affine>(b.shape(i).size())}; };
+  const auto mel = [](const Expression& hertz) {
+    return number(2595 / std::log(10.0)) * unary(ScalarOp::log, number(1) + hertz / number(700));
+  };
+  const Expression low = mel(input(2)), step = (mel(input(3)) - low) / number(static_cast<double>(columns + 2));
+  const Expression hertz = number(700) * (unary(ScalarOp::exp, (x0() * step + low) * number(std::log(10.0) / 2595)) - number(1));
+  const TensorId edges = s.nest(Format::fp32, {columns + 2}, {}, {{s.iota(Format::fp32, columns + 2), {loop(0)}}, one(2), one(3), one(4)},
+                                unary(ScalarOp::floor, number(*length + 1) * hertz / input(1)));
+  // Rises from the left edge to the centre, and falls to the right one.
+  const Expression bin = x0(), left = input(1), centre = input(2), right = input(3);
+  const Expression rising = select(equal(left, centre), number(1), (bin - left) / max(centre - left, number(1)));
+  const Expression falling = (right - bin) / max(right - centre, number(1));
+  const Expression weight =
+      select(both(!(bin < centre), bin < right), falling, select(both(!(bin < left), !(centre < bin)), rising, number(0)));
+  b.set_result(0,
+               s.nest(*format, {bins, columns}, {},
+                      {{s.iota(Format::fp32, bins), {loop(0)}}, {edges, {loop(1)}}, {edges, {loop(1) + at(1)}}, {edges, {loop(1) + at(2)}}},
+                      weight));
+}
+
 // --- Einsum ----------------------------------------------------------------------------------------------------------------------------
 
 /// A term such as "b...ij": labels, and where an ellipsis stands (npos: nowhere).
@@ -314,6 +349,7 @@ constexpr std::array kOperators{
     Operator{"Einsum", 12, 1, 64, "equation", einsum},
     Operator{"HammingWindow", 17, 1, 1, kWindow, hamming_window},
     Operator{"HannWindow", 17, 1, 1, kWindow, hann_window},
+    Operator{"MelWeightMatrix", 17, 5, 5, "output_datatype", mel_weight_matrix},
     Operator{"STFT", 17, 2, 4, "onesided", stft},
 };
 

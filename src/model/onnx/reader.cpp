@@ -327,7 +327,7 @@ class Importer {
   // --- nodes ---------------------------------------------------------------------------------------------------------------------------
 
   void build(const Node& node, const std::string& name) {
-    if (is_standard(node.domain) && (is_structural(node.type) || renames_collection(node)))
+    if (is_known(node.domain) && (is_structural(node.type) || renames_collection(node)))
       return build_structural(scope_, node, unique(name, node_names_), opset_of(model_, node));
     if (is_gradient(node)) return build_gradient(scope_, node, unique(name, node_names_), model_.nodes, opset_of(model_, node));
     const bool texts = reads_texts(node);
@@ -373,6 +373,7 @@ class Importer {
     while (!inputs.empty() && inputs.back() == nullptr) inputs.pop_back();
     NodeBuilder builder(node, unique(name, node_names_), opset_of(model_, node), std::move(inputs), file_, folder_);
     builder.share_budget(&looked_at_);
+    builder.set_randomness(options_.seed, options_.draw);
     check_signature(op, builder);
     if (!builder.failed()) op.build(builder);
     if (!builder.failed()) check_results(builder);
@@ -472,6 +473,7 @@ class Importer {
   /// to it that constants which are looked up as indices lie inside.
   bool fold(NodeBuilder& b) {
     Graph& scratch = b.scratch();
+    if (graph::is_random(scratch)) return false;  // every run draws anew
     std::int64_t points = 0;
     std::int64_t read = 0, lazy_points = 0;
     bool moves_only = true;

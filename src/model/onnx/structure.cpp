@@ -92,8 +92,8 @@ void check_operators(const Model& model, Problems& problems) {
     const Node& node = model.nodes[i];
     const std::int64_t opset = opset_of(model, node);
     const Operator* known = is_known(node.domain) ? find_operator(node.type) : nullptr;
-    if ((is_standard(node.domain) && is_structural(node.type)) || is_gradient(node)) continue;  // the importer takes one of its branches
-    if (known != nullptr && (opset == 0 || opset >= known->since)) continue;  // no operator set at all was reported already
+    if ((is_known(node.domain) && is_structural(node.type)) || is_gradient(node)) continue;  // the importer takes one of its branches
+    if (known != nullptr && (opset == 0 || opset >= known->since)) continue;                 // no operator set at all was reported already
     std::string shown = is_standard(node.domain) ? node.type : node.domain + "::" + node.type;
     Use& use = unknown[shown];
     use.opset = opset;
