@@ -16,6 +16,7 @@
 #include "model/known_operators.h"
 #include "model/model.h"
 #include "program/verify.h"
+#include "report/distribution.h"
 #include "report/run.h"
 #include "simulation/execute.h"
 #include "support/check.h"
@@ -119,58 +120,106 @@ Tensor in_rows(const Tensor& texts, const numerics::Shape& shape) {
   return numerics::rows_of(numerics::texts_of(texts), std::move(outer), shape.back());
 }
 
+/// A case on its way through import, compiler, verifier and engine.
+struct Executed {
+  model::LoadedModel model;
+  graph::Graph graph;  ///< with what the host does
+  compiler::Compiled compiled;
+  std::vector<Tensor> outputs;
+};
+
+/// `draw`: which invocation, for random operators.
+Result<Executed> execute_case(const ConformCase& test, const Values& given, const std::shared_ptr<const chip::Chip>& chip,
+                              const ConformOptions& options, std::uint64_t draw) {
+  Executed run;
+  model::LoadOptions how;
+  how.seed = options.seed;
+  how.draw = draw;
+  how.inputs = given.tensors;
+  how.input_lengths = given.lengths;
+  SY_TRY(run.model, model::load_model(test.model, how));
+  compiler::CompileOptions compile;
+  compile.precision = graph::prevailing_format(run.model.graph);
+  compile.keep_formats = true;
+  compile.seed = options.seed;
+  compile.effort = options.effort;
+  run.graph = placed(run.model.graph, given.tensors, *chip);
+  SY_TRY(run.compiled, compiler::compile(run.graph, chip, compile));
+  if (const Status verified = program::verify(run.compiled.program); !verified) {
+    return differs("the compiled program is rejected by the verifier: " + first_line(verified.failure()));
+  }
+  if (given.tensors.size() != run.model.graph.inputs.size())
+    return differs(fmt::format("{} inputs are given, the model has {}", given.tensors.size(), run.model.graph.inputs.size()));
+  SY_TRY(const simulation::Execution execution, simulation::execute(run.compiled.program, given.tensors, {}));
+  run.outputs = declared_outputs(run.compiled.program, execution.outputs);
+  return run;
+}
+
+/// Random numbers equal no expected ones. The case is executed until enough were drawn, and these are judged by the law of its operator.
+Result<Verdict> judge_draws(const ConformCase& test, const Values& given, const std::shared_ptr<const chip::Chip>& chip,
+                            const ConformOptions& options, const std::vector<Tensor>& first, const std::vector<std::string>& operators) {
+  constexpr std::int64_t kEnough = 4096, kFewest = 32, kMost = 512;
+  const auto uses = [&](std::string_view name) { return std::find(operators.begin(), operators.end(), name) != operators.end(); };
+  const bool dropout = uses("Dropout");
+  // Bernoulli's body as the standard writes it: 1 where a uniform number is greater than the input. That has the probability 1 - x, though
+  // the operator's text says x; the case asks for what its model says.
+  const bool body = uses("RandomUniformLike") && uses("Greater"), bernoulli = uses("Bernoulli") || body;
+  if ((!dropout && !bernoulli) || given.tensors.empty() || first.empty() || first[0].shape != given.tensors[0].shape)
+    return fail(FailureKind::unsupported, "", "random numbers for which no law of distribution is known");
+  const std::int64_t elements = std::max<std::int64_t>(1, first[0].count());
+  const std::int64_t draws = std::clamp((kEnough + elements - 1) / elements, kFewest, kMost);
+  std::vector<Tensor> drawn{first[0]}, masks;
+  if (first.size() > 1) masks.push_back(first[1]);
+  for (std::int64_t d = 1; d < draws; ++d) {
+    SY_TRY(Executed run, execute_case(test, given, chip, options, static_cast<std::uint64_t>(d)));
+    if (first.size() > 1) masks.push_back(std::move(run.outputs[1]));
+    drawn.push_back(std::move(run.outputs[0]));
+  }
+  if (!dropout) {
+    Tensor probabilities = given.tensors[0];
+    for (std::int64_t i = 0; body && i < probabilities.count(); ++i) probabilities.set(i, 1 - probabilities.at(i));
+    return judge_bernoulli(probabilities, drawn);
+  }
+  double ratio = 0.5;
+  for (std::size_t i = 1; i < given.tensors.size(); ++i)
+    if (numerics::format_info(given.tensors[i].format).floating) ratio = given.tensors[i].at(0);
+  return judge_dropout(given.tensors[0], ratio, options.rtol.value_or(kRtol), drawn, masks);
+}
+
 Status run_data_set(const ConformCase& test, const std::string& folder, const std::shared_ptr<const chip::Chip>& chip,
                     const ConformOptions& options, CaseResult& result) {
   SY_TRY(const model::OnnxSignature signature, model::onnx_signature_of(test.model));
   SY_TRY(const Values given, read_numbered(folder, "input", signature.inputs));
   SY_TRY(const Values promised, read_numbered(folder, "output", signature.outputs));
-  const std::vector<Tensor>& inputs = given.tensors;
   std::vector<Tensor> expected = promised.tensors;
-  model::LoadOptions how;
-  how.seed = options.seed;
-  how.inputs = inputs;
-  how.input_lengths = given.lengths;
-  SY_TRY(const model::LoadedModel model, model::load_model(test.model, how));
-
-  if (model.output_lengths != promised.lengths) {
+  SY_TRY(const Executed run, execute_case(test, given, chip, options, 0));
+  const graph::Graph& model = run.model.graph;
+  if (run.model.output_lengths != promised.lengths) {
     return differs(fmt::format("the outputs have [{}] tensors instead of [{}] (-1: is one, -2: is an optional without)",
-                               fmt::join(model.output_lengths, ", "), fmt::join(promised.lengths, ", ")));
+                               fmt::join(run.model.output_lengths, ", "), fmt::join(promised.lengths, ", ")));
   }
   std::set<std::string> formats(result.formats.begin(), result.formats.end());
-  for (const auto* list : {&model.graph.inputs, &model.graph.outputs}) {
-    for (const graph::TensorId id : *list) formats.emplace(numerics::format_name(model.graph.tensor(id).format));
+  for (const auto* list : {&model.inputs, &model.outputs}) {
+    for (const graph::TensorId id : *list) formats.emplace(numerics::format_name(model.tensor(id).format));
   }
   result.formats.assign(formats.begin(), formats.end());
-
-  compiler::CompileOptions compile;
-  compile.precision = graph::prevailing_format(model.graph);
-  compile.keep_formats = true;
-  compile.seed = options.seed;
-  compile.effort = options.effort;
-  const graph::Graph graph = placed(model.graph, inputs, *chip);
-  SY_TRY(const compiler::Compiled compiled, compiler::compile(graph, chip, compile));
-  if (const Status verified = program::verify(compiled.program); !verified) {
-    return differs("the compiled program is rejected by the verifier: " + first_line(verified.failure()));
-  }
-  for (const graph::Op& op : graph.ops) {
+  for (const graph::Op& op : run.graph.ops) {
     if (!op.host)
       ++result.chip_ops;
     else if (std::find(result.host_operators.begin(), result.host_operators.end(), op.kind) == result.host_operators.end())
       result.host_operators.push_back(op.kind);
   }
-  if (inputs.size() != model.graph.inputs.size())
-    return differs(fmt::format("{} inputs are given, the model has {}", inputs.size(), model.graph.inputs.size()));
-  SY_TRY(const simulation::Execution execution, simulation::execute(compiled.program, inputs, {}));
-  const std::vector<Tensor> outputs = declared_outputs(compiled.program, execution.outputs);
+  const std::vector<Tensor>& outputs = run.outputs;
   if (outputs.size() != expected.size())
     return differs(fmt::format("{} outputs are expected, the model has {}", expected.size(), outputs.size()));
 
+  const bool random = graph::is_random(model);
   std::vector<Tensor> wanted;
   std::vector<Tolerance> tolerances;
   std::vector<std::string> names;
   bool any_derived = false;
   for (std::size_t k = 0; k < outputs.size(); ++k) {
-    const graph::Tensor& tensor = model.graph.tensor(model.graph.outputs[k]);
+    const graph::Tensor& tensor = model.tensor(model.outputs[k]);
     if (signature.texts.size() == outputs.size() && signature.texts[k] && expected[k].shape.back() <= outputs[k].shape.back())
       expected[k] = in_rows(expected[k], outputs[k].shape);
     if (expected[k].shape != outputs[k].shape)
@@ -180,11 +229,16 @@ Status run_data_set(const ConformCase& test, const std::string& folder, const st
       return differs(fmt::format("output {} is {} instead of {}", tensor.name, numerics::format_name(tensor.format),
                                  numerics::format_name(expected[k].format)));
     bool derived = false;
-    tolerances.push_back(tolerance_of(model.graph, compiled, tensor.format, expected[k], options, derived));
+    tolerances.push_back(tolerance_of(model, run.compiled, tensor.format, expected[k], options, derived));
     any_derived = any_derived || derived;
     wanted.push_back(expected[k].format == outputs[k].format ? expected[k] : numerics::convert_tensor(expected[k], outputs[k].format));
     names.push_back(tensor.name);
-    result.bit_exact = result.bit_exact && same_bits(outputs[k], wanted[k]);
+    result.bit_exact = result.bit_exact && !random && same_bits(outputs[k], wanted[k]);
+  }
+  if (random) {
+    SY_TRY(const Verdict verdict, judge_draws(test, given, chip, options, outputs, result.operators));
+    result.distribution = verdict.text;
+    return verdict.passed ? Status(Done{}) : differs("the distribution is wrong: " + verdict.text);
   }
   const CheckReport check = compare_outputs(outputs, wanted, tolerances, names, {});
   if (any_derived) result.tolerance = check.rule;

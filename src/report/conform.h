@@ -34,6 +34,7 @@ struct CaseResult {
   std::int64_t chip_ops = 0;                ///< operators that the chip's units executed
   std::vector<std::string> host_operators;  ///< kinds of those that the host executed, each once
   std::string tolerance;                    ///< where it was derived: the rule in words
+  std::string distribution;                 ///< of random numbers, which equal no expected ones: how they were judged, with what result
   std::vector<std::string> operators;       ///< types of the model's nodes, each once
   std::vector<std::string> formats;         ///< of inputs and outputs, each once
   double seconds = 0;
@@ -54,7 +55,7 @@ struct ConformReport {
 };
 
 struct ConformCounts {
-  std::int64_t total = 0, passed = 0, on_chip = 0, mixed = 0, on_host = 0, bit_exact = 0, failed = 0, unsupported = 0;
+  std::int64_t total = 0, passed = 0, on_chip = 0, mixed = 0, on_host = 0, bit_exact = 0, distributed = 0, failed = 0, unsupported = 0;
   void add(const CaseResult& result);
 };
 

@@ -8,6 +8,7 @@
 
 #include "model/known_operators.h"
 #include "report/conform.h"
+#include "report/distribution.h"
 #include "report/text.h"
 
 namespace switchyard::report {
@@ -19,6 +20,7 @@ void ConformCounts::add(const CaseResult& c) {
   if (c.outcome != ConformOutcome::passed) return;
   ++passed;
   bit_exact += c.bit_exact ? 1 : 0;
+  distributed += c.distribution.empty() ? 0 : 1;
   ++(c.host_operators.empty() ? on_chip : c.chip_ops > 0 ? mixed : on_host);
 }
 
@@ -61,6 +63,13 @@ std::string print_conform_table(const ConformReport& report) {
   }
   first = true;
   for (const CaseResult& c : report.cases) {
+    if (c.distribution.empty()) continue;
+    if (first) out += fmt::format("\nrandom numbers, judged by their distribution (each test at a level of {:g})\n", kLevel);
+    first = false;
+    out += fmt::format("  {}: {}\n", c.name, c.distribution);
+  }
+  first = true;
+  for (const CaseResult& c : report.cases) {
     if (c.tolerance.empty()) continue;
     if (first) out += "\nwith a tolerance derived from the format\n";
     first = false;
@@ -95,7 +104,8 @@ std::string print_operators(const ConformReport& report) {
   std::string out = fmt::format(
       "# Operators\n\n"
       "Made by `switchyard conform CASES --chip {} --operators FILE.md`, where CASES is the folder of ONNX's own test cases.\n"
-      "{} of {} cases pass, {} of them wholly on the chip, {} on the host, {} on both; {} bit for bit.\n\n"
+      "{} of {} cases pass, {} of them wholly on the chip, {} on the host, {} on both; {} bit for bit, {} by the distribution of their "
+      "random\nnumbers.\n\n"
       "*structured*: loop nests, which are tiled, fused and placed like any other. *at import*: only tensors and such nests are left of "
       "it.\n"
       "*host*: the host executes it; of a structured operator, texts and numbers beyond the chip's formats. Formats are those of inputs "
@@ -103,7 +113,7 @@ std::string print_operators(const ConformReport& report) {
       "outputs of cases that pass (texts are rows of uint8). The last two columns count the cases in which the operator is the only "
       "one.\n\n"
       "| operator | from operator set | executed as | formats | cases | passed |\n|---|---|---|---|---|---|\n",
-      report.chip, all.passed, all.total, all.on_chip, all.on_host, all.mixed, all.bit_exact);
+      report.chip, all.passed, all.total, all.on_chip, all.on_host, all.mixed, all.bit_exact, all.distributed);
   for (const auto& [name, row] : rows) {
     const std::string formats = row.formats.empty() ? "" : fmt::format("{}", fmt::join(row.formats, " "));
     out += fmt::format("| {} | {} | {} | {} | {} | {} |\n", name, row.since > 0 ? fmt::format("{}", row.since) : "",

@@ -7,6 +7,7 @@
 
 #include "report/conform.h"
 #include "report/diff.h"
+#include "report/distribution.h"
 #include "report/explain.h"
 #include "report/text.h"
 #include "report/validation.h"
@@ -415,13 +416,14 @@ std::string print_validation_json(const Validation& v) {
 
 std::string print_conform_json(const ConformReport& report) {
   ConformCounts counts;
-  Json failed = Json::array(), unsupported = Json::array(), host = Json::array(), tolerances = Json::array();
+  Json failed = Json::array(), unsupported = Json::array(), host = Json::array(), tolerances = Json::array(), distributions = Json::array();
   for (const CaseResult& c : report.cases) {
     counts.add(c);
     if (c.outcome == ConformOutcome::failed) failed.push_back({{"case", c.name}, {"why", c.why}});
     if (c.outcome == ConformOutcome::unsupported) unsupported.push_back({{"case", c.name}, {"why", c.why}});
     if (!c.host_operators.empty()) host.push_back({{"case", c.name}, {"operators", c.host_operators}});
     if (!c.tolerance.empty()) tolerances.push_back({{"case", c.name}, {"rule", c.tolerance}});
+    if (!c.distribution.empty()) distributions.push_back({{"case", c.name}, {"judged", c.distribution}});
   }
   return document({{"schema", "switchyard/conform/1"},
                    {"chip", report.chip},
@@ -434,7 +436,10 @@ std::string print_conform_json(const ConformReport& report) {
                    {"failed", failed},
                    {"unsupported", unsupported},
                    {"host", host},
-                   {"derived_tolerances", tolerances}});
+                   {"derived_tolerances", tolerances},
+                   {"passed_by_distribution", counts.distributed},
+                   {"distribution_level", kLevel},
+                   {"distributions", distributions}});
 }
 
 }  // namespace switchyard::report

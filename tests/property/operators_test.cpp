@@ -35,6 +35,11 @@ struct Law {
   std::vector<Format> formats{Format::fp32};
   std::vector<std::vector<std::int64_t>> constants{};  ///< int64 inputs behind the others
   double least = -1, most = 1;                         ///< of values; of integers whole ones
+  std::vector<model::onnx::TensorData> extra{};        ///< further constants, behind those
+  std::int64_t opset = 21;
+  std::size_t outputs = 1;
+  std::string domain{};
+  std::size_t floating = 0;  ///< so many inputs have the format, the rest are int64 (0: all have it)
 };
 
 const std::vector<Format> kAll{Format::fp32, Format::fp16, Format::bf16, Format::int8, Format::int32}, kFloats{Format::fp32, Format::bf16},
@@ -49,6 +54,138 @@ std::vector<Attribute> window(std::vector<std::int64_t> strides, std::vector<std
 std::vector<Attribute> pool(std::vector<std::int64_t> kernel, std::vector<std::int64_t> strides, std::vector<std::int64_t> pads) {
   return {ints_attribute("kernel_shape", std::move(kernel)), ints_attribute("strides", std::move(strides)),
           ints_attribute("pads", std::move(pads))};
+}
+
+using model::onnx::float_attribute;
+using model::onnx::floats;
+using model::onnx::integers;
+using model::onnx::string_attribute;
+
+Law of(const char* type, std::vector<Shapes> shapes, std::vector<std::vector<Attribute>> attributes = {{}},
+       std::vector<Format> formats = kFloats) {
+  return {type, std::move(shapes), std::move(attributes), std::move(formats)};
+}
+Law with(Law law, std::vector<model::onnx::TensorData> extra) {
+  law.extra = std::move(extra);
+  return law;
+}
+Law since(Law law, std::int64_t opset) {
+  law.opset = opset;
+  return law;
+}
+Law between(Law law, double least, double most) {
+  law.least = least;
+  law.most = most;
+  return law;
+}
+Law giving(Law law, std::size_t outputs) {
+  law.outputs = outputs;
+  return law;
+}
+Law indexed(Law law, std::size_t floating) {
+  law.floating = floating;
+  return law;
+}
+
+void further_laws(std::vector<Law>& list) {
+  const std::vector<Shapes> image{{{1, 3, 6, 7}}};
+  const auto scalar = [](std::string name, std::int64_t value) {
+    return model::onnx::tensor_data<std::int64_t>(std::move(name), model::onnx::kInt64, {}, {value});
+  };
+  for (const char* type : {"Asinh", "Atan", "Ceil", "Celu", "Cos", "Cosh", "HardSigmoid", "LeakyRelu", "Mish", "Selu", "Shrink", "Sinh",
+                           "Softsign", "Tan", "ThresholdedRelu", "IsInf", "IsNaN", "Hardmax", "Flatten"})
+    list.push_back(of(type, kOne));
+  for (const char* type : {"Acos", "Asin", "Atanh"}) list.push_back(between(of(type, kOne), -0.9, 0.9));
+  list.push_back(between(of("Acosh", kOne), 1.1, 5));
+  list.push_back(since(of("Swish", kOne), 24));
+  list.push_back(of("Clip", kOne, {{}}, kAll));
+  for (const char* type : {"Greater", "GreaterOrEqual", "LessOrEqual", "Sum"}) list.push_back(of(type, kTwo, {{}}, kIntegers));
+  list.push_back(of("Mean", kTwo));
+  list.push_back(between(of("Pow", kTwo), 0.5, 3));
+  list.push_back(between(of("Mod", kTwo, {{}}, {Format::int32, Format::int8, Format::int64}), 1, 9));
+  list.push_back(between(of("Mod", kTwo, {{int_attribute("fmod", 1)}}, {Format::fp32}), 1, 9));
+  list.push_back(of("PRelu", {{{7, 13}, {13}}, {{2, 3, 4}, {1}}}));
+  for (const char* type : {"And", "Or", "Xor"}) list.push_back(of(type, kTwo, {{}}, {Format::boolean}));
+  list.push_back(of("Not", kOne, {{}}, {Format::boolean}));
+  list.push_back(between(of("BitwiseOr", kTwo, {{}}, {Format::int8, Format::int32, Format::uint8}), 0, 100));
+  list.push_back(between(of("BitwiseNot", kOne, {{}}, {Format::int8, Format::int32, Format::uint8}), 0, 100));
+  for (const char* direction : {"LEFT", "RIGHT"})
+    list.push_back(between(of("BitShift", {{{7, 13}, {7, 13}}}, {{string_attribute("direction", direction)}}, {Format::uint8}), 0, 1));
+  list.push_back(of("MatMulInteger", {{{5, 33}, {33, 18}}}, {{}}, {Format::int8, Format::uint8}));
+  list.push_back(of("ConvInteger", {{{1, 4, 9, 8}, {6, 4, 3, 3}}}, {window({2, 1}, {0, 0, 0, 0}, {1, 1})}, {Format::uint8}));
+  for (const char* type : {"ReduceL2", "ReduceLogSumExp", "ReduceLogSum"}) {
+    Law law = between(of(type, {{{4, 3, 11}}}, {{int_attribute("keepdims", 0)}}), 0.25, 2);
+    law.constants = {{1}, {0, 2}};
+    list.push_back(std::move(law));
+  }
+  for (const char* type : {"CumSum", "CumProd"})
+    for (const std::int64_t reverse : {0, 1})
+      list.push_back(
+          since(with(between(of(type, {{{5, 9}}}, {{int_attribute("reverse", reverse)}, {int_attribute("exclusive", 1)}}), 0.5, 1.5),
+                     {scalar("axis", 1)}),
+                26));
+  list.push_back(with(of("Gather", {{{9, 4}}}, {{}, {int_attribute("axis", 1)}}, kAll), {integers("at", {3, 0, -1, 3})}));
+  list.push_back(with(of("GatherElements", {{{4, 5}}}, {{int_attribute("axis", 1)}}),
+                      {model::onnx::tensor_data<std::int64_t>("at", model::onnx::kInt64, {4, 2}, {0, 4, 3, -1, 2, 2, 1, 0})}));
+  list.push_back(
+      with(of("GatherND", {{{4, 5}}}), {model::onnx::tensor_data<std::int64_t>("at", model::onnx::kInt64, {3, 2}, {0, 4, 3, 1, 2, 2})}));
+  list.push_back(with(of("Slice", {{{9, 11}}}, {{}}, kAll),
+                      {integers("starts", {1, 10}), integers("ends", {8, 0}), integers("axes", {0, 1}), integers("steps", {2, -3})}));
+  list.push_back(giving(with(of("Split", {{{9, 4}}}, {{}}, kAll), {integers("split", {2, 7})}), 2));
+  for (const std::int64_t largest : {0, 1})
+    list.push_back(giving(
+        with(of("TopK", {{{4, 17}}}, {{int_attribute("largest", largest)}}, {Format::fp32, Format::int32}), {integers("k", {3})}), 2));
+  list.push_back(with(of("Squeeze", {{{3, 1, 5}}}, {{}}, kAll), {integers("axes", {1})}));
+  list.push_back(with(of("Unsqueeze", {{{3, 5}}}, {{}}, kAll), {integers("axes", {0, 2})}));
+  list.push_back(with(of("CenterCropPad", {{{7, 9}}}), {integers("shape", {5, 12})}));
+  list.push_back(with(of("ReverseSequence", {{{6, 3, 2}}}), {integers("lengths", {2, 6, 1})}));
+  list.push_back(of("EyeLike", {{{5, 7}}}, {{int_attribute("k", 1)}}, {Format::fp32, Format::int32}));
+  list.push_back(of("LpNormalization", {{{4, 9}}}, {{int_attribute("p", 1)}, {int_attribute("p", 2), int_attribute("axis", 0)}}));
+  list.push_back(of("MeanVarianceNormalization", image));
+  list.push_back(of("GlobalLpPool", image));
+  list.push_back(of("Det", {{{2, 3, 3}}, {{2, 2}}}));
+  list.push_back(of("Einsum", {{{4, 5}, {5, 6}}}, {{string_attribute("equation", "ij,jk->ki")}}));
+  list.push_back(of("Einsum", {{{2, 4, 5}, {2, 5, 3}}}, {{string_attribute("equation", "bij,bjk->bik")}}));
+  list.push_back(between(of("BatchNormalization", {{{2, 3, 4, 5}, {3}, {3}, {3}, {3}}}), 0.5, 1.5));
+  list.push_back(of("GroupNormalization", {{{2, 6, 4, 5}, {6}, {6}}}, {{int_attribute("num_groups", 3)}}));
+  list.push_back(since(of("RMSNormalization", {{{4, 24}, {24}}}), 23));
+  list.push_back(since(of("Attention", {{{1, 2, 5, 8}, {1, 2, 7, 8}, {1, 2, 7, 6}}, {{2, 4, 3, 8}, {2, 2, 9, 8}, {2, 2, 9, 8}}},
+                          {{}, {int_attribute("is_causal", 1)}, {float_attribute("softcap", 2)}}),
+                       24));
+  list.push_back(since(of("RotaryEmbedding", {{{1, 2, 4, 8}, {1, 4, 4}, {1, 4, 4}}}, {{}, {int_attribute("interleaved", 1)}}), 23));
+  list.push_back(since(of("SwiGLU", {{{4, 9}, {4, 9}}}), 27));
+  list.push_back(of("RNN", {{{4, 2, 5}, {1, 6, 5}, {1, 6, 6}}}, {{int_attribute("hidden_size", 6)}}));
+  list.push_back(of("GRU", {{{4, 2, 5}, {1, 18, 5}, {1, 18, 6}}},
+                    {{int_attribute("hidden_size", 6)}, {int_attribute("hidden_size", 6), int_attribute("linear_before_reset", 1)}}));
+  list.push_back(of("LSTM", {{{4, 2, 5}, {1, 24, 5}, {1, 24, 6}}}, {{int_attribute("hidden_size", 6)}}));
+  for (const char* mode : {"nearest", "linear", "cubic"})
+    list.push_back(
+        with(of("Resize", image, {{string_attribute("mode", mode)}}), {floats("roi", {0}, {}), floats("scales", {4}, {1, 1, 2, 1.5F})}));
+  list.push_back(of("GridSample", {{{1, 2, 4, 5}, {1, 3, 3, 2}}}, {{}, {string_attribute("padding_mode", "border")}}));
+  list.push_back(of("DeformConv", {{{1, 2, 5, 5}, {3, 2, 2, 2}, {1, 8, 4, 4}}}));
+  list.push_back(with(between(of("RoiAlign", {{{1, 2, 6, 6}, {3, 4}}},
+                                 {{int_attribute("output_height", 2), int_attribute("output_width", 2), int_attribute("sampling_ratio", 2)},
+                                  {string_attribute("mode", "max"), int_attribute("output_height", 2), int_attribute("output_width", 2),
+                                   int_attribute("sampling_ratio", 2)}}),
+                              0, 5),
+                      {integers("batch", {0, 0, 0})}));
+  list.push_back(with(of("Col2Im", {{{1, 8, 9}}}), {integers("image", {4, 4}), integers("block", {2, 2})}));
+  list.push_back(since(
+      of("DFT", {{{1, 10, 3, 1}}, {{2, 7, 2, 2}}}, {{int_attribute("axis", 1)}, {int_attribute("axis", 1), int_attribute("inverse", 1)}}),
+      19));
+  list.push_back(
+      with(of("STFT", {{{1, 24, 1}}}), {scalar("step", 6), floats("window", {8}, {1, 1, 1, 1, 1, 1, 1, 1}), scalar("length", 8)}));
+  list.push_back(indexed(of("NegativeLogLikelihoodLoss", {{{6, 4}, {6}}}, {{}, {string_attribute("reduction", "none")}}), 1));
+  list.push_back(indexed(of("SoftmaxCrossEntropyLoss", {{{6, 4}, {6}}}, {{}, {string_attribute("reduction", "sum")}}), 1));
+  list.push_back(with(of("QuantizeLinear", kOne, {{}}, {Format::fp32}),
+                      {floats("scale", {}, {0.02F}), model::onnx::tensor_data<std::int8_t>("zero", model::onnx::kInt8, {}, {3})}));
+  list.push_back(with(of("DequantizeLinear", kOne, {{}}, {Format::int8}),
+                      {floats("scale", {}, {0.02F}), model::onnx::tensor_data<std::int8_t>("zero", model::onnx::kInt8, {}, {3})}));
+  list.push_back(giving(of("DynamicQuantizeLinear", {{{7, 13}}}, {{}}, {Format::fp32}), 3));
+  list.push_back(
+      with(of("ScatterElements", {{{3, 5}}}, {{int_attribute("axis", 1)}}),
+           {model::onnx::tensor_data<std::int64_t>("at", model::onnx::kInt64, {3, 1}, {4, 0, 2}), floats("updates", {3, 1}, {9, 8, 7})}));
+  list.back().formats = {Format::fp32};
 }
 
 const std::vector<Law>& laws() {
@@ -112,6 +249,7 @@ const std::vector<Law>& laws() {
     list.push_back({"InstanceNormalization", {{{2, 3, 6, 5}, {3}, {3}}}, {{}}, kFloats});
     list.push_back({"LayerNormalization", {{{4, 24}, {24}, {24}}, {{2, 3, 17}, {17}}}, {{}}, kFloats});
     list.push_back({"LRN", {{{1, 7, 4, 3}}}, {{int_attribute("size", 3)}}, kFloats});
+    further_laws(list);
     return list;
   }();
   return table;
@@ -124,18 +262,26 @@ std::optional<graph::Graph> imported(const Law& law, const Shapes& shapes, const
   m.ir_version = 10;
   m.has_graph = true;
   m.graph_name = law.type;
-  m.operator_sets = {{"", 21}};
-  model::onnx::Node node = model::onnx::node(law.type, {}, {"y"}, attributes, "node");
+  m.operator_sets = {{"", law.opset}};
+  std::vector<std::string> outputs{"y"};
+  for (std::size_t k = 1; k < law.outputs; ++k) outputs.push_back(fmt::format("y{}", k));
+  model::onnx::Node node = model::onnx::node(law.type, {}, outputs, attributes, "node");
+  node.domain = law.domain;
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    m.inputs.push_back(model::onnx::value_info(fmt::format("x{}", i), shapes[i], model::onnx::data_type_of(format)));
+    m.inputs.push_back(model::onnx::value_info(fmt::format("x{}", i), shapes[i],
+                                               model::onnx::data_type_of(law.floating > 0 && i >= law.floating ? Format::int64 : format)));
     node.inputs.push_back(m.inputs.back().name);
   }
   if (constants != nullptr) {
     m.initializers.push_back(model::onnx::integers("constants", *constants));
     node.inputs.emplace_back("constants");
   }
+  for (const model::onnx::TensorData& t : law.extra) {
+    m.initializers.push_back(t);
+    node.inputs.push_back(t.name);
+  }
   m.nodes = {node};
-  m.outputs = {model::onnx::output_info("y")};
+  for (const std::string& name : outputs) m.outputs.push_back(model::onnx::output_info(name));
   auto g = model::onnx::build_graph(std::move(m), {}, "law", {});
   EXPECT_TRUE(g.ok()) << law.type << "\n" << format_failure(g.failure());
   if (!g.ok()) return {};
@@ -148,7 +294,9 @@ std::vector<Tensor> values_for(const Law& law, const graph::Graph& g, std::uint6
     const graph::Tensor& t = g.tensor(id);
     Tensor v = numerics::seeded_uniform(numerics::mix(seed, values.size()), Format::fp32, t.shape, (law.most - law.least) / 2,
                                         (law.most + law.least) / 2);
-    if (!numerics::format_info(t.format).floating) {
+    if (law.floating > 0 && t.format == Format::int64) {
+      for (std::int64_t i = 0; i < v.count(); ++i) v.set(i, static_cast<double>(numerics::mix(seed, static_cast<std::uint64_t>(i)) % 4));
+    } else if (!numerics::format_info(t.format).floating) {
       // Small whole numbers: sums of products of them are exact in every accumulator.
       const double least = numerics::format_info(t.format).is_signed ? std::min(law.least, -1.0) * 9 : 0,
                    most = std::max(law.most, 1.0) * 9;
