@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "chip/query.h"
 #include "cli/tensors.h"
 #include "program/verify.h"
 #include "simulation/execute.h"
@@ -27,9 +28,32 @@ bool wants_reference(const Workplace& work, const model::LoadedModel& model, num
   return options.values == Values::on || graph::mac_count(model.graph) <= kAutoMacs;
 }
 
-Result<Reference> run_reference(Workplace& work, const model::LoadedModel& model, const std::shared_ptr<const chip::Chip>& chip,
+namespace {
+
+/// The chip as if those of its units that compute in no fp32 did, at the pace of their first format: the reference asks for values alone.
+std::shared_ptr<const chip::Chip> with_fp32(const std::shared_ptr<const chip::Chip>& chip, bool& added) {
+  auto wider = std::make_shared<chip::Chip>(*chip);
+  added = false;
+  const auto lacks = [&](chip::OpClass op) { return chip::units_for(*chip, op, numerics::Format::fp32).empty(); };
+  for (const chip::OpClass op : {chip::OpClass::contract, chip::OpClass::map}) {
+    if (!lacks(op)) continue;
+    for (chip::Unit& unit : wider->units) {
+      if (std::find(unit.ops.begin(), unit.ops.end(), op) == unit.ops.end() || unit.rates.empty()) continue;
+      if (chip::find_rate(unit, op, numerics::Format::fp32) != nullptr) continue;
+      unit.rates.push_back({numerics::Format::fp32, numerics::Format::fp32, unit.rates.front().per_cycle});
+      added = true;
+    }
+  }
+  return added ? wider : chip;
+}
+
+}  // namespace
+
+Result<Reference> run_reference(Workplace& work, const model::LoadedModel& model, const std::shared_ptr<const chip::Chip>& own_chip,
                                 const compiler::QuantiseScheme* scheme) {
   const Options& options = work.options;
+  bool added = false;
+  const std::shared_ptr<const chip::Chip> chip = with_fp32(own_chip, added);
   work.progress.begin(scheme != nullptr ? "calibrate in fp32" : "compute the reference in fp32");
   compiler::CompileOptions how;
   how.precision = numerics::Format::fp32;
@@ -50,9 +74,9 @@ Result<Reference> run_reference(Workplace& work, const model::LoadedModel& model
     SY_TRY(inputs, read_inputs(compiled.program, options.inputs));
   }
   Reference reference;
-  reference.how = fmt::format("the same model and inputs in fp32 on {}", chip->name);
+  reference.how = fmt::format("the same model and inputs in fp32 on {}{}", chip->name, added ? ", as if its units computed in it" : "");
   std::set<std::string> wanted;
-  if (scheme != nullptr && scheme->activations) {
+  if (scheme != nullptr && compiler::needs_calibration(*scheme)) {
     for (std::string& name : compiler::activations_to_scale(compiled.graph)) wanted.insert(std::move(name));
   }
   simulation::ExecuteOptions execute;

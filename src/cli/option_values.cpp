@@ -241,6 +241,9 @@ Result<Options> read_values(const Raw& raw, Options options) {
     reader.bad("--calibrate", raw.calibrate, "minmax, percentile or mse", {"minmax", "percentile", "mse"});
   if (!raw.calibrate.empty() && raw.quantise.empty())
     reader.add(usage("cli/no-effect", "--calibrate changes nothing without --quantise", "leave it out"));
+  if (!raw.quantise.empty() && !raw.weights.empty())
+    reader.add(usage("cli/no-effect", "--quantise changes nothing beside --weights, which says in what format the matrices stay",
+                     "give one of them"));
   reader.whole<std::uint64_t>("--seed", raw.seed, 0, ~std::uint64_t{0}, options.seed);
   reader.whole<int>("--threads", raw.threads, 1, 4096, options.threads);
   static constexpr std::array<std::pair<const char*, bool>, 2> kPhases{{{"prefill", false}, {"decode", true}}};

@@ -167,7 +167,10 @@ TEST(Options, RefusesWithACodeAndAHint) {
       {"frobnicate", "[cli/unknown-verb]\n  hint: `switchyard help` lists the verbs"},
       {"run gemm --chip c --quantise int9",
        "'int9' is no value for --quantise, which takes int8, int4, fp8_e4m3, fp8_e5m2, mxfp8, mxfp6, mxfp4, nvfp4 (int8, int4 and fp8 with "
-       ":tensor, :channel or :groupN) [cli/bad-value]"},
+       ":tensor, :channel or :groupN; mx and nvfp4 with :both) [cli/bad-value]"},
+      {"run DIR --chip c --weights int4 --quantise int8",
+       "--quantise changes nothing beside --weights, which says in what format the matrices stay [cli/no-effect]\n  hint: give one of "
+       "them"},
       {"run gemm --chip c --calibrate mse", "--calibrate changes nothing without --quantise [cli/no-effect]\n  hint: leave it out"},
       {"run gemm --chip c --precison fp16", "run has no option '--precison' [cli/unknown-option]\n  hint: did you mean '--precision'?"},
       {"run gemm --chip c --zzz=1", "run has no option '--zzz' [cli/unknown-option]"},

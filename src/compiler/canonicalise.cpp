@@ -637,6 +637,10 @@ void copy_unwritten_outputs(Graph& g) {
 
 }  // namespace
 
+void merge_maps(graph::Graph& graph) {
+  while (inline_maps(graph)) remove_dead(graph);
+}
+
 graph::Graph canonicalise(const graph::Graph& model, std::vector<Decision>& decisions) {
   Graph g = model;
   const std::size_t before = g.ops.size();

@@ -12,4 +12,7 @@ namespace switchyard::compiler {
 /// concatenation), each element by exactly one.
 graph::Graph canonicalise(const graph::Graph& model, std::vector<Decision>& decisions);
 
+/// Element-wise operators that one other reads, over as many points, are computed there. For passes that add such operators later.
+void merge_maps(graph::Graph& graph);
+
 }  // namespace switchyard::compiler

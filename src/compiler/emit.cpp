@@ -313,7 +313,8 @@ void Emitter::emit_compute() {
     for (const KernelStatement& s : kernel_.statements) {
       if (!s.epilogue) continue;
       afterwards[static_cast<std::size_t>(s.write.number)] = true;
-      for (const KernelAccess& r : cut_epilogue(chip_.units[mapping_.unit.index()], s).rest.reads)
+      for (const KernelAccess& r :
+           cut_epilogue(chip_.units[mapping_.unit.index()], s, local_token(kernel_.locals[0]).format, g_, kernel_).rest.reads)
         if (!r.local) afterwards[static_cast<std::size_t>(r.number)] = kernel_.operands[static_cast<std::size_t>(r.number)].epilogue;
     }
 
@@ -371,7 +372,7 @@ void Emitter::emit_compute() {
       main.statements.push_back(statement(s, static_cast<int>(main.ports.size()), -1, s.epilogue ? last : program::Guard{}));
       continue;
     }
-    EpilogueParts parts = cut_epilogue(chip_.units[mapping_.unit.index()], s);
+    EpilogueParts parts = cut_epilogue(chip_.units[mapping_.unit.index()], s, local_token(kernel_.locals[0]).format, g_, kernel_);
     for (int d : kernel_.locals[0].dims) parts.first.write.index.push_back(numerics::affine_variable(d));
     parts.rest.write = s.write;
     parts.rest.combiner = s.combiner;

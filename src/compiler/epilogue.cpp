@@ -1,6 +1,7 @@
 #include "compiler/epilogue.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "support/check.h"
 
@@ -73,7 +74,8 @@ bool runs_epilogue(const chip::Unit& unit, const Expression& expression) {
                      [&](const auto& n) { return n.op == ScalarOp::input || n.op == ScalarOp::constant || can_do(unit, n.op); });
 }
 
-EpilogueParts cut_epilogue(const chip::Unit& unit, const KernelStatement& epilogue) {
+EpilogueParts cut_epilogue(const chip::Unit& unit, const KernelStatement& epilogue, numerics::Format kept, const graph::Graph& graph,
+                           const Kernel& kernel) {
   const Expression& e = epilogue.expression;
   std::size_t sums = epilogue.reads.size();
   for (std::size_t r = 0; r < epilogue.reads.size(); ++r)
@@ -93,6 +95,14 @@ EpilogueParts cut_epilogue(const chip::Unit& unit, const KernelStatement& epilog
         list.push_back(n);
     return list;
   };
+  const bool whole = !numerics::format_info(kept).floating;
+  const auto is_whole = [&](const Expression::Node& n) {
+    if (n.op == ScalarOp::constant) return std::floor(n.constant) == n.constant && std::fabs(n.constant) < 0x1p31;
+    if (n.op != ScalarOp::input) return false;
+    const KernelAccess& read = epilogue.reads[static_cast<std::size_t>(n.a)];
+    if (read.local) return false;
+    return !numerics::format_info(graph.tensor(kernel.operands[static_cast<std::size_t>(read.number)].tensor).format).floating;
+  };
   const std::vector<int> start = nodes_reading(sums);
   int at = start.empty() ? -1 : start.front();
   for (bool further = start.size() == 1; further;) {
@@ -100,11 +110,14 @@ EpilogueParts cut_epilogue(const chip::Unit& unit, const KernelStatement& epilog
     const std::vector<int> readers = readers_of(at);
     if (readers.size() != 1 || readers.front() == static_cast<int>(e.nodes.size()) - 1) break;  // the rest is never nothing
     const int next = readers.front();
-    if (!can_do(unit, e.nodes[static_cast<std::size_t>(next)].op)) break;
+    const ScalarOp step = e.nodes[static_cast<std::size_t>(next)].op;
+    if (!can_do(unit, step)) break;
+    if (whole && step != ScalarOp::add && step != ScalarOp::max && step != ScalarOp::min) break;
     further = true;
     for (const int operand : operands_of(e.nodes[static_cast<std::size_t>(next)])) {
       if (operand == at) continue;
       const Expression::Node& other = e.nodes[static_cast<std::size_t>(operand)];
+      if (whole) further = further && is_whole(other);
       if (other.op == ScalarOp::constant) continue;
       further = further && other.op == ScalarOp::input && readers_of(operand).size() == 1 &&
                 nodes_reading(static_cast<std::size_t>(other.a)).size() == 1;

@@ -16,9 +16,10 @@ struct EpilogueParts {
   KernelStatement first;  ///< on the matrix unit; without a place to write to
   KernelStatement rest;
 };
-/// Cuts an epilogue that the unit cannot do wholly. The first part is all that is applied to the sums one after the other (a bias, say), as
-/// long as the unit can do it and nothing else needs what is read for it; it may be nothing. Values are the same: sums are handed over as
-/// they are kept.
-EpilogueParts cut_epilogue(const chip::Unit& unit, const KernelStatement& epilogue);
+/// Cuts an epilogue of the kernel that the unit cannot do wholly. The first part is all that is applied to the sums one after the other (a
+/// bias, say), as long as the unit can do it and nothing else needs what is read for it; it may be nothing. Values are the same: sums are
+/// handed over as they are `kept`, so to integers only what leaves them integers is done before.
+EpilogueParts cut_epilogue(const chip::Unit& unit, const KernelStatement& epilogue, numerics::Format kept, const graph::Graph& graph,
+                           const Kernel& kernel);
 
 }  // namespace switchyard::compiler

@@ -123,8 +123,10 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   for (const KernelStatement& s : kernel.statements) cycles_per_point_.push_back(s.epilogue ? 0 : cycles_of(unit_, s));
   if (epilogue.valid()) {
     const chip::Unit& e = chip.units[epilogue.index()];
+    const auto* rate = chip::find_rate(unit_, OpClass::contract, leading_format(g, kernel));
+    const numerics::Format sums = rate ? rate->accumulate : numerics::Format::fp32;
     for (const KernelStatement& s : kernel.statements)
-      if (s.epilogue) epilogue_seconds_per_point_ += cycles_of(e, cut_epilogue(unit_, s).rest) / e.clock_hz.value;
+      if (s.epilogue) epilogue_seconds_per_point_ += cycles_of(e, cut_epilogue(unit_, s, sums, g, kernel).rest) / e.clock_hz.value;
     epilogue_startup_ = e.startup_cycles.value / e.clock_hz.value;
   }
   for (const KernelOperand& o : kernel.operands) {

@@ -10,7 +10,9 @@
 #include <set>
 
 #include "chip/query.h"
+#include "compiler/canonicalise.h"
 #include "compiler/formats.h"
+#include "compiler/requantise.h"
 #include "support/check.h"
 
 namespace switchyard::compiler {
@@ -223,7 +225,7 @@ class Rewriter {
     for (std::size_t i = 0; i < g_.ops.size(); ++i) {
       const auto product = product_at(g_, i);
       if (product) ++products_;
-      if (!product || (scheme_.activations && !how_.scales.contains(g_.tensor(product->activation).name))) {
+      if (!product || (needs_calibration(scheme_) && !how_.scales.contains(g_.tensor(product->activation).name))) {
         ops.push_back(g_.ops[i]);
         continue;
       }
@@ -231,13 +233,21 @@ class Rewriter {
       ++done_;
     }
     g_.ops = std::move(ops);
+    if (!native_) return;
+    for (const auto& [x, q] : activations_) read_quantised(x, q);
+    for (const auto& [x, q] : activations_) write_quantised(x, q);
+    merge_maps(g_);  // scales, what stood behind a product, and the next rounding are one epilogue
+    for (Op& op : g_.ops) simplify_requantisation(g_, op, factors_, stored_);
   }
 
   [[nodiscard]] const std::vector<TensorId>& stored() const { return stored_; }
 
   [[nodiscard]] std::string story() const {
     return fmt::format(
-        "{} of {} products with weights have {}{} in {}, {}", done_, products_, "weights", scheme_.activations ? " and activations" : "",
+        "{} of {} products with weights have {}{} in {}, {}", done_, products_, "weights",
+        scheme_.blocks        ? fmt::format(" and, in {} of them, activations", blocked_)
+        : scheme_.activations ? " and activations"
+                              : "",
         numerics::format_name(scheme_.format),
         native_ ? "which the chip multiplies"
                 : "rounded to it and multiplied in the program's precision: the accuracy is that of the format, the time is not");
@@ -309,6 +319,140 @@ class Rewriter {
     return activations_[x] = q;
   }
 
+  /// x as blocks along the sum hold it, in its own format and units: the greatest of each block is found first, and the scale follows from
+  /// it. x itself where blocks would be ragged.
+  TensorId blocked_activation(TensorId x, const numerics::Nest& product, const numerics::Access& read, std::vector<Op>& ops) {
+    const graph::Tensor from = g_.tensor(x);
+    const int along = summed(from.shape, product, read);
+    if (along < 0 || from.shape[static_cast<std::size_t>(along)] % scheme_.group != 0) return x;
+    ++blocked_;
+    const auto known = blocks_.find({x, along});
+    if (known != blocks_.end()) return known->second;
+    const auto d = static_cast<std::size_t>(along);
+    Shape counts = from.shape;
+    counts[d] /= scheme_.group;
+    const std::string name = fmt::format("{}:{}", from.name, scheme_.name);
+    const TensorId peak = tensor(name + ":peak", from.format, counts), q = tensor(name, from.format, from.shape);
+    // Loops: the dimensions of the blocks, then the place in a block.
+    const auto place = static_cast<int>(counts.size());
+    const auto nest_over = [&](numerics::LoopKind inner, std::vector<Affine>& block, std::vector<Affine>& element) {
+      numerics::Nest nest;
+      for (std::size_t k = 0; k < counts.size(); ++k) {
+        nest.loops.push_back({fmt::format("d{}", k), counts[k], numerics::LoopKind::parallel});
+        block.push_back(numerics::affine_variable(static_cast<int>(k)));
+      }
+      nest.loops.push_back({"place", scheme_.group, inner});
+      element = block;
+      element[d] = numerics::affine_variable(along, scheme_.group) + numerics::affine_variable(place);
+      return nest;
+    };
+    const auto number = [](double v) { return numerics::expr_constant(v); };
+    const Expression value = numerics::expr_input(0);
+    std::vector<Affine> block, element;
+    Op greatest;
+    greatest.name = fresh(name + ":peak", op_names_);
+    greatest.kind = "Peak";
+    greatest.operands = {x};
+    greatest.results = {peak};
+    greatest.nests = {nest_over(numerics::LoopKind::reduction, block, element)};
+    greatest.nests[0].reads = {{0, element, {}}};
+    greatest.nests[0].expression = apply(ScalarOp::abs, value);
+    greatest.nests[0].combiner = numerics::Combiner::max;
+    greatest.nests[0].write = {1, block, {}};
+    ops.push_back(std::move(greatest));
+    const double most = largest(scheme_.format);
+    const auto cast = [&](const Expression& e, Format to, numerics::RoundingMode mode) {
+      return apply(ScalarOp::cast, e, number(numerics::cast_code({to, numerics::Overflow::saturate, mode})));
+    };
+    Expression scale = numerics::expr_input(1);
+    if (scheme_.scales == Format::e8m0) {  // the power of two not above the greatest, less that of the format's greatest
+      scale =
+          apply(ScalarOp::mul, cast(scale, Format::e8m0, numerics::RoundingMode::down), number(std::exp2(-std::floor(std::log2(most)))));
+    } else {  // in the format of the scales, on top of one for the tensor; a block of zeros has any
+      const double whole = how_.scales.at(from.name) / largest(*scheme_.scales);
+      scale = apply(ScalarOp::mul,
+                    cast(apply(ScalarOp::mul, scale, number(1 / (most * whole))), *scheme_.scales, numerics::RoundingMode::nearest),
+                    number(whole));
+      scale = apply(ScalarOp::select, scale, scale, number(whole));
+    }
+    Expression units = apply(ScalarOp::div, value, scale);
+    units = apply(ScalarOp::min, apply(ScalarOp::max, units, number(-most)), number(most));
+    block.clear();
+    Op rounding;
+    rounding.name = fresh(name, op_names_);
+    rounding.kind = "Quantise";
+    rounding.operands = {x, peak};
+    rounding.results = {q};
+    rounding.nests = {nest_over(numerics::LoopKind::parallel, block, element)};
+    rounding.nests[0].reads = {{0, element, {}}, {1, block, {}}};
+    rounding.nests[0].expression = apply(ScalarOp::mul, cast(units, scheme_.format, numerics::RoundingMode::nearest), scale);
+    rounding.nests[0].write = {2, element, {}};
+    ops.push_back(std::move(rounding));
+    return blocks_[{x, along}] = q;
+  }
+
+  /// Whoever else reads an activation that products read quantised (a residual addition) reads it so, too, and scales it: the activation is
+  /// then kept once, in the format, and its rounding can stand behind the operator that makes it. All of its readers, or none.
+  void read_quantised(TensorId x, TensorId q) {
+    if (std::find(g_.outputs.begin(), g_.outputs.end(), x) != g_.outputs.end() || g_.tensor(x).role != graph::Role::intermediate) return;
+    std::vector<Op*> readers;
+    for (Op& op : g_.ops) {
+      if (op.results == std::vector{q}) continue;
+      const auto at = std::find(op.operands.begin(), op.operands.end(), x);
+      if (at == op.operands.end()) continue;
+      const auto slot = static_cast<int>(at - op.operands.begin());
+      for (const numerics::Nest& nest : op.nests) {
+        for (const numerics::Access& read : nest.reads) {
+          if (read.slot != slot) continue;
+          const bool fill_fits = !read.fill || *read.fill == 0;
+          if (nest.is_contraction() || nest.is_copy() || nest.has_lookups() || !fill_fits) return;
+        }
+      }
+      if (op.host) return;
+      readers.push_back(&op);
+    }
+    const double scale = how_.scales.at(g_.tensor(x).name);
+    for (Op* op : readers) {
+      const auto at = std::find(op->operands.begin(), op->operands.end(), x);
+      const auto slot = static_cast<int>(at - op->operands.begin());
+      *at = q;
+      for (numerics::Nest& nest : op->nests) {
+        std::vector<Expression> with;
+        for (std::size_t r = 0; r < nest.reads.size(); ++r) {
+          const Expression read = numerics::expr_input(static_cast<int>(r));
+          with.push_back(nest.reads[r].slot == slot ? apply(ScalarOp::mul, read, numerics::expr_constant(scale)) : read);
+        }
+        nest.expression = numerics::substitute(nest.expression, with);
+      }
+    }
+  }
+
+  /// An operator of several nests (a normalisation) that ends by writing an activation of which only the quantised form is read, writes
+  /// that.
+  void write_quantised(TensorId x, TensorId q) {
+    const auto reads = [](const Op& op, TensorId t) { return std::find(op.operands.begin(), op.operands.end(), t) != op.operands.end(); };
+    const auto writes = [](const Op& op, TensorId t) { return std::find(op.results.begin(), op.results.end(), t) != op.results.end(); };
+    if (std::count_if(g_.ops.begin(), g_.ops.end(), [&](const Op& op) { return reads(op, x); }) != 1) return;
+    if (std::count_if(g_.ops.begin(), g_.ops.end(), [&](const Op& op) { return writes(op, x); }) != 1) return;
+    if (std::find(g_.outputs.begin(), g_.outputs.end(), x) != g_.outputs.end()) return;
+    const auto rounding = std::find_if(g_.ops.begin(), g_.ops.end(), [&](const Op& op) { return writes(op, q); });
+    Op& maker = *std::find_if(g_.ops.begin(), g_.ops.end(), [&](const Op& op) { return writes(op, x); });
+    if (maker.host || maker.nests.size() < 2 || !reads(*rounding, x)) return;
+    const auto result = static_cast<int>(std::find(maker.results.begin(), maker.results.end(), x) - maker.results.begin());
+    const int slot = maker.result_slot(result);
+    numerics::Nest* last = nullptr;
+    for (numerics::Nest& nest : maker.nests) {
+      if (std::any_of(nest.reads.begin(), nest.reads.end(), [&](const numerics::Access& r) { return r.slot == slot; })) return;
+      if (nest.write.slot != slot) continue;
+      if (last != nullptr || nest.combiner != numerics::Combiner::none || nest.has_lookups()) return;
+      last = &nest;
+    }
+    if (last == nullptr) return;
+    last->expression = numerics::substitute(rounding->nests[0].expression, std::vector{last->expression});
+    maker.results[static_cast<std::size_t>(result)] = q;
+    g_.ops.erase(rounding);
+  }
+
   void rewrite(const Product& product, std::vector<Op>& ops) {
     Op op = g_.ops[product.op];
     numerics::Nest& nest = op.nests[0];
@@ -318,6 +462,7 @@ class Rewriter {
     const std::string suffix = fmt::format(":{}", scheme_.name);
     const auto w_slot = static_cast<std::size_t>(product.w->slot), x_slot = static_cast<std::size_t>(product.x->slot);
     if (scheme_.activations) op.operands[x_slot] = quantised_activation(product.activation, ops);
+    if (scheme_.blocks) op.operands[x_slot] = blocked_activation(product.activation, nest, *product.x, ops);
     const QuantiseScheme scheme = scheme_;
     const int d = channel.of_weights;
     if (!native_) {
@@ -351,6 +496,7 @@ class Rewriter {
     const TensorId result = op.results[0];
     const std::string name = g_.tensor(result).name;
     const TensorId scale = tensor(name + ":scale", own, {count}, std::move(factors));
+    factors_.push_back(scale);
     const TensorId sums =
         tensor(name + ":sums", numerics::format_info(scheme_.format).floating ? Format::fp32 : Format::int32, g_.tensor(result).shape);
     op.results[0] = sums;
@@ -368,10 +514,11 @@ class Rewriter {
   const Quantisation& how_;
   const QuantiseScheme& scheme_;
   bool native_, exact_scales_;  ///< scales keep fp32
-  std::vector<TensorId> stored_;
+  std::vector<TensorId> stored_, factors_;
   std::map<TensorId, TensorId> activations_;
+  std::map<std::pair<TensorId, int>, TensorId> blocks_;
   std::set<std::string> names_, op_names_;
-  int products_ = 0, done_ = 0;
+  int products_ = 0, done_ = 0, blocked_ = 0;
 };
 
 struct NamedScheme {
@@ -383,7 +530,7 @@ struct NamedScheme {
   std::optional<Format> scales;
 };
 
-/// Block formats quantise weights only: a block of activations would need its scale while the chip runs.
+/// Block formats quantise weights only, unless they are asked for both: a block of activations needs its scale while the chip runs.
 constexpr std::array kSchemes{
     NamedScheme{"int8", Format::int8, true, Granularity::channel, 0, {}},
     NamedScheme{"int4", Format::int4, false, Granularity::group, 128, {}},
@@ -402,9 +549,12 @@ std::optional<QuantiseScheme> parse_scheme(std::string_view text) {
   const std::string_view name = text.substr(0, colon);
   const auto row = std::find_if(kSchemes.begin(), kSchemes.end(), [&](const NamedScheme& s) { return s.name == name; });
   if (row == kSchemes.end()) return {};
-  QuantiseScheme scheme{std::string(text), row->format, row->granularity, row->group, row->activations, row->scales, {}};
+  QuantiseScheme scheme{std::string(text), row->format, row->granularity, row->group, row->activations, false, row->scales, {}};
   if (colon == std::string_view::npos) return scheme;
-  if (row->scales) return {};  // the standard says how they are grouped
+  if (row->scales) {  // the standard says how they are grouped
+    scheme.blocks = text.substr(colon + 1) == "both";
+    return scheme.blocks ? std::optional(scheme) : std::nullopt;
+  }
   const std::string_view rest = text.substr(colon + 1);
   if (rest == "tensor" || rest == "channel") {
     scheme.granularity = rest == "tensor" ? Granularity::tensor : Granularity::channel;
@@ -429,7 +579,7 @@ std::optional<Calibration> parse_calibration(std::string_view text) {
 std::string scheme_names() {
   std::vector<std::string_view> names;
   for (const NamedScheme& s : kSchemes) names.push_back(s.name);
-  return fmt::format("{} (int8, int4 and fp8 with :tensor, :channel or :groupN)", fmt::join(names, ", "));
+  return fmt::format("{} (int8, int4 and fp8 with :tensor, :channel or :groupN; mx and nvfp4 with :both)", fmt::join(names, ", "));
 }
 
 bool multiplies(const chip::Chip& chip, Format format) { return !chip::units_for(chip, chip::OpClass::contract, format).empty(); }
@@ -439,6 +589,8 @@ double scale_for(const Tensor& values, Format format, Calibration calibration) {
   for (std::int64_t i = 0, count = values.count(); i < count; ++i) sample.values.push_back(values.at(i));
   return sample.values.empty() ? 1 : scale_of(std::move(sample), format, calibration);
 }
+
+bool needs_calibration(const QuantiseScheme& scheme) { return scheme.activations || (scheme.blocks && scheme.scales != Format::e8m0); }
 
 std::vector<std::string> activations_to_scale(const Graph& graph) {
   std::set<std::string> names;

@@ -23,12 +23,14 @@ struct QuantiseScheme {
   numerics::Format format = numerics::Format::int8;
   Granularity granularity = Granularity::channel;  ///< of the weights' scales; activations have one per tensor
   std::int64_t group = 0;                          ///< weights that share a scale, along the sum of the product
-  bool activations = true;                         ///< false: weights only
+  bool activations = true;                         ///< with scales from a calibration
+  bool blocks = false;                             ///< activations in blocks as the weights, with scales found while the chip runs
   std::optional<numerics::Format> scales;          ///< format of a group's scale; nothing: the program's precision
   Calibration calibration = Calibration::minmax;
 };
 
-/// "int8", "int8:tensor", "fp8_e4m3:channel", "int4:group128", "mxfp8", "mxfp6", "mxfp4", "nvfp4". Empty when it is none of these.
+/// "int8", "int8:tensor", "fp8_e4m3:channel", "int4:group128", "mxfp8", "mxfp6", "mxfp4", "nvfp4", "mxfp4:both". Empty when it is none of
+/// these.
 std::optional<QuantiseScheme> parse_scheme(std::string_view text);
 std::optional<Calibration> parse_calibration(std::string_view text);
 /// What parse_scheme takes, for hints.
@@ -47,7 +49,10 @@ struct Quantisation {
   std::map<std::string, double> scales;
 };
 
-/// The names of tensors whose scales a Quantisation of the graph (after canonicalisation) needs.
+/// Whether the scheme needs scales of activations from a calibration: its own, or that on top of the scales of NVFP4's blocks.
+bool needs_calibration(const QuantiseScheme& scheme);
+
+/// The names of tensors whose scales a Quantisation of the graph (after canonicalisation) needs, where its scheme needs any.
 std::vector<std::string> activations_to_scale(const graph::Graph& graph);
 
 /// Rewrites products of an activation and a constant; of both, with scales for all of activations_to_scale(). Products of two activations
