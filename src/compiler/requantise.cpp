@@ -19,15 +19,27 @@ using numerics::Tensor;
 
 constexpr double kLeastSum = -0x1p31, kGreatestSum = 0x1p31 - 1;
 
-/// The part of an expression under one of its nodes, as an expression.
+/// The part of an expression under one of its nodes, as an expression of what it needs and nothing else.
 Expression part(const Expression& e, int node) {
+  std::vector<int> place(e.nodes.size(), -1);
+  place[static_cast<std::size_t>(node)] = 0;  // needed
+  for (int i = node; i >= 0; --i) {
+    const Expression::Node& n = e.nodes[static_cast<std::size_t>(i)];
+    if (place[static_cast<std::size_t>(i)] < 0 || n.op == ScalarOp::input) continue;
+    for (const int operand : {n.a, n.b, n.c})
+      if (operand >= 0) place[static_cast<std::size_t>(operand)] = 0;
+  }
   Expression out;
-  out.nodes.assign(e.nodes.begin(), e.nodes.begin() + node + 1);
-  return numerics::substitute(out, [&] {
-    std::vector<Expression> same;
-    for (int i = 0; i < e.input_count(); ++i) same.push_back(numerics::expr_input(i));
-    return same;
-  }());
+  for (int i = 0; i <= node; ++i) {
+    if (place[static_cast<std::size_t>(i)] < 0) continue;
+    Expression::Node n = e.nodes[static_cast<std::size_t>(i)];
+    if (n.op != ScalarOp::input)
+      for (int* operand : {&n.a, &n.b, &n.c})
+        if (*operand >= 0) *operand = place[static_cast<std::size_t>(*operand)];
+    place[static_cast<std::size_t>(i)] = static_cast<int>(out.nodes.size());
+    out.nodes.push_back(n);
+  }
+  return out;
 }
 
 /// A node with its operands as expressions.

@@ -159,25 +159,40 @@ struct Cut {
   const char* expression;
   const char *first, *rest;
   std::size_t first_reads, rest_reads;
+  numerics::Format kept = numerics::Format::fp32;
 };
 
 TEST(Epilogue, TheMatrixUnitDoesWhatItCan) {
   chip::Unit unit;
   unit.kind = chip::UnitKind::matrix;
   unit.epilogue = {"add", "max"};
+  // Operand 0 holds integers where sums do, operand 1 never.
+  graph::Graph g;
+  compiler::Kernel kernel;
+  for (const char* name : {"bias", "scale"}) {
+    graph::Tensor tensor;
+    tensor.name = name;
+    kernel.operands.push_back({graph::TensorId(g.tensors.size()), {}, {}, false, true});
+    g.tensors.push_back(tensor);
+  }
   for (const Cut& c :
        {Cut{"mul(add(x0, x1), sigmoid(add(x0, x1)))", "add(x0, x1)", "mul(x0, sigmoid(x0))", 2, 1},
         Cut{"sigmoid(max(add(x0, x1), 0))", "max(add(x0, x1), 0)", "sigmoid(x0)", 2, 1}, Cut{"sigmoid(x0)", "x0", "sigmoid(x0)", 1, 1},
-        Cut{"mul(add(x0, x1), x1)", "x0", "mul(add(x0, x1), x1)", 1, 2},     // the bias is needed again
-        Cut{"mul(add(x0, x1), x0)", "x0", "mul(add(x0, x1), x0)", 1, 2},     // the sums are
-        Cut{"sigmoid(sub(x0, x1))", "x0", "sigmoid(sub(x0, x1))", 1, 2}}) {  // it cannot
+        Cut{"mul(add(x0, x1), x1)", "x0", "mul(add(x0, x1), x1)", 1, 2},  // the bias is needed again
+        Cut{"mul(add(x0, x1), x0)", "x0", "mul(add(x0, x1), x0)", 1, 2},  // the sums are
+        Cut{"sigmoid(sub(x0, x1))", "x0", "sigmoid(sub(x0, x1))", 1, 2},  // it cannot
+        // Sums that are kept as integers: what leaves them integers, and nothing else, is done before they are handed over.
+        Cut{"mul(max(add(x0, x1), 0), x2)", "max(add(x0, x1), 0)", "mul(x0, x1)", 2, 2, numerics::Format::int32},
+        Cut{"round(add(x0, x2))", "x0", "round(add(x0, x1))", 1, 2, numerics::Format::int32},
+        Cut{"round(max(x0, 0.5))", "x0", "round(max(x0, 0.5))", 1, 1, numerics::Format::int32}}) {
     compiler::KernelStatement s;
     s.epilogue = true;
-    s.reads = {{true, 0, {}}, {false, 2, {}}};
+    s.reads = {{true, 0, {}}, {false, 0, {}}, {false, 1, {}}};
+    g.tensors[0].format = c.kept;
     const auto parsed = numerics::parse_expression(c.expression);
     ASSERT_TRUE(parsed);
     s.expression = *parsed;
-    const auto parts = compiler::cut_epilogue(unit, s);
+    const auto parts = compiler::cut_epilogue(unit, s, c.kept, g, kernel);
     EXPECT_EQ(numerics::print_expression(parts.first.expression), c.first) << c.expression;
     EXPECT_EQ(numerics::print_expression(parts.rest.expression), c.rest) << c.expression;
     EXPECT_EQ(parts.first.reads.size(), c.first_reads);

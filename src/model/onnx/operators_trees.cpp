@@ -208,7 +208,7 @@ TensorId decide(NodeBuilder& b, Steps& s, const Ensemble& e, const std::vector<s
   }
   if (any_missing) {
     reads.push_back({s.constant(b.format(0), flat, missing), node_at});
-    decision = select(equal(x, x), decision, input(static_cast<int>(reads.size()) - 1));
+    decision = either(decision, both(!equal(x, x), input(static_cast<int>(reads.size()) - 1)));
   }
   return s.nest(b.format(0), {rows, trees, width}, {}, reads, decision);
 }
