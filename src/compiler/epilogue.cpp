@@ -15,6 +15,14 @@ bool can_do(const chip::Unit& unit, ScalarOp op) {
   return std::find(unit.epilogue.begin(), unit.epilogue.end(), numerics::scalar_op_info(op).name) != unit.epilogue.end();
 }
 
+/// Does the unit work with the format of what is read or written? Locals are its own.
+bool knows(const chip::Unit& unit, const KernelAccess& access, const graph::Graph& graph, const Kernel& kernel) {
+  if (access.local) return true;
+  const numerics::Format format = graph.tensor(kernel.operands[static_cast<std::size_t>(access.number)].tensor).format;
+  return std::any_of(unit.rates.begin(), unit.rates.end(),
+                     [&](const chip::Unit::Rate& r) { return r.in == format || r.accumulate == format; });
+}
+
 std::vector<int> operands_of(const Expression::Node& n) {
   if (n.op == ScalarOp::input || n.op == ScalarOp::constant) return {};
   std::vector<int> list{n.a, n.b, n.c};
@@ -68,8 +76,12 @@ KernelStatement part_of(const KernelStatement& s, const Expression& expression, 
 
 }  // namespace
 
-bool runs_epilogue(const chip::Unit& unit, const Expression& expression) {
+bool runs_epilogue(const chip::Unit& unit, const KernelStatement& epilogue, const graph::Graph& graph, const Kernel& kernel) {
   if (unit.kind != chip::UnitKind::matrix) return true;
+  const Expression& expression = epilogue.expression;
+  if (!knows(unit, epilogue.write, graph, kernel)) return false;
+  for (const KernelAccess& read : epilogue.reads)
+    if (!knows(unit, read, graph, kernel)) return false;
   return std::all_of(expression.nodes.begin(), expression.nodes.end(),
                      [&](const auto& n) { return n.op == ScalarOp::input || n.op == ScalarOp::constant || can_do(unit, n.op); });
 }
@@ -119,8 +131,8 @@ EpilogueParts cut_epilogue(const chip::Unit& unit, const KernelStatement& epilog
       const Expression::Node& other = e.nodes[static_cast<std::size_t>(operand)];
       if (whole) further = further && is_whole(other);
       if (other.op == ScalarOp::constant) continue;
-      further = further && other.op == ScalarOp::input && readers_of(operand).size() == 1 &&
-                nodes_reading(static_cast<std::size_t>(other.a)).size() == 1;
+      further = further && other.op == ScalarOp::input && knows(unit, epilogue.reads[static_cast<std::size_t>(other.a)], graph, kernel) &&
+                readers_of(operand).size() == 1 && nodes_reading(static_cast<std::size_t>(other.a)).size() == 1;
     }
     if (further) at = next;
   }

@@ -8,8 +8,9 @@
 
 namespace switchyard::compiler {
 
-/// Does the unit apply this expression on the way out? Vector units compute it themselves; matrix units only what they declare.
-bool runs_epilogue(const chip::Unit& unit, const numerics::Expression& expression);
+/// Does the unit apply this epilogue of the kernel on the way out? Vector units compute it themselves; matrix units only what they declare,
+/// on formats that they know.
+bool runs_epilogue(const chip::Unit& unit, const KernelStatement& epilogue, const graph::Graph& graph, const Kernel& kernel);
 
 /// An epilogue in two parts. The first read of both is the local: the sums, and what the first part has made of them.
 struct EpilogueParts {

@@ -214,7 +214,7 @@ Result<std::vector<UnitChoice>> unit_choices(const Machine& machine, const graph
     chip::UnitId epilogue;
     if (kernel.contraction)
       for (const KernelStatement& s : kernel.statements)
-        if (s.epilogue && !runs_epilogue(chip.units[units[u].index()], s.expression)) {
+        if (s.epilogue && !runs_epilogue(chip.units[units[u].index()], s, g, kernel)) {
           if (vectors.empty()) return no_unit(chip, kernel, format, "element-wise arithmetic");
           epilogue = vectors.front();
         }

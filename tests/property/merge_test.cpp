@@ -159,13 +159,14 @@ struct Cut {
   const char* expression;
   const char *first, *rest;
   std::size_t first_reads, rest_reads;
-  numerics::Format kept = numerics::Format::fp32;
+  numerics::Format other = numerics::Format::fp32;  ///< of what x1 reads; integers: of the sums, too
 };
 
 TEST(Epilogue, TheMatrixUnitDoesWhatItCan) {
   chip::Unit unit;
   unit.kind = chip::UnitKind::matrix;
   unit.epilogue = {"add", "max"};
+  unit.rates = {{numerics::Format::fp32, numerics::Format::fp32, {}}, {numerics::Format::int8, numerics::Format::int32, {}}};
   // Operand 0 holds integers where sums do, operand 1 never.
   graph::Graph g;
   compiler::Kernel kernel;
@@ -183,16 +184,18 @@ TEST(Epilogue, TheMatrixUnitDoesWhatItCan) {
         Cut{"sigmoid(sub(x0, x1))", "x0", "sigmoid(sub(x0, x1))", 1, 2},  // it cannot
         // Sums that are kept as integers: what leaves them integers, and nothing else, is done before they are handed over.
         Cut{"mul(max(add(x0, x1), 0), x2)", "max(add(x0, x1), 0)", "mul(x0, x1)", 2, 2, numerics::Format::int32},
+        Cut{"sigmoid(add(x0, x1))", "x0", "sigmoid(add(x0, x1))", 1, 2, numerics::Format::boolean},  // it knows no such operand
         Cut{"round(add(x0, x2))", "x0", "round(add(x0, x1))", 1, 2, numerics::Format::int32},
         Cut{"round(max(x0, 0.5))", "x0", "round(max(x0, 0.5))", 1, 1, numerics::Format::int32}}) {
     compiler::KernelStatement s;
     s.epilogue = true;
     s.reads = {{true, 0, {}}, {false, 0, {}}, {false, 1, {}}};
-    g.tensors[0].format = c.kept;
+    g.tensors[0].format = c.other;
+    const numerics::Format sums = c.other == numerics::Format::boolean ? numerics::Format::fp32 : c.other;
     const auto parsed = numerics::parse_expression(c.expression);
     ASSERT_TRUE(parsed);
     s.expression = *parsed;
-    const auto parts = compiler::cut_epilogue(unit, s, c.kept, g, kernel);
+    const auto parts = compiler::cut_epilogue(unit, s, sums, g, kernel);
     EXPECT_EQ(numerics::print_expression(parts.first.expression), c.first) << c.expression;
     EXPECT_EQ(numerics::print_expression(parts.rest.expression), c.rest) << c.expression;
     EXPECT_EQ(parts.first.reads.size(), c.first_reads);
