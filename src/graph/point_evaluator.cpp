@@ -55,7 +55,6 @@ double magnitude_of(ScalarOp op, double v, const Value& a, const Value& b, const
     case ScalarOp::abs:
     case ScalarOp::floor:
     case ScalarOp::ceil:
-    case ScalarOp::round:
     case ScalarOp::sin:
     case ScalarOp::cos:
     case ScalarOp::atan:
@@ -79,6 +78,13 @@ double magnitude_of(ScalarOp op, double v, const Value& a, const Value& b, const
       return a.magnitude + (u > 0 ? 2 * u * r / 0x1p-24 : 0);
     }
     case ScalarOp::random: return r;
+    // Near the middle of two integers it may go either way: one step, in the units that a tolerance counts 64 of. What comes from 16 bits
+    // is known to 2^-8 of itself.
+    case ScalarOp::round: {
+      constexpr double kStep = 0x1p18, kUnit = 0x1p-24, kNarrow = 0x1p-8;
+      const double middle = std::fabs(a.value - std::floor(a.value) - 0.5);
+      return a.magnitude + (middle <= 64 * kUnit * a.magnitude + kNarrow * x ? kStep : 0);
+    }
     case ScalarOp::exp: return r * (1 + a.magnitude);
     case ScalarOp::log: return a.magnitude / std::max(x, kTiny) + r;
     case ScalarOp::sqrt: return a.magnitude / (2 * std::sqrt(std::max(x, kTiny))) + r;
