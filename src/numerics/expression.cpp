@@ -11,6 +11,7 @@
 
 #include "numerics/bit_cast.h"
 #include "numerics/random.h"
+#include "numerics/transcendental.h"
 #include "support/check.h"
 
 namespace switchyard::numerics {
@@ -337,13 +338,13 @@ double apply_scalar(ScalarOp op, double a, double b, double c) {
     case ScalarOp::constant: return a;
     case ScalarOp::neg: return -a;
     case ScalarOp::abs: return std::fabs(a);
-    case ScalarOp::exp: return std::exp(a);
-    case ScalarOp::log: return std::log(a);
+    case ScalarOp::exp: return portable::exp(a);
+    case ScalarOp::log: return portable::log(a);
     case ScalarOp::sqrt: return std::sqrt(a);
     case ScalarOp::reciprocal: return 1.0 / a;
-    case ScalarOp::tanh: return std::tanh(a);
-    case ScalarOp::erf: return std::erf(a);
-    case ScalarOp::sigmoid: return 1.0 / (1.0 + std::exp(-a));
+    case ScalarOp::tanh: return portable::tanh(a);
+    case ScalarOp::erf: return portable::erf(a);
+    case ScalarOp::sigmoid: return 1.0 / (1.0 + portable::exp(-a));
     case ScalarOp::floor: return std::floor(a);
     case ScalarOp::ceil: return std::ceil(a);
     case ScalarOp::logical_not: return a == 0 ? 1.0 : 0.0;
@@ -354,21 +355,21 @@ double apply_scalar(ScalarOp op, double a, double b, double c) {
     // The first operand wins only when it is greater, or a NaN: NaNs of either side come through.
     case ScalarOp::max: return a > b || a != a ? a : b;
     case ScalarOp::min: return a < b || a != a ? a : b;
-    case ScalarOp::pow: return std::pow(a, b);
+    case ScalarOp::pow: return portable::pow(a, b);
     case ScalarOp::less: return a < b ? 1.0 : 0.0;
     case ScalarOp::equal: return a == b ? 1.0 : 0.0;
     case ScalarOp::select: return a != 0 ? b : c;
-    case ScalarOp::sin: return std::sin(a);
-    case ScalarOp::cos: return std::cos(a);
-    case ScalarOp::tan: return std::tan(a);
-    case ScalarOp::asin: return std::asin(a);
-    case ScalarOp::acos: return std::acos(a);
-    case ScalarOp::atan: return std::atan(a);
-    case ScalarOp::sinh: return std::sinh(a);
-    case ScalarOp::cosh: return std::cosh(a);
-    case ScalarOp::asinh: return std::asinh(a);
-    case ScalarOp::acosh: return std::acosh(a);
-    case ScalarOp::atanh: return std::atanh(a);
+    case ScalarOp::sin: return portable::sin(a);
+    case ScalarOp::cos: return portable::cos(a);
+    case ScalarOp::tan: return portable::tan(a);
+    case ScalarOp::asin: return portable::asin(a);
+    case ScalarOp::acos: return portable::acos(a);
+    case ScalarOp::atan: return portable::atan(a);
+    case ScalarOp::sinh: return portable::sinh(a);
+    case ScalarOp::cosh: return portable::cosh(a);
+    case ScalarOp::asinh: return portable::asinh(a);
+    case ScalarOp::acosh: return portable::acosh(a);
+    case ScalarOp::atanh: return portable::atanh(a);
     case ScalarOp::round: return std::nearbyint(a);
     case ScalarOp::remainder: return std::fmod(a, b);
     case ScalarOp::bit_and: return static_cast<double>(bits_of(a) & bits_of(b));

@@ -10,6 +10,7 @@
 #include "model/emit_detail.h"
 #include "model/llm/llm.h"
 #include "model/zoo/layers.h"
+#include "numerics/transcendental.h"
 
 namespace switchyard::model::llm {
 namespace {
@@ -47,10 +48,11 @@ class Builder {
     const std::int64_t half = c_.rotary_size / 2;
     // By value: tables are made after this builder is gone.
     const auto angle = [half, first = s_.context - s_.tokens, base = c_.rotary_base](std::int64_t flat) {
-      return static_cast<double>(first + flat / half) * std::pow(base, -static_cast<double>(flat % half) / static_cast<double>(half));
+      return static_cast<double>(first + flat / half) *
+             numerics::portable::pow(base, -static_cast<double>(flat % half) / static_cast<double>(half));
     };
-    cos_ = layers_.table("rotary.cos", {s_.tokens, half}, [=](std::int64_t flat) { return std::cos(angle(flat)); });
-    sin_ = layers_.table("rotary.sin", {s_.tokens, half}, [=](std::int64_t flat) { return std::sin(angle(flat)); });
+    cos_ = layers_.table("rotary.cos", {s_.tokens, half}, [=](std::int64_t flat) { return numerics::portable::cos(angle(flat)); });
+    sin_ = layers_.table("rotary.sin", {s_.tokens, half}, [=](std::int64_t flat) { return numerics::portable::sin(angle(flat)); });
   }
 
   void run() {

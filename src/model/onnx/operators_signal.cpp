@@ -5,9 +5,11 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <numbers>
 
 #include "model/onnx/operators.h"
 #include "model/onnx/steps.h"
+#include "numerics/transcendental.h"
 
 namespace switchyard::model::onnx {
 namespace {
@@ -34,7 +36,7 @@ std::optional<TensorId> transform_matrix(NodeBuilder& b, Steps& s, const Transfo
         // Of a one-sided spectrum, every point but the first and the middle one stands for two.
         const double weight = scale * (t.real_result && n != 0 && 2 * n != t.length ? 2 : 1);
         for (std::int64_t in = 0; in < t.parts_in; ++in) {
-          const double real = std::cos(angle), imaginary = std::sin(angle);
+          const double real = numerics::portable::cos(angle), imaginary = numerics::portable::sin(angle);
           values.push_back(weight * (out == 0 ? (in == 0 ? real : -imaginary) : (in == 0 ? imaginary : real)));
         }
       }
@@ -168,10 +170,10 @@ void mel_weight_matrix(NodeBuilder& b) {
   const auto columns = static_cast<std::int64_t>(*mels), bins = static_cast<std::int64_t>(*length) / 2 + 1;
   const auto one = [&](std::size_t i) { return NestRead{s.cast(b.operand(i), Format::fp32), std::vector<Affine>(b.shape(i).size())}; };
   const auto mel = [](const Expression& hertz) {
-    return number(2595 / std::log(10.0)) * unary(ScalarOp::log, number(1) + hertz / number(700));
+    return number(2595 / std::numbers::ln10) * unary(ScalarOp::log, number(1) + hertz / number(700));
   };
   const Expression low = mel(input(2)), step = (mel(input(3)) - low) / number(static_cast<double>(columns + 2));
-  const Expression hertz = number(700) * (unary(ScalarOp::exp, (x0() * step + low) * number(std::log(10.0) / 2595)) - number(1));
+  const Expression hertz = number(700) * (unary(ScalarOp::exp, (x0() * step + low) * number(std::numbers::ln10 / 2595)) - number(1));
   const TensorId edges = s.nest(Format::fp32, {columns + 2}, {}, {{s.iota(Format::fp32, columns + 2), {loop(0)}}, one(2), one(3), one(4)},
                                 unary(ScalarOp::floor, number(*length + 1) * hertz / input(1)));
   // Rises from the left edge to the centre, and falls to the right one.

@@ -7,6 +7,7 @@
 
 #include "model/zoo/builders.h"
 #include "model/zoo/layers.h"
+#include "numerics/transcendental.h"
 
 namespace switchyard::model::zoo_models {
 
@@ -38,12 +39,13 @@ class Builder {
   Builder(Graph& graph, const LlamaSizes& sizes, std::uint64_t seed) : graph_(graph), sizes_(sizes), layers_(graph, seed) {
     // The layers share what depends on positions alone.
     const auto angle = [past = sizes.past](std::int64_t row, std::int64_t i) {
-      return static_cast<double>(past + row) * std::pow(kRotaryBase, -static_cast<double>(i) / kHalf);
+      return static_cast<double>(past + row) * numerics::portable::pow(kRotaryBase, -static_cast<double>(i) / kHalf);
     };
-    cos_ = layers_.table("rotary.cos", {sizes.seq, kHalf}, [=](std::int64_t flat) { return std::cos(angle(flat / kHalf, flat % kHalf)); });
+    cos_ = layers_.table("rotary.cos", {sizes.seq, kHalf},
+                         [=](std::int64_t flat) { return numerics::portable::cos(angle(flat / kHalf, flat % kHalf)); });
     // With the sign that the first and the second half of a head take it with.
     sin_ = layers_.table("rotary.sin", {sizes.seq, 2, kHalf}, [=](std::int64_t flat) {
-      const double sin = std::sin(angle(flat / kHeadSize, flat % kHalf));
+      const double sin = numerics::portable::sin(angle(flat / kHeadSize, flat % kHalf));
       return flat % kHeadSize < kHalf ? -sin : sin;
     });
     if (sizes.seq > 1) {
