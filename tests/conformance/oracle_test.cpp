@@ -42,8 +42,11 @@ TEST(Oracle, AgreesOnEveryOperator) {
   const std::set<std::string> asked{std::istream_iterator<std::string>(words), {}};
   const std::set<std::string> cases = operators_with_cases();
   EXPECT_GE(cases.size(), 100U);
+  // No two libraries draw the same numbers: property/random_test.cpp judges these by their distribution.
+  const std::set<std::string> drawn{"Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"};
   for (const std::string& name : model::onnx::operator_names())
-    EXPECT_TRUE(asked.contains(name) || cases.contains(name)) << "no model has a node " << name << ", and no case of ONNX's own passes";
+    EXPECT_TRUE(asked.contains(name) || cases.contains(name) || drawn.contains(name))
+        << "no model has a node " << name << ", and no case of ONNX's own passes";
   int runs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(bench.folder() / "models")) {
     const std::string model = "'" + entry.path().string() + "'";
