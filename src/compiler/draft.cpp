@@ -387,7 +387,7 @@ std::optional<Overflow> Builder::plan_contexts(Draft& d, const Strategy& strateg
   if (strategy.chained) {
     std::vector<KernelCost> costs;
     for (std::size_t k = 0; k < count; ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
-    d.sections = partition(machine, d.program, costs, *strategy.chained);
+    d.sections = partition(machine, d.program, costs, *strategy.chained, strategy.room);
   } else {
     for (std::size_t k = 0; k < count; ++k) d.sections.push_back({k, kCutByCost});
   }

@@ -30,6 +30,7 @@ struct Strategy {
   int search = 1;                   ///< how thoroughly mappings of one kernel are searched
   bool pipelined = false;           ///< kernels that stream into each other have components of their own
   bool in_parts = false;            ///< long sums with few results are made in parts
+  std::int64_t room = 0;            ///< bytes of each scratchpad that a context of several kernels may fill; 0: all
   std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
   bool operator==(const Strategy&) const = default;
 };

@@ -91,10 +91,10 @@ double context_seconds(const Machine& machine, std::int64_t components, double b
 }
 
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
-                               double held_weight) {
+                               double held_weight, std::int64_t most) {
   const std::size_t count = program.contexts.size();
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
-  const std::int64_t room = range.end - range.begin;
+  const std::int64_t room = most > 0 ? most : range.end - range.begin;
   const std::vector<std::size_t> from = reach_back(program);
   const Living buffers = living(program);
   std::vector<std::int64_t> own, used;

@@ -37,9 +37,9 @@ std::string print_partition(const std::vector<Section>& sections, std::size_t ke
 
 /// Contexts of consecutive kernels, so that the sum over contexts of what their kernels run, of what a context costs by itself, and of
 /// `held_weight` times what each kernel holds while others of its context run, is least: dynamic programming over the cuts. `program` has
-/// one context per kernel, without offsets. A context's storage fits the scratchpads beside what lives through it, and nothing
-/// that one of its kernels writes to off-chip memory is read by another one.
+/// one context per kernel, without offsets. The storage of a context of several kernels fits the scratchpads (or `most` bytes of them)
+/// beside what lives through it, and nothing that one of its kernels writes to off-chip memory is read by another one.
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
-                               double held_weight);
+                               double held_weight, std::int64_t most = 0);
 
 }  // namespace switchyard::compiler

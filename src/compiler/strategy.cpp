@@ -8,6 +8,7 @@
 #include <limits>
 #include <set>
 
+#include "chip/query.h"
 #include "compiler/grid_search.h"
 #include "compiler/lesser.h"
 #include "compiler/means.h"
@@ -40,6 +41,20 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
 }
 /// Partitions that are compared: how much of what a kernel holds while others of its context run counts as a cost.
 constexpr std::array<double, 3> kChainedWeights{0.02, 0.0, 0.1};
+/// Where contexts are so few, shorter ones are tried: as if scratchpads had 2^n or 3·2^n bytes, ever less of them, until contexts are more.
+/// Longer contexts are not always faster, and a chip with more room tries what one with less does.
+constexpr std::size_t kFewLong = 8;
+constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
+
+/// Those below what the scratchpads of a machine have, the most first.
+std::vector<std::int64_t> lesser_rooms(const Machine& machine) {
+  const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
+  std::vector<std::int64_t> rooms;
+  for (std::int64_t power = kMostRoom; power >= kLeastRoom; power /= 2)
+    for (const std::int64_t room : {power + power / 2, power})
+      if (room < range.end - range.begin) rooms.push_back(room);
+  return rooms;
+}
 constexpr std::size_t kChainedTrials = 3;                     ///< programs of one kernel to a context, the fastest, of which that is tried
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};  ///< whole programs in which other mappings are tried
 /// The same of programs with so few contexts, where that costs little and one mapping decides.
@@ -49,6 +64,7 @@ constexpr int kTrialsOfFew = 10;
 std::string describe(const Machine& machine, const Strategy& s) {
   std::string chained;
   if (s.chained) chained = fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained);
+  if (s.room > 0) chained += fmt::format(" ({} KiB)", s.room / 1024);
   if (s.pipelined) chained += ", pipelines";
   if (s.in_parts) chained += ", long sums in parts";
   if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
@@ -59,7 +75,7 @@ std::string describe(const Machine& machine, const Strategy& s) {
 /// Corners of an array are tried down to this many components.
 constexpr std::size_t kFew = 16;
 /// How many components of contexts may be timed before no further program is tried, by effort.
-constexpr std::array<std::size_t, 4> kTriedOfEffort{0, 60'000, 400'000, 4'000'000};
+constexpr std::array<std::size_t, 4> kTriedOfEffort{0, 90'000, 400'000, 4'000'000};
 
 /// The machine, and the corners of its array, each about a quarter of the one before.
 std::vector<Machine> corners_of(const Machine& machine) {
@@ -253,7 +269,14 @@ class Comparison {
       SY_TRY([[maybe_unused]] Done tried, attempt(likeliest[i].machine, strategy));
       if (longish() || spent() || !early) continue;
       strategy.chained = kChainedWeights[1];
+      std::size_t before = contexts_;
       SY_TRY([[maybe_unused]] Done careless, attempt(likeliest[i].machine, strategy));
+      for (const std::int64_t room : lesser_rooms(machines_[0].machine)) {
+        if (i > 0 || contexts_ - before > kFewLong || longish() || spent()) break;
+        before = contexts_;
+        strategy.room = room;
+        SY_TRY([[maybe_unused]] Done shorter, attempt(likeliest[i].machine, strategy));
+      }
     }
     pipelines_too_ = !long_already();
     if (!early || long_already()) return Done{};
@@ -280,6 +303,7 @@ class Comparison {
     for (Strategy other : strategies_) {
       if (several_ && spent()) break;
       other.chained = sooner.chained;
+      other.room = sooner.room;
       if (other == sooner) continue;
       SY_TRY([[maybe_unused]] Done tried, attempt(m, other));
     }

@@ -38,7 +38,7 @@ std::vector<Growth> growths() {
       {"arrays", {{"rpu-2x2"}, {"rpu-4x4"}, {"rpu-8x8"}, {"rpu-16x16"}}, 1.02},
       {"scratchpads",
        {{"tx81"}, tx81("/memories/spm/bytes", "4 MiB"), tx81("/memories/spm/bytes", "6 MiB"), tx81("/memories/spm/bytes", "12 MiB")},
-       1.025},
+       1.02},
       {"off-chip memory", {memory("100 GB/s", "80 GB/s"), {"tx81"}, memory("400 GB/s", "320 GB/s"), memory("800 GB/s", "640 GB/s")}, 1.05},
       {"links", {tx81("/networks/noc/link", "64 GB/s"), {"tx81"}, tx81("/networks/noc/link", "256 GB/s")}, 1.02}};
 }
