@@ -94,7 +94,7 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
                                double held_weight, std::int64_t most) {
   const std::size_t count = program.contexts.size();
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
-  const std::int64_t room = most > 0 ? most : range.end - range.begin;
+  const std::int64_t all = range.end - range.begin, room = most > 0 ? std::min(most, all) : all;
   const std::vector<std::size_t> from = reach_back(program);
   const Living buffers = living(program);
   std::vector<std::int64_t> own, used;

@@ -197,6 +197,20 @@ TEST(Trees, ThatAreNoneAreRefused) {
   says([](Ensemble& e) { e.aggregate = 9; }, "aggregate_function 9 or post_transform 0 is unknown");
   says([](Ensemble& e) { e.target_count = 0; }, "n_targets is 0");
   says([](Ensemble& e) { e.modes[0] = 6, e.members.clear(); }, "membership_values have no set for node");
+  // A chain has paths of its length squared: it is left before they take memory.
+  says(
+      [](Ensemble& e) {
+        constexpr std::size_t kLong = 200'000;
+        const auto link = static_cast<std::int64_t>(e.features.size());
+        for (std::size_t i = 0; i < kLong; ++i) {
+          const bool last = i + 1 == kLong;
+          e.features.push_back(0), e.modes.push_back(0), e.splits.push_back(0), e.missing.push_back(0);
+          e.false_ids.push_back(0), e.false_leaf.push_back(1);
+          e.true_ids.push_back(last ? 1 : link + static_cast<std::int64_t>(i) + 1), e.true_leaf.push_back(last ? 1 : 0);
+        }
+        e.roots = {link};
+      },
+      "1 trees of more than 4096 nodes");
 }
 
 // --- FlexAttention

@@ -16,6 +16,7 @@ namespace switchyard::model::onnx {
 namespace {
 
 constexpr std::int64_t kMaxPaths = std::int64_t{1} << 24;  // trees x nodes of the largest x leaves of it
+constexpr std::size_t kMaxNodes = 1 << 12;                 // of one tree: it has more leaves than nodes
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // The standard's numbers of comparisons, aggregates and transforms.
@@ -97,6 +98,7 @@ std::optional<Ensemble> read_ensemble(NodeBuilder& b, std::int64_t columns) {
 }
 
 /// Nothing where a node is met twice: that is no tree.
+/// Ends early in a tree of more nodes than any that is built: paths of a long chain would take memory by the square of its length.
 std::optional<Tree> walk(const Ensemble& e, std::size_t root) {
   Tree tree;
   std::set<std::size_t> met;
@@ -106,7 +108,7 @@ std::optional<Tree> walk(const Ensemble& e, std::size_t root) {
     std::vector<Tree::Edge> path;
   };
   std::vector<Place> open{{root, false, {}}};
-  while (!open.empty()) {
+  while (!open.empty() && tree.nodes.size() <= kMaxNodes) {
     Place at = std::move(open.back());
     open.pop_back();
     if (at.leaf) {
@@ -232,11 +234,15 @@ void tree_ensemble(NodeBuilder& b) {
     if (!tree) return b.malformed("onnx/attribute", fmt::format("from root {} a node is reached twice", root));
     width = std::max(width, tree->nodes.size());
     leaves = std::max(leaves, tree->leaves.size());
+    const double paths = static_cast<double>(e->roots.size()) * static_cast<double>(width) * static_cast<double>(std::max(leaves, width));
+    if (paths > static_cast<double>(kMaxPaths)) {
+      const std::string more = width > kMaxNodes ? "more than " : "up to ";
+      return b.unsupported("onnx/unsupported-feature",
+                           fmt::format("{} trees of {}{} nodes", e->roots.size(), more, std::min(width, kMaxNodes)));
+    }
     forest.push_back(std::move(*tree));
   }
   const auto trees = static_cast<std::int64_t>(forest.size());
-  if (static_cast<double>(trees) * static_cast<double>(width) * static_cast<double>(leaves) > static_cast<double>(kMaxPaths))
-    return b.unsupported("onnx/unsupported-feature", fmt::format("{} trees of up to {} nodes", trees, width));
   // paths [trees, nodes, leaves]: 1 where the leaf lies on the true side of the node, -1 on the false side. The sum of decisions times
   // these is the number of true edges on the leaf's path where all decisions lead there, and less anywhere else.
   std::vector<std::int64_t> order;
