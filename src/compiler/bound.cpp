@@ -167,7 +167,7 @@ void Bounds::add_units(Bound& bound, double before, double after, const UnitWork
   if (least.seconds > 0) {
     bound.work = floor_picoseconds(issue_ + unit_startup_ + least.seconds);
     add_term(bound, chip_.units[least.unit.index()].name, before + unit_startup_ + least.seconds + after,
-             time_text(least.seconds) + " of work, on all together");
+             time_text(least.seconds) + (least.in_turn ? " of products, one after the other" : " of work, on all together"));
   }
 }
 
@@ -231,11 +231,16 @@ Picoseconds Bounds::model_peak(const Hidden& hidden) const {
   const Work work = work_of(g_, hidden);
   double compute = 0;
   for (const auto& [format, macs] : work.macs) {
-    double peak = 0;
-    for (const auto& unit : chip_.units)
+    double together = 0, fastest = 0;  // of the classes of units
+    for (const chip::UnitId u : chip::units_for(chip_, chip::OpClass::contract, format)) {
+      const chip::Unit& unit = chip_.units[u.index()];
+      double peak = 2 * chip::chip_rate(chip_, u, *chip::find_rate(unit, chip::OpClass::contract, format));
       for (const auto& [f, number] : unit.peaks)
-        if (f == format) peak = std::max(peak, number.value);
-    peak = std::max(peak, 2 * chip::best_contract_rate(chip_, format));  // stated figures are rounded
+        if (f == format) peak = std::max(peak, number.value);  // stated figures are rounded
+      together += peak;
+      fastest = std::max(fastest, peak);
+    }
+    const double peak = chip_.sequencer.kind == chip::SequencerKind::grid ? fastest : together;
     if (peak > 0) compute += 2 * macs / peak;
   }
   const double bytes = work.read + std::max(0.0, work.written - cached_);

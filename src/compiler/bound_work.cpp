@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "chip/query.h"
+#include "program/grid.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -77,6 +78,11 @@ std::set<std::string_view> free_operations(const chip::Chip& chip) {
     if (std::find(unit.ops.begin(), unit.ops.end(), chip::OpClass::contract) != unit.ops.end() && unit.kind == chip::UnitKind::matrix)
       free.insert(unit.epilogue.begin(), unit.epilogue.end());
   return free;
+}
+
+/// Multiply-accumulates per second of all units of a class together, as fast as anything can make them.
+double multiply_rate(const chip::Chip& chip, chip::UnitId unit, const chip::Unit::Rate& rate) {
+  return chip.sequencer.waves ? program::most_macs_per_second(chip, unit, rate) : chip::chip_rate(chip, unit, rate);
 }
 
 }  // namespace
@@ -181,7 +187,7 @@ void UnitWork::add(const Piece& piece, double share) {
         if (const auto* rate = chip::find_rate(chip_.units[u], chip::OpClass::contract, format)) {
           const auto& geometry = chip_.units[u].geometry;
           const double macs = std::min(padded_macs(axes, batch, geometry), padded_macs(turned, batch, geometry));
-          seconds[u] = std::min(seconds[u], macs / chip::chip_rate(chip_, chip::UnitId(u), *rate));
+          seconds[u] = std::min(seconds[u], macs / multiply_rate(chip_, chip::UnitId(u), *rate));
         }
   } else {
     const std::array<double, 2> cost = piece.whole ? whole_cost(piece) : least_cost(piece);
@@ -193,6 +199,12 @@ void UnitWork::add(const Piece& piece, double share) {
   }
   if (std::all_of(seconds.begin(), seconds.end(), [](double s) { return s == kNever; })) return;
   for (double& s : seconds) s *= share;
+  if (piece.is_contraction() && chip_.sequencer.kind == chip::SequencerKind::grid) {
+    const auto fastest = std::min_element(seconds.begin(), seconds.end());
+    in_turn_.seconds += *fastest;
+    if (*fastest > longest_in_turn_)
+      longest_in_turn_ = *fastest, in_turn_.unit = chip::UnitId(static_cast<std::size_t>(fastest - seconds.begin()));
+  }
   pieces_.push_back(std::move(seconds));
 }
 
@@ -298,7 +310,7 @@ LeastTime UnitWork::least() const {
       }
   result.seconds = value();
   result.unit = chip::UnitId(static_cast<std::size_t>(std::max_element(weight.begin(), weight.end()) - weight.begin()));
-  return result;
+  return in_turn_.seconds >= result.seconds ? in_turn_ : result;
 }
 
 }  // namespace switchyard::compiler

@@ -15,12 +15,14 @@ namespace switchyard::compiler {
 /// Least time of work that several classes of units can share in any way.
 struct LeastTime {
   double seconds = 0;
-  chip::UnitId unit;  ///< the class that binds most; none where there is nothing to do
+  chip::UnitId unit;     ///< the class that binds most; none where there is nothing to do
+  bool in_turn = false;  ///< products alone, one after the other
 };
 
 /// Pieces of work that any class able to do them may do, in parts of any size. Where no class can, a piece is left out.
 /// Of a model: its operators, however they are merged, at the rate of the fastest format there is; what a matrix unit applies to its
 /// results on their way out is free wherever there is a contraction. Of a kernel: its statements as they stand.
+/// A grid's kernels come one after the other, and each multiplies on one class of units: there products are not shared among classes.
 class UnitWork {
  public:
   UnitWork(const chip::Chip& chip, const graph::Graph& graph);
@@ -47,6 +49,8 @@ class UnitWork {
   std::vector<numerics::Format> formats_;    ///< that there are
   std::vector<Rates> rates_;                 ///< per class of units, of what is no contraction
   std::vector<std::vector<double>> pieces_;  ///< seconds on each class
+  LeastTime in_turn_{0, {}, true};           ///< of a grid's products, each on the class that is fastest for it
+  double longest_in_turn_ = 0;               ///< of one of them: it names the class
 };
 
 /// Multiply-accumulates that a unit's steps have places for when it does M x N x K of them, however they are cut: extents of the loops that

@@ -222,6 +222,16 @@ double launch_seconds(const chip::Chip& chip) {
   return chip.sequencer.launch.value + (waves ? waves->start.value / waves->clock_hz.value : 0);
 }
 
+/// As in `time_rounds`: of c cycles, u do useful work, u <= sustained * c, and the clock sinks from boost to load as u / c grows. The
+/// seconds c / hertz = c^2 / (boost * c - (boost - load) * u) fall with c only below 2 (boost - load) / boost * u.
+double most_macs_per_second(const chip::Chip& chip, chip::UnitId id, const chip::Unit::Rate& rate) {
+  const chip::Unit& unit = chip.units[id.index()];
+  const double components = static_cast<double>(chip::working_instances(chip.components[unit.in.index()]).size());
+  const double boost = chip.sequencer.waves->clock_hz.value, sinks = boost - chip.sequencer.waves->load_hz.value;
+  const double cycles = std::max(1 / unit.sustained.value, 2 * sinks / boost);  // for each useful one
+  return rate.per_cycle.value * components * (boost * cycles - sinks) / (cycles * cycles);
+}
+
 namespace {
 
 /// What a chip offers to a kernel, gathered from its concepts.

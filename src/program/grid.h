@@ -79,5 +79,7 @@ double all_points(const Actor& actor, const Statement& statement);
 
 /// Seconds before the first and after the last block of a kernel.
 double launch_seconds(const chip::Chip& chip);
+/// Multiply-accumulates per second that a kernel can reach on a class of units: what its main loop sustains, at the clock that leaves.
+double most_macs_per_second(const chip::Chip& chip, chip::UnitId unit, const chip::Unit::Rate& rate);
 
 }  // namespace switchyard::program

@@ -59,15 +59,40 @@ TEST(PaddedMacs, CountsStepsThatNoCutAvoids) {
 
 TEST(UnitWork, IsSharedByAllUnitsThatCanDoIt) {
   const graph::Graph g = gemm(1024, 1024, 1024);
-  const chip::Chip h100 = load("h100-sxm");
-  UnitWork work(h100, g);
+  const chip::Chip wormhole = load("wormhole-n150");
+  UnitWork work(wormhole, g);
   work.add(g);
-  double rate = 0;  // tensor cores and lanes together
-  for (const chip::UnitId u : chip::units_for(h100, chip::OpClass::contract, numerics::Format::bf16))
-    rate += chip::chip_rate(h100, u, *chip::find_rate(h100.units[u.index()], chip::OpClass::contract, numerics::Format::bf16));
+  double rate = 0;  // matrix and vector units together
+  for (const chip::UnitId u : chip::units_for(wormhole, chip::OpClass::contract, numerics::Format::bf16))
+    rate += chip::chip_rate(wormhole, u, *chip::find_rate(wormhole.units[u.index()], chip::OpClass::contract, numerics::Format::bf16));
   const double least = 1024.0 * 1024 * 1024 / rate;
   EXPECT_LE(work.least().seconds, least * (1 + 1e-9));
   EXPECT_GE(work.least().seconds, least * 0.999);
+}
+
+/// A kernel of a grid multiplies on one class of units, and no faster than its main loop sustains at the clock that leaves.
+TEST(UnitWork, OfAGridIsMultipliedOnOneClassOfUnits) {
+  const graph::Graph g = gemm(1024, 1024, 1024);
+  const chip::Chip h100 = load("h100-sxm");
+  UnitWork work(h100, g);
+  work.add(g);
+  const double sustained = 0.9, hertz = sustained * 1.755e9 + (1 - sustained) * 1.98e9;
+  EXPECT_NEAR(work.least().seconds, 1024.0 * 1024 * 1024 / (2048 * 132 * sustained * hertz), 1e-12);
+  EXPECT_TRUE(work.least().in_turn);
+}
+
+/// What the data sheet promises is never later than what the chip's model can reach.
+TEST(Bounds, OfDataSheetsAreTheLeast) {
+  using numerics::Format;
+  for (const char* name : {"h100-sxm", "a100-sxm-80g", "l4", "t4", "p4", "mi300x", "sn40l", "wormhole-n150", "tx81", "rpu-4x4", "tpu-v4"})
+    for (const Format format : {Format::bf16, Format::fp16, Format::fp32, Format::int8})
+      for (const std::int64_t n : {1, 100, 4096}) {
+        const chip::Chip chip = load(name);
+        graph::Graph g = gemm(n, 4096, 4096);
+        for (graph::Tensor& t : g.tensors) t.format = format;
+        const Bounds bounds(chip, g);
+        EXPECT_LE(bounds.model_peak({}), bounds.model().time()) << name << " " << n << " " << numerics::format_name(format);
+      }
 }
 
 /// Weights of few bits are widened on their way in: the product is made at the pace of the wider format.
