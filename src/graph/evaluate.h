@@ -31,6 +31,7 @@ class PointEvaluator {
     double magnitude = 0;        ///< sum of the absolute values of what was accumulated: scales the tolerance
     std::int64_t reduction = 1;  ///< longest chain of accumulations behind the value
     double unrounded = 0;        ///< before that rounding: the better centre for a tolerance
+    double roundoff = 0;         ///< unit roundoffs of the formats of tensors between it and what `known` answered, added up
   };
   /// Where many operators write parts of the tensor, `producer` says which one writes this element: else each is asked.
   Value at(TensorId tensor, const std::vector<std::int64_t>& index, std::optional<OpId> producer = {});

@@ -207,6 +207,38 @@ op "total" "Sum"
   EXPECT_THROW(points.at(TensorId(2), {0, 0}), InternalError);
 }
 
+TEST(PointEvaluator, ARoundingMayGoEitherWayOnlyWhereAnErrorDecidesIt) {
+  const Graph graph = graph_of(R"(switchyard graph 1
+input "x" fp32[3]
+intermediate "between" bf16[3]
+intermediate "y" fp32[3]
+inputs "x"
+outputs "y"
+op "relu" "Relu"
+  operand 0 "x"
+  result 1 "between"
+  nest i:3
+    x0 = slot 0[i]
+    slot 1[i] = none max(x0, 0)
+op "round" "Round"
+  operand 0 "between"
+  result 1 "y"
+  nest i:3
+    x0 = slot 0[i]
+    slot 1[i] = none round(x0)
+)");
+  const auto x = numbers(numerics::Format::fp32, {3}, {200, 200.5, 3.25});
+  const auto may_step = [](const PointEvaluator::Value& v) { return v.magnitude > 1000; };
+  PointEvaluator stored(graph, [&](TensorId id) { return id == TensorId(1) ? &x : nullptr; });
+  EXPECT_FALSE(may_step(stored.at(TensorId(2), {0})));
+  EXPECT_TRUE(may_step(stored.at(TensorId(2), {1})));
+  EXPECT_FALSE(may_step(stored.at(TensorId(2), {2})));
+  PointEvaluator passed(graph, [&](TensorId id) { return id == TensorId(0) ? &x : nullptr; });
+  EXPECT_TRUE(may_step(passed.at(TensorId(2), {0})));  // a bf16 between may have been 199.5
+  EXPECT_TRUE(may_step(passed.at(TensorId(2), {1})));
+  EXPECT_FALSE(may_step(passed.at(TensorId(2), {2})));
+}
+
 TEST(PointEvaluator, WhatIsNotKnownIsAnError) {
   const Graph graph = testing::random_graph(1);
   PointEvaluator points(graph, [](TensorId) { return nullptr; });

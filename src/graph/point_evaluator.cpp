@@ -78,12 +78,11 @@ double magnitude_of(ScalarOp op, double v, const Value& a, const Value& b, const
       return a.magnitude + (u > 0 ? 2 * u * r / 0x1p-24 : 0);
     }
     case ScalarOp::random: return r;
-    // Near the middle of two integers it may go either way: one step, in the units that a tolerance counts 64 of. What comes from 16 bits
-    // is known to 2^-8 of itself.
+    // Near the middle of two integers it may go either way: one step, in the units that a tolerance counts 64 of.
     case ScalarOp::round: {
-      constexpr double kStep = 0x1p18, kUnit = 0x1p-24, kNarrow = 0x1p-8;
+      constexpr double kStep = 0x1p18, kUnit = 0x1p-24;
       const double middle = std::fabs(a.value - std::floor(a.value) - 0.5);
-      return a.magnitude + (middle <= 64 * kUnit * a.magnitude + kNarrow * x ? kStep : 0);
+      return a.magnitude + (middle <= (64 * kUnit + a.roundoff) * a.magnitude ? kStep : 0);
     }
     case ScalarOp::exp: return r * (1 + a.magnitude);
     case ScalarOp::log: return a.magnitude / std::max(x, kTiny) + r;
@@ -113,6 +112,7 @@ Value apply_to_values(ScalarOp op, const Value& a, const Value& b, const Value& 
   v.value = numerics::apply_scalar(op, a.value, b.value, c.value);
   v.magnitude = std::fmax(magnitude_of(op, v.value, a, b, c), std::fabs(v.value));  // fmax: not a NaN from inf - inf
   v.reduction = std::max({a.reduction, b.reduction, c.reduction});
+  v.roundoff = std::max({a.roundoff, b.roundoff, c.roundoff});
   return v;
 }
 
@@ -131,6 +131,7 @@ void accumulate(Combiner combiner, Value& sum, const Value& term) {
     case Combiner::min: sum.magnitude = std::max(sum.magnitude, term.magnitude); break;
   }
   sum.reduction = std::max(sum.reduction, term.reduction);
+  sum.roundoff = std::max(sum.roundoff, term.roundoff);
 }
 
 constexpr std::int64_t kTableLimit = 1 << 20;  // reduction points up to which a contraction's offsets are kept
@@ -265,7 +266,9 @@ struct PointEvaluator::Impl {
       if (!invert(*nests.nests[n].map, index, loops)) continue;
       Value value = run(op_index, op.nests[n], nests.nests[n], loops);
       value.unrounded = value.value;
-      if (!local) value.value = numerics::rounded(slot_format(graph, op, slot), value.value);
+      const Format format = slot_format(graph, op, slot);
+      if (!local) value.value = numerics::rounded(format, value.value);
+      value.roundoff += numerics::unit_roundoff(format);
       memo.emplace(key, value);
       return value;
     }

@@ -72,11 +72,12 @@ struct Mapped {
 constexpr Mapped kFirst{"tx81", 0, false, 1};
 constexpr Mapped kMapped[] = {kFirst, {"tx81", 0, false, 4}, {"tx81", 1, true, 1}, {"rpu-2x2", 0, false, 3}, {"h100-sxm", 0, false, 2}};
 
-std::vector<Tensor> executed(const graph::Graph& g, const std::vector<Tensor>& inputs, const Mapped& m = kFirst) {
+std::vector<Tensor> executed(const graph::Graph& g, const std::vector<Tensor>& inputs, const Mapped& m = kFirst,
+                             std::optional<Format> precision = {}) {
   const std::string where = fmt::format("{} on {}", g.ops.front().name, m.chip);
   compiler::CompileOptions options;
-  options.precision = graph::prevailing_format(g);
-  options.keep_formats = true;
+  options.precision = precision.value_or(graph::prevailing_format(g));
+  options.keep_formats = !precision;
   options.effort = m.effort;
   if (m.apart) options.disabled = {true, true, true, true, true};
   const auto compiled = compiler::compile(g, load(m.chip), options);
@@ -212,6 +213,30 @@ TEST(RandomOperators, HaveTheDistributionsOfTheStandard) {
     const report::Verdict verdict = judged(c);
     EXPECT_TRUE(verdict.passed) << c.type << ": " << verdict.text;
   }
+}
+
+TEST(RandomOperators, DrawFromManyClassesInSixteenBits) {
+  constexpr std::int64_t kClasses = 600, kDraws = 6000;
+  const Case c{"Multinomial", {{1, kClasses}}, {int_attribute("sample_size", kDraws)}};
+  const Tensor logits = numerics::seeded_uniform(5, Format::fp32, {1, kClasses}, 0.5);
+  std::vector<double> p;
+  double sum = 0;
+  for (std::int64_t k = 0; k < kClasses; ++k) sum += std::exp(logits.at(k));
+  for (std::int64_t k = 0; k < kClasses; ++k) p.push_back(std::exp(logits.at(k)) / sum);
+  for (const Format precision : {Format::fp32, Format::fp16, Format::bf16}) {
+    const Tensor y = executed(imported(c), {logits}, {precision == Format::fp32 ? "h100-sxm" : "tx81", 0, false, 2}, precision)[0];
+    std::vector<std::int64_t> classes;
+    for (std::int64_t i = 0; i < kDraws; ++i) classes.push_back(static_cast<std::int64_t>(y.at(i)));
+    const report::Verdict verdict = report::judge_classes(classes, p);
+    EXPECT_TRUE(verdict.passed) << numerics::format_name(precision) << ": " << verdict.text;
+  }
+}
+
+TEST(RandomOperators, UniformOverAllOfTheNumbersStaysFinite) {
+  const Case c{"RandomUniform", {}, {ints_attribute("shape", {40, 50}), float_attribute("low", -3e38F), float_attribute("high", 3e38F)}};
+  const Tensor y = executed(imported(c), {})[0];
+  const report::Verdict verdict = report::judge_continuous(numbers(y), [](double x) { return report::uniform_distribution(x, -3e38, 3e38); });
+  EXPECT_TRUE(verdict.passed) << verdict.text;
 }
 
 /// Every random number u of the graph becomes change(u).

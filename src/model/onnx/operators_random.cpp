@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kMaxPlaces = std::int64_t{1} << 24;  // of one coordinate: exact in registers of fp32
 constexpr std::int64_t kMaxClasses = 1 << 14;               // sums over all before each: quadratic
+constexpr double kParts = 0x1p23;                           // of a probability of 1: sums of parts are exact in registers of fp32
 
 /// The places of a tensor's elements as two reads of a nest over its dimensions: all dimensions but the last, and the last.
 class Places {
@@ -110,7 +111,12 @@ void fill(NodeBuilder& b, bool like, bool normal) {
     const Expression radius = unary(ScalarOp::sqrt, number(-2) * unary(ScalarOp::log, number(1) - places.uniform(0, w->format)));
     value = value + number(second) * (radius * unary(ScalarOp::cos, number(2 * M_PI) * places.uniform(1, w->format)));
   } else if (first < second) {  // `high` is not reached, though the sum may round to it
-    value = min(value + number(second - first) * places.uniform(0, w->format), number(std::max(first, number_below(second, w->format))));
+    const Expression u = places.uniform(0, w->format);
+    const double span = second - first;  // beyond the numbers of registers, parts of both ends are added instead
+    value = std::isfinite(numerics::rounded(Format::fp32, span)) || w->format == Format::fp64
+                ? value + number(span) * u
+                : value * (number(1) - u) + number(second) * u;
+    value = min(value, number(std::max(first, number_below(second, w->format))));
   }
   b.set_result(0, s.nest(w->format, w->shape, {}, reads, value));
 }
@@ -145,16 +151,17 @@ void multinomial(NodeBuilder& b) {
   if (x[1] > kMaxClasses) return b.unsupported("onnx/unsupported-feature", fmt::format("draws among {} classes", x[1]));
   Steps s(b);
   const TensorId order = s.iota(Format::int32, x[1]), p = s.softmax(b.operand(0), 1);
-  const TensorId sums = s.nest(b.format(0), x, {x[1]}, {{p, {loop(0), loop(2)}}, {order, {loop(2)}}, {order, {loop(1)}}},
-                               select(input(2) < input(1), number(0), x0()), Combiner::add);
+  // Whole numbers, which no precision rounds: sums of thousands of probabilities in 16 bits would leave classes out.
+  const TensorId sums = s.nest(Format::int32, x, {x[1]}, {{p, {loop(0), loop(2)}}, {order, {loop(2)}}, {order, {loop(1)}}},
+                               select(input(2) < input(1), number(0), unary(ScalarOp::round, x0() * number(kParts))), Combiner::add);
   const Shape to{x[0], samples};
-  std::vector<NestRead> reads{{sums, {loop(0), loop(2)}}};
+  std::vector<NestRead> reads{{sums, {loop(0), loop(2)}}, {sums, {loop(0), at(x[1] - 1)}}};
   const Places places(b, s, to, reads);
   if (b.failed()) return;
-  // The last sum is 1 but for its rounding: it is not asked.
+  // The last sum is what all are a part of: it is not asked.
   const Format format = type == kInt32 ? Format::int32 : Format::int64;
   if (x[1] == 1) return b.set_result(0, s.nest(format, to, {}, {}, number(0)));
-  b.set_result(0, s.nest(format, to, {x[1] - 1}, reads, !(places.uniform(0, b.format(0)) < x0()), Combiner::add));
+  b.set_result(0, s.nest(format, to, {x[1] - 1}, reads, !(places.uniform(0, b.format(0)) * input(1) < x0()), Combiner::add));
 }
 
 }  // namespace
