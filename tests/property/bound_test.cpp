@@ -6,19 +6,13 @@
 #include <cmath>
 
 #include "chip/query.h"
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "model/emit.h"
 #include "model/model.h"
+#include "property/library_chip.h"
 
 namespace switchyard::compiler {
 namespace {
-
-chip::Chip load(const std::string& name, const std::vector<chip::Override>& overrides = {}) {
-  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, overrides);
-  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
-  return std::move(chip).value();
-}
 
 graph::Graph gemm(std::int64_t m, std::int64_t n, std::int64_t k) {
   model::LoadOptions options;
@@ -59,7 +53,7 @@ TEST(PaddedMacs, CountsStepsThatNoCutAvoids) {
 
 TEST(UnitWork, IsSharedByAllUnitsThatCanDoIt) {
   const graph::Graph g = gemm(1024, 1024, 1024);
-  const chip::Chip wormhole = load("wormhole-n150");
+  const chip::Chip wormhole = *library_chip("wormhole-n150");
   UnitWork work(wormhole, g);
   work.add(g);
   double rate = 0;  // matrix and vector units together
@@ -73,7 +67,7 @@ TEST(UnitWork, IsSharedByAllUnitsThatCanDoIt) {
 /// A kernel of a grid multiplies on one class of units, and no faster than its main loop sustains at the clock that leaves.
 TEST(UnitWork, OfAGridIsMultipliedOnOneClassOfUnits) {
   const graph::Graph g = gemm(1024, 1024, 1024);
-  const chip::Chip h100 = load("h100-sxm");
+  const chip::Chip h100 = *library_chip("h100-sxm");
   UnitWork work(h100, g);
   work.add(g);
   const double sustained = 0.9, hertz = sustained * 1.755e9 + (1 - sustained) * 1.98e9;
@@ -87,7 +81,7 @@ TEST(Bounds, OfDataSheetsAreTheLeast) {
   for (const char* name : {"h100-sxm", "a100-sxm-80g", "l4", "t4", "p4", "mi300x", "sn40l", "wormhole-n150", "tx81", "rpu-4x4", "tpu-v4"})
     for (const Format format : {Format::bf16, Format::fp16, Format::fp32, Format::int8})
       for (const std::int64_t n : {1, 100, 4096}) {
-        const chip::Chip chip = load(name);
+        const chip::Chip chip = *library_chip(name);
         graph::Graph g = gemm(n, 4096, 4096);
         for (graph::Tensor& t : g.tensors) t.format = format;
         const Bounds bounds(chip, g);
@@ -97,7 +91,7 @@ TEST(Bounds, OfDataSheetsAreTheLeast) {
 
 /// Weights of few bits are widened on their way in: the product is made at the pace of the wider format.
 TEST(UnitWork, CountsAProductOfTwoFormatsInTheWider) {
-  const chip::Chip tx81 = load("tx81");
+  const chip::Chip tx81 = *library_chip("tx81");
   graph::Graph g = gemm(1024, 1024, 1024);
   const auto seconds = [&](numerics::Format first, numerics::Format second) {
     g.tensor(g.ops[0].operands[0]).format = first;
@@ -114,7 +108,7 @@ TEST(UnitWork, CountsAProductOfTwoFormatsInTheWider) {
 
 /// Attention that a grid runs as one kernel: its products, and what crosses the edge for all of its stages; scores do not.
 TEST(Bounds, OfStagesCountWhatPassesBetweenThemNowhere) {
-  const auto chip = std::make_shared<const chip::Chip>(load("h100-sxm"));
+  const auto chip = library_chip("h100-sxm");
   model::LoadOptions options;
   const auto g = model::build_zoo_model("llama-2-7b-block", options);
   ASSERT_TRUE(g.ok());
@@ -132,7 +126,7 @@ TEST(Bounds, OfStagesCountWhatPassesBetweenThemNowhere) {
 }
 
 TEST(Bounds, SayWhichResourceBinds) {
-  const chip::Chip tx81 = load("tx81");
+  const chip::Chip tx81 = *library_chip("tx81");
   const graph::Graph square = gemm(2048, 2048, 2048), row = gemm(1, 4096, 4096);
   const Bound compute = Bounds(tx81, square).model(), memory = Bounds(tx81, row).model();
   ASSERT_FALSE(compute.terms.empty());
@@ -145,7 +139,7 @@ TEST(Bounds, SayWhichResourceBinds) {
 
 TEST(Bounds, LinksOfPortsAreACut) {
   const graph::Graph g = gemm(1, 4096, 4096);
-  const chip::Chip slow = load("tx81", {{"/networks/noc/link", "1 GB/s"}, {"/movers/rdma/bandwidth", "1 GB/s"}});
+  const chip::Chip slow = *library_chip("tx81", {{"/networks/noc/link", "1 GB/s"}, {"/movers/rdma/bandwidth", "1 GB/s"}});
   const Bound bound = Bounds(slow, g).model();
   EXPECT_EQ(bound.terms[0].resource, "loads at ports");
   // Four ports in the first column: each sends to its right, and four movers stand there.
@@ -154,8 +148,8 @@ TEST(Bounds, LinksOfPortsAreACut) {
 
 TEST(Bounds, ASmallChipReadsAgain) {
   const graph::Graph g = gemm(4096, 4096, 4096);
-  EXPECT_EQ(term_us(Bounds(load("tx81"), g).model(), "ddr, again"), 0);
-  const chip::Chip small = load("tx81", {{"/memories/spm/bytes", "160 KiB"}});
+  EXPECT_EQ(term_us(Bounds(*library_chip("tx81"), g).model(), "ddr, again"), 0);
+  const chip::Chip small = *library_chip("tx81", {{"/memories/spm/bytes", "160 KiB"}});
   const double held = 16 * 160 * 1024 / 2.0, elements = 2 * std::pow(4096.0, 3) / std::sqrt(held) - 2 * held;
   EXPECT_NEAR(term_us(Bounds(small, g).model(), "ddr, again"), 110 + 0.3 + 0.95 + elements * 2 / 159.36e3, 1);
 }

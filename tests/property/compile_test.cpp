@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <functional>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
@@ -15,6 +14,7 @@
 #include "model/model.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
@@ -28,14 +28,8 @@ struct Case {
   std::vector<chip::Override> overrides;
 };
 
-std::shared_ptr<const chip::Chip> load(const Case& c) {
-  auto chip = chip::load_chip(c.chip, {SWITCHYARD_SOURCE_DIR "/chips"}, c.overrides);
-  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
-  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
-}
-
 TEST(Multicast, GoesNoFurtherThanTheMover) {
-  const auto chip = load({"tx81", "tx81", {}});
+  const auto chip = library_chip("tx81");
   ASSERT_TRUE(chip);
   model::LoadOptions options;
   options.set = {{"m", 512}, {"n", 512}, {"k", 512}};
@@ -59,7 +53,7 @@ TEST(Multicast, GoesNoFurtherThanTheMover) {
 class CompileLaws : public ::testing::TestWithParam<Case> {};
 
 TEST_P(CompileLaws, HoldOnRandomModels) {
-  const auto chip = load(GetParam());
+  const auto chip = library_chip(GetParam().chip, GetParam().overrides);
   ASSERT_TRUE(chip);
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / fmt::format("switchyard_laws_{}_{}", GetParam().name, getpid());
@@ -123,7 +117,7 @@ TEST_P(CompileLaws, HoldOnRandomModels) {
 
 /// Tensors that are too large to execute here, or of extents that divide badly: they must be mapped, and be above their bound.
 TEST_P(CompileLaws, HoldOnLargeAndPrimeExtents) {
-  const auto chip = load(GetParam());
+  const auto chip = library_chip(GetParam().chip, GetParam().overrides);
   ASSERT_TRUE(chip);
   using graph::TensorId;
   const std::pair<numerics::Shape, std::function<TensorId(graph::Graph&, TensorId)>> cases[] = {
@@ -186,7 +180,7 @@ TEST(CompileBounds, HoldOnEveryChip) {
   ASSERT_GE(names.size(), 10u);
   int chips = 0;
   for (const std::string& name : names) {
-    const auto chip = load({name.c_str(), name.c_str(), {}});
+    const auto chip = library_chip(name);
     ASSERT_TRUE(chip);
     int timed_programs = 0;
     for (std::uint64_t seed = 1; seed <= (name == "rpu-32x32" ? 5 : 20); ++seed) {
@@ -222,7 +216,7 @@ TEST(CompileBounds, HoldOnModelsOfTheZoo) {
                                                                {"resnet18", {}},
                                                                {"llama-2-7b-block-decode", {}}};
   for (const char* name : {"tx81", "h100-sxm", "rpu-4x4", "sn40l", "wormhole-n150"}) {
-    const auto chip = load({name, name, {}});
+    const auto chip = library_chip(name);
     ASSERT_TRUE(chip);
     for (const auto& [zoo, options] : models)
       for (const bool plain : {false, true}) {
@@ -246,7 +240,7 @@ TEST(CompileBounds, HoldOnModelsOfTheZoo) {
 
 /// Merged into one expression, x * sigmoid(x) doubles what is written at every step: a chain of them must be cut, and stay readable.
 TEST(CompileScale, LongChainsOfMapsStayShortPrograms) {
-  const auto chip = load({"tx81", "tx81", {}});
+  const auto chip = library_chip("tx81");
   ASSERT_TRUE(chip);
   graph::Graph g;
   g.name = "chain";

@@ -5,7 +5,6 @@
 #include <array>
 
 #include "chip/query.h"
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "compiler/hosted.h"
 #include "graph/evaluate.h"
@@ -13,6 +12,7 @@
 #include "model/emit.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
@@ -51,9 +51,7 @@ graph::Graph model() {
 class HostSteps : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(HostSteps, StandBetweenPartsOfTheChip) {
-  auto loaded = chip::load_chip(GetParam(), {SWITCHYARD_SOURCE_DIR "/chips"});
-  ASSERT_TRUE(loaded.ok());
-  const auto chip = std::make_shared<const chip::Chip>(std::move(loaded).value());
+  const auto chip = library_chip(GetParam());
   const graph::Graph g = model();
   ASSERT_TRUE(graph::verify(g).ok());
   const auto compiled = compiler::compile(g, chip, {Format::fp32, false, 0, 1});
@@ -100,9 +98,7 @@ INSTANTIATE_TEST_SUITE_P(Chips, HostSteps, ::testing::Values("tx81", "rpu-2x2", 
                          [](const auto& chip) { return "chip" + std::to_string(chip.index); });
 
 TEST(HostPrograms, OfProgramsAreVerified) {
-  auto loaded = chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"});
-  ASSERT_TRUE(loaded.ok());
-  const auto chip = std::make_shared<const chip::Chip>(std::move(loaded).value());
+  const auto chip = library_chip("tx81");
   const auto compiled = compiler::compile(model(), chip, {Format::fp32, false, 0, 1});
   ASSERT_TRUE(compiled.ok());
   const auto said = [&](const auto& damage) {

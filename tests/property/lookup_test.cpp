@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <array>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
 #include "model/emit.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
@@ -76,9 +76,7 @@ std::vector<Tensor> inputs(const Case& c, std::uint64_t seed) {
 class Lookups : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Lookups, GiveTheReferencesValues) {
-  auto loaded = chip::load_chip(GetParam(), {SWITCHYARD_SOURCE_DIR "/chips"});
-  ASSERT_TRUE(loaded.ok());
-  const auto chip = std::make_shared<const chip::Chip>(std::move(loaded).value());
+  const auto chip = library_chip(GetParam());
   for (const Case& c : kCases) {
     SCOPED_TRACE(&c - kCases);
     const graph::Graph g = model(c);
@@ -115,9 +113,7 @@ INSTANTIATE_TEST_SUITE_P(Chips, Lookups, ::testing::Values("tx81", "h100-sxm", "
 });
 
 TEST(Lookup, OutsideTheTableIsNamed) {
-  auto loaded = chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"});
-  ASSERT_TRUE(loaded.ok());
-  const auto chip = std::make_shared<const chip::Chip>(std::move(loaded).value());
+  const auto chip = library_chip("tx81");
   const Case c{{40, 16}, {9}, 0, true, false};
   const auto compiled = compiler::compile(model(c), chip, {Format::fp32, 0, 1});
   ASSERT_TRUE(compiled.ok());
@@ -131,9 +127,7 @@ TEST(Lookup, OutsideTheTableIsNamed) {
 }
 
 TEST(Lookup, PortsThatPickHaveLaws) {
-  auto loaded = chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"});
-  ASSERT_TRUE(loaded.ok());
-  const auto chip = std::make_shared<const chip::Chip>(std::move(loaded).value());
+  const auto chip = library_chip("tx81");
   const auto compiled = compiler::compile(model({{40, 16}, {300}, 0, true, false}), chip, {Format::fp32, 0, 1});
   ASSERT_TRUE(compiled.ok());
   const auto spoiled = [&](auto&& spoil) {

@@ -8,7 +8,6 @@
 #include <numeric>
 #include <random>
 
-#include "chip/read.h"
 #include "compiler/canonicalise.h"
 #include "compiler/compiler.h"
 #include "compiler/mapping_file.h"
@@ -17,6 +16,7 @@
 #include "model/model.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
@@ -25,10 +25,6 @@ namespace switchyard {
 namespace {
 
 using numerics::Format;
-
-std::shared_ptr<const chip::Chip> load(const char* name, const std::vector<chip::Override>& overrides = {}) {
-  return std::make_shared<const chip::Chip>(chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, overrides).value());
-}
 
 /// One product or convolution of small integers, perhaps with a bias and a ReLU: in fp32 its sums are exact in any order.
 class OneKernel {
@@ -131,7 +127,7 @@ compiler::CompileOptions with(const std::string& text) {
 }
 
 TEST(Mapping, AnyLegalOneComputesTheValues) {
-  const auto chip = load("tx81");
+  const auto chip = library_chip("tx81");
   int legal = 0, rings = 0, multicasts = 0;
   std::vector<double> ratios;
   for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
@@ -183,7 +179,7 @@ TEST(Mapping, AnyLegalOneComputesTheValues) {
 TEST(Mapping, EstimatesAreRightInTheMedian) {
   for (const char* name : {"tx81", "rpu-4x4"}) {
     SCOPED_TRACE(name);
-    const auto chip = load(name);
+    const auto chip = library_chip(name);
     std::mt19937_64 random(7);
     const auto pick = [&](std::int64_t low, std::int64_t high) { return std::uniform_int_distribution<std::int64_t>(low, high)(random); };
     std::vector<double> ratios, distances;
@@ -225,7 +221,7 @@ TEST(Mapping, EstimatesAreRightInTheMedian) {
 
 /// What the compiler chose, written down and read back, is the same program.
 TEST(Mapping, WrittenDownGivesTheSameProgram) {
-  for (const auto& chip : {load("tx81"), load("tx81", {{"/memories/spm/bytes", "160 KiB"}}), load("h100-sxm")})
+  for (const auto& chip : {library_chip("tx81"), library_chip("tx81", {{"/memories/spm/bytes", "160 KiB"}}), library_chip("h100-sxm")})
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
       SCOPED_TRACE(fmt::format("{} seed {}", chip->name, seed));
       const testing::RandomModel model = testing::random_model(seed);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "chip/read.h"
+#include "property/library_chip.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -18,9 +18,8 @@ TEST(Means, FollowFromTheConceptsOfAChip) {
                         {"wormhole-n150", true, false, true, true, true, false, true},
                         {"h100-sxm", false, false, false, false, false, true, false}};
   for (const Case& c : cases) {
-    const auto chip = chip::load_chip(c.chip, {SWITCHYARD_SOURCE_DIR "/chips"}, {});
-    ASSERT_TRUE(chip.ok()) << c.chip;
-    const auto machine = describe_machine(chip.value());
+    const auto chip = library_chip(c.chip);
+    const auto machine = describe_machine(*chip);
     ASSERT_TRUE(machine.ok()) << c.chip;
     const bool expected[] = {c.values_stay, c.early, c.shared, c.chained, c.streamed, c.joined, c.placed};
     const std::vector<Means> means = means_of(machine.value());
@@ -33,9 +32,8 @@ TEST(Means, FollowFromTheConceptsOfAChip) {
 }
 
 TEST(Means, SayWhatWasDisabled) {
-  const auto chip = chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"}, {});
-  ASSERT_TRUE(chip.ok());
-  auto machine = describe_machine(chip.value());
+  const auto chip = library_chip("tx81");
+  auto machine = describe_machine(*chip);
   ASSERT_TRUE(machine.ok());
   EXPECT_NE(
       explain_means(machine.value()).text.find("values stay in scratchpads from context to context (contexts keep them, and 'dte' leads"),

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "compiler/epilogue.h"
 #include "graph/evaluate.h"
@@ -14,6 +13,7 @@
 #include "model/emit.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "simulation/execute.h"
 
 namespace switchyard {
@@ -142,10 +142,8 @@ TEST(Merge, ConstantsSharedByTwoBlocksAreJoinedOnce) {
 }
 
 TEST(Merge, ProgramsComputeTheSame) {
-  const auto chip = chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"}, {});
-  ASSERT_TRUE(chip.ok());
   const Sample s = attention_like({64, 64, 32}, true);
-  const auto compiled = compiler::compile(s.graph, std::make_shared<const chip::Chip>(chip.value()), {Format::fp32, 0, 1});
+  const auto compiled = compiler::compile(s.graph, library_chip("tx81"), {Format::fp32, 0, 1});
   ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
   EXPECT_NE(program::print(compiled.value().program).find("block.branch0+branch1+branch2"), std::string::npos);
   const auto run = simulation::execute(compiled.value().program, s.inputs, {1, {}});

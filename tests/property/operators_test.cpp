@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
@@ -13,6 +12,7 @@
 #include "model/onnx/test_model.h"
 #include "model/onnx/values.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "report/check.h"
 #include "simulation/execute.h"
 
@@ -323,11 +323,7 @@ class OperatorLaws : public ::testing::TestWithParam<std::size_t> {};
 TEST_P(OperatorLaws, HoldInEveryMapping) {
   const Law& law = laws()[GetParam()];
   std::vector<std::shared_ptr<const chip::Chip>> chips;
-  for (const Mapped& m : kMapped) {
-    auto chip = chip::load_chip(m.chip, {SWITCHYARD_SOURCE_DIR "/chips"});
-    ASSERT_TRUE(chip.ok());
-    chips.push_back(std::make_shared<const chip::Chip>(std::move(chip).value()));
-  }
+  for (const Mapped& m : kMapped) chips.push_back(library_chip(m.chip));
   int cases = 0;
   for (const Shapes& shapes : law.shapes) {
     for (const auto& attributes : law.attributes) {

@@ -7,24 +7,18 @@
 #include <optional>
 #include <set>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "model/model.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
 namespace switchyard {
 namespace {
-
-std::shared_ptr<const chip::Chip> load(const std::string& name, const std::vector<chip::Override>& overrides) {
-  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, overrides);
-  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
-  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
-}
 
 double seconds_of(const program::Program& program) {
   const auto timing = simulation::time_program(program);
@@ -58,7 +52,7 @@ struct Reaction {
 };
 
 Reaction react(const graph::Graph& graph, const std::string& chip_name, const std::string& switch_time) {
-  const auto chip = load(chip_name, {{"/contexts/switch", switch_time}});
+  const auto chip = library_chip(chip_name, {{"/contexts/switch", switch_time}});
   Reaction r;
   r.apart = std::numeric_limits<double>::infinity();
   std::size_t most = 0;
@@ -97,7 +91,7 @@ TEST(Partition, FollowsTheCostOfASwitch) {
 std::size_t keeps_values(compiler::CompileOptions (*how)(numerics::Format), bool (*counts)(const program::Context&)) {
   std::size_t counted = 0;
   for (const char* name : {"tx81", "rpu-2x2", "rpu-8x8"}) {
-    const auto chip = load(name, {});
+    const auto chip = library_chip(name, {});
     EXPECT_TRUE(chip);
     for (std::uint64_t seed = 1; seed <= 25; ++seed) {
       SCOPED_TRACE(fmt::format("{} seed {}", name, seed));
@@ -159,7 +153,7 @@ void remove_port(program::Context& context, program::Endpoint end) {
 
 /// Without the tokens that an actor waits for a context is refused.
 TEST(Partition, EveryOrderIsNeeded) {
-  const auto chip = load("rpu-2x2", {});
+  const auto chip = library_chip("rpu-2x2", {});
   ASSERT_TRUE(chip);
   int removed = 0;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {

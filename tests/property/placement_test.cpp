@@ -8,12 +8,12 @@
 #include <random>
 
 #include "chip/query.h"
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "compiler/place.h"
 #include "model/model.h"
 #include "program/relocate.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
@@ -33,7 +33,7 @@ struct Made {
 
 Made make(const graph::Graph& graph, const std::string& chip_name, numerics::Format precision) {
   Made made;
-  made.chip = std::make_shared<const chip::Chip>(chip::load_chip(chip_name, {SWITCHYARD_SOURCE_DIR "/chips"}).value());
+  made.chip = library_chip(chip_name);
   compiler::CompileOptions options;
   options.precision = precision;
   options.effort = 0;

@@ -8,12 +8,12 @@
 #include <array>
 #include <cmath>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
 #include "model/emit.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "report/check.h"
 #include "report/run.h"
 #include "simulation/execute.h"
@@ -24,12 +24,6 @@ namespace {
 using numerics::Format;
 using numerics::Shape;
 using numerics::Tensor;
-
-std::shared_ptr<const chip::Chip> load(const char* name) {
-  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"});
-  EXPECT_TRUE(chip.ok());
-  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
-}
 
 /// relu(x w) v, where the columns of w differ by powers of two, so that scales per channel matter.
 graph::Graph model() {
@@ -79,7 +73,7 @@ Tensor quantised(const graph::Graph& plain, const chip::Chip& chip, const compil
 }
 
 TEST(Quantise, LosesWhatTheFormatLoses) {
-  const auto chip = load("tx81");
+  const auto chip = library_chip("tx81");
   const graph::Graph g = model();
   const std::vector inputs{numerics::seeded_uniform(7, Format::fp32, {9, 64}, 1)};
   const Tensor want = graph::evaluate(g, inputs)[0];
@@ -105,7 +99,7 @@ TEST(Quantise, LosesWhatTheFormatLoses) {
 }
 
 TEST(Quantise, StoresNumbersOfTheFormat) {
-  const auto chip = load("tx81");
+  const auto chip = library_chip("tx81");
   const graph::Graph plain = model();
   const std::vector inputs{numerics::seeded_uniform(7, Format::fp32, {9, 64}, 1)};
   graph::Graph g;
@@ -167,7 +161,7 @@ TEST(Quantise, ReadsSchemes) {
 class QuantisedPrograms : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(QuantisedPrograms, GiveTheQuantisedGraphsValues) {
-  const auto chip = load(GetParam());
+  const auto chip = library_chip(GetParam());
   ASSERT_TRUE(chip);
   const graph::Graph g = model();
   const std::vector inputs{numerics::seeded_uniform(7, Format::fp32, {9, 64}, 1)};
@@ -219,7 +213,7 @@ graph::Graph residual() {
 }
 
 TEST_P(QuantisedPrograms, RoundWhereTheyMultiply) {
-  const auto chip = load(GetParam());
+  const auto chip = library_chip(GetParam());
   const graph::Graph g = residual();
   const std::vector inputs{numerics::seeded_uniform(7, Format::fp32, {9, 64}, 1)};
   const Tensor exact = graph::evaluate(g, inputs)[0];

@@ -8,22 +8,16 @@
 #include <cmath>
 
 #include "chip/query.h"
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
 namespace switchyard {
 namespace {
-
-std::shared_ptr<const chip::Chip> load(const std::string& name) {
-  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, {});
-  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
-  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
-}
 
 graph::Graph build(std::string_view scheme, int m, int n, int k) {
   auto graph = model::build_quantised({"gemm", {{"m", std::to_string(m)}, {"n", std::to_string(n)}, {"k", std::to_string(k)}}}, scheme);
@@ -64,7 +58,7 @@ TEST(Quantised, ComputesWhatTheSchemeSays) {
   for (const std::string_view scheme : model::quantised_schemes())
     for (const char* name : {"h100-sxm", "a100-sxm-80g"}) {
       SCOPED_TRACE(fmt::format("{} on {}", scheme, name));
-      const auto chip = load(name);
+      const auto chip = library_chip(name);
       if (chip::best_contract_rate(*chip, model::multiplied_format(scheme)) == 0) continue;  // kept in wider formats: nothing is rounded
       const graph::Graph g = build(scheme, 5, 160, 256);
       const auto graph_errors = graph::verify(g);
@@ -100,7 +94,7 @@ TEST(Quantised, LawsHold) {
     for (const char* name : {"h100-sxm", "a100-sxm-80g", "l4", "b200", "mi300x"})
       for (const auto& [m, n, k] : {std::array{1, 4096, 4096}, std::array{300, 64, 16384}, std::array{8192, 8192, 1024}}) {
         SCOPED_TRACE(fmt::format("{} {} on {}", scheme, m, name));
-        const Timed t = time(build(scheme, m, n, k), load(name));
+        const Timed t = time(build(scheme, m, n, k), library_chip(name));
         Picoseconds sum(0);
         for (const Picoseconds cause : t.timing.attribution) sum += cause;
         EXPECT_EQ(sum, t.timing.latency);
@@ -109,7 +103,7 @@ TEST(Quantised, LawsHold) {
 }
 
 TEST(Quantised, AttentionInEightBitsTakesLessThanInSixteen) {
-  const auto chip = load("h100-sxm");
+  const auto chip = library_chip("h100-sxm");
   const model::Operation operation{"attention_prefill",
                                    {{"batch", "2"}, {"q", "4096"}, {"heads", "16"}, {"kv_heads", "4"}, {"dim", "128"}}};
   const auto narrow = model::build_quantised(operation, "fp8");
@@ -126,7 +120,7 @@ TEST(Quantised, AttentionInEightBitsTakesLessThanInSixteen) {
 }
 
 TEST(Quantised, AttentionReadsACacheInEightBitsAsItLies) {
-  const auto chip = load("h100-sxm");
+  const auto chip = library_chip("h100-sxm");
   const auto operation = [](int batch, int context) {
     return model::Operation{
         "attention_decode",
@@ -157,7 +151,7 @@ TEST(Quantised, AttentionReadsACacheInEightBitsAsItLies) {
 }
 
 TEST(Quantised, WeightsAreReadAsTheyLie) {
-  const auto chip = load("a100-sxm-80g");
+  const auto chip = library_chip("a100-sxm-80g");
   const double n = 16384, k = 8192;
   const auto read = [&](std::string_view scheme) {
     return static_cast<double>(time(build(scheme, 1, static_cast<int>(n), static_cast<int>(k)), chip).timing.offchip_read);

@@ -6,13 +6,13 @@
 #include <cmath>
 #include <functional>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
 #include "model/onnx/reader.h"
 #include "model/onnx/test_model.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "report/distribution.h"
 #include "simulation/execute.h"
 
@@ -28,12 +28,6 @@ using numerics::Format;
 using numerics::ScalarOp;
 using numerics::Shape;
 using numerics::Tensor;
-
-std::shared_ptr<const chip::Chip> load(const char* name) {
-  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"});
-  EXPECT_TRUE(chip.ok());
-  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
-}
 
 /// One node with inputs x0, x1 ... of these shapes, and constants behind them.
 struct Case {
@@ -80,7 +74,7 @@ std::vector<Tensor> executed(const graph::Graph& g, const std::vector<Tensor>& i
   options.keep_formats = !precision;
   options.effort = m.effort;
   if (m.apart) options.disabled = {true, true, true, true, true};
-  const auto compiled = compiler::compile(g, load(m.chip), options);
+  const auto compiled = compiler::compile(g, library_chip(m.chip), options);
   EXPECT_TRUE(compiled.ok()) << where << "\n" << (compiled.ok() ? "" : format_failure(compiled.failure()));
   EXPECT_TRUE(program::verify(compiled.value().program).ok()) << where;
   simulation::ExecuteOptions how;
@@ -235,7 +229,8 @@ TEST(RandomOperators, DrawFromManyClassesInSixteenBits) {
 TEST(RandomOperators, UniformOverAllOfTheNumbersStaysFinite) {
   const Case c{"RandomUniform", {}, {ints_attribute("shape", {40, 50}), float_attribute("low", -3e38F), float_attribute("high", 3e38F)}};
   const Tensor y = executed(imported(c), {})[0];
-  const report::Verdict verdict = report::judge_continuous(numbers(y), [](double x) { return report::uniform_distribution(x, -3e38, 3e38); });
+  const report::Verdict verdict =
+      report::judge_continuous(numbers(y), [](double x) { return report::uniform_distribution(x, -3e38, 3e38); });
   EXPECT_TRUE(verdict.passed) << verdict.text;
 }
 

@@ -5,13 +5,13 @@
 #include <limits>
 #include <random>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "compiler/mapping_file.h"
 #include "graph/evaluate.h"
 #include "model/emit.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
@@ -19,10 +19,6 @@ namespace switchyard {
 namespace {
 
 using numerics::Format;
-
-std::shared_ptr<const chip::Chip> load(const char* name) {
-  return std::make_shared<const chip::Chip>(chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, {}).value());
-}
 
 /// A product or a convolution of small integers with a bias and a ReLU: in fp32 its sums are exact in any order.
 struct Sums {
@@ -78,7 +74,7 @@ compiler::CompileOptions with(const std::string& mappings) {
 TEST(Reductions, InPartsGiveTheSameSums) {
   std::size_t split = 0;
   for (const char* name : {"tx81", "rpu-4x4"}) {
-    const auto chip = load(name);
+    const auto chip = library_chip(name);
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
       SCOPED_TRACE(fmt::format("{} seed {}", name, seed));
       Sums sums(seed);
@@ -111,7 +107,7 @@ TEST(Reductions, InPartsGiveTheSameSums) {
 }
 
 TEST(Reductions, AreCutWhereThatIsFaster) {
-  const auto chip = load("rpu-8x8");
+  const auto chip = library_chip("rpu-8x8");
   graph::Graph g;
   g.name = "long";
   const auto x = model::add_input(g, "x", Format::fp32, {32, 65536}), w = model::add_input(g, "w", Format::fp32, {65536, 32});

@@ -6,11 +6,11 @@
 #include <algorithm>
 
 #include "chip/query.h"
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "program/instance.h"
 #include "program/sequence.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "report/run.h"
 #include "simulation/timing.h"
@@ -160,9 +160,7 @@ class TimingLaws : public ::testing::TestWithParam<Case> {};
 
 TEST_P(TimingLaws, HoldOnRandomModels) {
   const Case c = GetParam();
-  auto loaded = chip::load_chip(c.chip, {SWITCHYARD_SOURCE_DIR "/chips"}, c.overrides);
-  ASSERT_TRUE(loaded.ok()) << format_failure(loaded.failure());
-  const auto chip = std::make_shared<const chip::Chip>(std::move(loaded).value());
+  const auto chip = library_chip(c.chip, c.overrides);
   const bool cached = chip::cache_of(*chip, chip::off_chip_memory(*chip)).has_value();
   int timed_models = 0;
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {

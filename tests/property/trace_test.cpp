@@ -8,11 +8,11 @@
 #include <set>
 #include <string>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "program/grid.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "simulation/recording.h"
 
@@ -112,9 +112,7 @@ TEST(Recording, TellsWhatTheTimingCounts) {
 TEST(Recording, TellsItOfCompiledModels) {
   for (const char* name : {"tx81", "rpu-4x4", "h100-sxm", "onnxim-tpuv4"}) {
     SCOPED_TRACE(name);
-    auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"});
-    ASSERT_TRUE(chip.ok());
-    const auto shared = std::make_shared<const chip::Chip>(std::move(chip).value());
+    const auto shared = library_chip(name);
     std::size_t slices = 0;
     for (std::uint64_t seed = 1; seed <= 12; ++seed) {
       SCOPED_TRACE(seed);

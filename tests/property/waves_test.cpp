@@ -5,23 +5,17 @@
 
 #include <cmath>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "model/operation.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
 namespace switchyard {
 namespace {
-
-std::shared_ptr<const chip::Chip> load(const std::string& name, const std::vector<chip::Override>& overrides = {}) {
-  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, overrides);
-  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
-  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
-}
 
 graph::Graph build(const std::string& name, std::vector<std::pair<std::string, std::string>> shape) {
   auto graph = model::build_operation({name, std::move(shape)});
@@ -72,7 +66,7 @@ const std::vector<std::pair<std::string, std::vector<std::pair<std::string, std:
 
 TEST(Waves, LawsHoldOnEveryOperation) {
   for (const char* name : {"a100-sxm-80g", "h100-sxm", "l4", "v100-pcie-32g", "mi300x"}) {
-    const auto chip = load(name);
+    const auto chip = library_chip(name);
     ASSERT_TRUE(chip);
     for (const auto& [op, shape] : operations())
       for (const auto format : {numerics::Format::fp16, numerics::Format::fp32}) {
@@ -100,7 +94,7 @@ TEST(Waves, LawsHoldOnEveryOperation) {
 }
 
 TEST(Waves, ChainsComputeWhatTheModelSays) {
-  const auto chip = load("a100-sxm-80g");
+  const auto chip = library_chip("a100-sxm-80g");
   ASSERT_TRUE(chip);
   const std::vector<std::vector<std::pair<std::string, std::string>>> shapes{
       {{"batch", "2"}, {"q", "40"}, {"heads", "4"}, {"kv_heads", "2"}, {"dim", "16"}},
@@ -127,7 +121,7 @@ TEST(Waves, ChainsComputeWhatTheModelSays) {
 }
 
 TEST(Waves, BandsSaveTime) {
-  const auto chip = load("a100-sxm-80g");
+  const auto chip = library_chip("a100-sxm-80g");
   ASSERT_TRUE(chip);
   const auto latency = [&](const char* causal, const char* window) {
     return microseconds(time(build("attention_prefill", {{"batch", "4"},
@@ -149,7 +143,7 @@ TEST(Waves, BandsSaveTime) {
 TEST(Waves, RowsComeBackFromTheCacheWhileTheyFit) {
   // The same rows, of which twice as many are at work as a smaller cache holds.
   const auto latency = [](const char* size) {
-    const auto chip = load("a100-sxm-80g", {{"/memories/l2/bytes", size}});
+    const auto chip = library_chip("a100-sxm-80g", {{"/memories/l2/bytes", size}});
     return microseconds(time(build("layer_norm", {{"rows", "65536"}, {"cols", "2048"}}), chip, numerics::Format::fp32).timing.latency);
   };
   const double fits = latency("80 MB"), lost = latency("10 MB");
@@ -158,7 +152,7 @@ TEST(Waves, RowsComeBackFromTheCacheWhileTheyFit) {
 }
 
 TEST(Waves, ATileAtTheEdgeIsComputedWhole) {
-  const auto chip = load("a100-sxm-80g");
+  const auto chip = library_chip("a100-sxm-80g");
   ASSERT_TRUE(chip);
   const auto latency = [&](const char* m) {
     return microseconds(
@@ -171,7 +165,7 @@ TEST(Waves, ATileAtTheEdgeIsComputedWhole) {
 TEST(Waves, MoreOfAnythingIsNeverSlower) {
   const graph::Graph gemm = build("gemm", {{"m", "3000"}, {"n", "2000"}, {"k", "1000"}});
   const auto latency = [&](const std::vector<chip::Override>& overrides) {
-    return time(gemm, load("h100-sxm", overrides), numerics::Format::bf16).timing.latency;
+    return time(gemm, library_chip("h100-sxm", overrides), numerics::Format::bf16).timing.latency;
   };
   const Picoseconds usual = latency({});
   for (const auto& [pointer, value] : std::vector<std::pair<std::string, std::string>>{{"/memories/hbm/bandwidth", "6.7 TB/s"},
@@ -184,7 +178,7 @@ TEST(Waves, MoreOfAnythingIsNeverSlower) {
 }
 
 TEST(Waves, OnlyGridsInWavesHaveSlicesAndStages) {
-  const auto chip = load("a100-sxm-80g");
+  const auto chip = library_chip("a100-sxm-80g");
   ASSERT_TRUE(chip);
   Timed t = time(build("gemm", {{"m", "64"}, {"n", "64"}, {"k", "16384"}}), chip, numerics::Format::bf16);
   program::Program p = t.compiled.program;
