@@ -103,9 +103,10 @@ class Joiner {
  public:
   explicit Joiner(const program::Program& program) : program_(program), parts_(program.buffers) {}
 
-  Chained run(std::span<const Context> phases) {
+  Chained run(std::span<const Context> phases, std::span<const BufferId> handed, std::int64_t slots) {
     if (!apart(phases)) return {std::nullopt, problem_, phase_};
     for (const Context& phase : phases) append(phase);
+    for (const BufferId buffer : handed) hand_on(buffer, slots);
     if (phases.size() > 1) context_.name = fmt::format("{} to {}", phases.front().name, phases.back().name);
     if (!order()) return {std::nullopt, problem_, phase_};
     return {std::move(context_), {}, 0};
@@ -162,6 +163,89 @@ class Joiner {
     }
     context_.ops.insert(context_.ops.end(), phase.ops.begin(), phase.ops.end());
     ++phases_;
+  }
+
+  struct Place {
+    std::size_t actor = 0;
+    int port = 0;
+  };
+
+  /// The loops over which the tokens of a port come, outermost first.
+  static std::vector<std::size_t> token_loops(const Actor& actor, const Port& port) {
+    std::vector<std::size_t> loops;
+    for (std::size_t l = 0; l < actor.loops.size(); ++l)
+      if (!port.kept[l]) loops.push_back(l);
+    return loops;
+  }
+
+  /// Do both ports touch the same boxes of the buffer, wholly inside it, token by token on the same components?
+  [[nodiscard]] bool agree(const Place& from, const Place& to) const {
+    const Actor &a = context_.actors[from.actor], &b = context_.actors[to.actor];
+    const Port &out = a.ports[static_cast<std::size_t>(from.port)], &in = b.ports[static_cast<std::size_t>(to.port)];
+    if (a.array != b.array || out.token.shape != in.token.shape || out.token.order != in.token.order || !out.guard.empty() ||
+        !in.guard.empty())
+      return false;
+    const std::vector<std::size_t> outs = token_loops(a, out), ins = token_loops(b, in);
+    if (outs.size() != ins.size()) return false;
+    const Array& array = context_.arrays[a.array.index()];
+    const std::size_t coordinates = array.shape.size();
+    const auto coefficient = [](const Affine& f, std::size_t variable) {
+      for (const auto& term : f.terms)
+        if (term.variable == static_cast<int>(variable)) return term.coefficient;
+      return std::int64_t{0};
+    };
+    const program::Buffer& buffer = program_.buffers[out.place->buffer.index()];
+    for (std::size_t x = 0; x < buffer.shape.size(); ++x) {
+      const Affine &f = out.place->start[x], &g = in.place->start[x];
+      if (f.constant != g.constant || f.constant < 0) return false;
+      std::int64_t last = f.constant + out.token.shape[x];
+      std::size_t moving = 0;  // terms that have been looked at
+      const auto same = [&](std::size_t u, std::size_t v, std::int64_t trips) {
+        const std::int64_t slope = coefficient(f, u);
+        if (slope < 0 || slope != coefficient(g, v)) return false;
+        if (slope > 0) ++moving;
+        last += slope * (trips - 1);
+        return true;
+      };
+      for (std::size_t c = 0; c < coordinates; ++c)
+        if (!same(c, c, array.shape[c])) return false;
+      for (std::size_t l = 0; l < outs.size(); ++l) {
+        if (a.loops[outs[l]].trip != b.loops[ins[l]].trip) return false;
+        if (!same(coordinates + outs[l], coordinates + ins[l], a.loops[outs[l]].trip)) return false;
+      }
+      if (moving != f.terms.size() || moving != g.terms.size() || last > buffer.shape[x]) return false;
+    }
+    return true;
+  }
+
+  /// What one actor places in a buffer and one other takes from it, token by token, needs no more room than a few tokens.
+  void hand_on(BufferId buffer, std::int64_t slots) {
+    std::vector<Place> writers, readers;
+    for (std::size_t a = 0; a < context_.actors.size(); ++a) {
+      const Actor& actor = context_.actors[a];
+      for (const auto* access : {&actor.source, &actor.destination})
+        if (*access && (*access)->buffer == buffer) return;
+      for (std::size_t p = 0; p < actor.ports.size(); ++p)
+        if (const Port& port = actor.ports[p]; port.place && port.place->buffer == buffer)
+          (port.input ? readers : writers).push_back({a, static_cast<int>(p)});
+    }
+    if (writers.size() != 1 || readers.size() != 1 || !agree(writers[0], readers[0])) return;
+    const program::Buffer& held = program_.buffers[buffer.index()];
+    Channel channel;
+    channel.name = fmt::format("handed{}", context_.channels.size());
+    channel.from = {ActorId(writers[0].actor), writers[0].port};
+    channel.to.push_back({{ActorId(readers[0].actor), readers[0].port}, {}});
+    for (std::size_t c = 0; c < array_of(readers[0].actor).shape.size(); ++c)
+      channel.relation.coordinates.push_back({numerics::affine_variable(static_cast<int>(c)), 0});
+    for (const Place& place : {writers[0], readers[0]}) {
+      Port& port = context_.actors[place.actor].ports[static_cast<std::size_t>(place.port)];
+      port.place.reset();
+      port.token.pad = held.spread->pad;
+      channel.bytes = slots * port.token.bytes();
+    }
+    channel.depth = slots;
+    channel.memory = held.memory;
+    context_.channels.push_back(std::move(channel));
   }
 
   bool order() {
@@ -348,6 +432,8 @@ class Joiner {
 
 }  // namespace
 
-Chained chain(const program::Program& program, std::span<const Context> phases) { return Joiner(program).run(phases); }
+Chained chain(const program::Program& program, std::span<const Context> phases, std::span<const BufferId> handed, std::int64_t slots) {
+  return Joiner(program).run(phases, handed, slots);
+}
 
 }  // namespace switchyard::compiler

@@ -145,6 +145,49 @@ TEST(Chain, StepsFollowSteps) {
   EXPECT_EQ(other.context->actors[0].ports[0].name, "over") << "steps of different numbers do not go together";
 }
 
+/// What one actor places row by row and the next takes row by row becomes a channel; nothing else does.
+TEST(Chain, WhatIsHandedOnInOneOrderNeedsFewSlots) {
+  Sample s;
+  const BufferId rows_of_four = s.buffer({4, 32}, {{}, rows(4)}, {4, 4}, {8});
+  const auto phase = [&](bool writes, std::int64_t step, std::int64_t constant, bool backwards = false) {
+    program::Context c = s.copy(writes ? "make" : "use", rows_of_four, rows_of_four, {8});
+    Actor& a = c.actors[0];
+    a.kind = ActorKind::compute;
+    a.source.reset();
+    a.destination.reset();
+    a.loops.push_back({"t", 4 / step - (constant > 0 ? 1 : 0), numerics::LoopKind::parallel});
+    program::Port port;
+    port.name = "x";
+    port.input = !writes;
+    port.token = {numerics::Format::bf16, {step, 4}, {0, 1}, 1};
+    port.kept = {false};
+    port.place = Sample::access(s.program, rows_of_four);
+    port.place->extent.clear();
+    port.place->start[0] =
+        numerics::affine_variable(1, backwards ? -step : step) + numerics::affine_constant(backwards ? 4 - step : constant);
+    a.ports.push_back(port);
+    return c;
+  };
+  const std::vector<BufferId> handed{rows_of_four};
+  const Chained chained = chain(s.program, std::vector<program::Context>{phase(true, 1, 0), phase(false, 1, 0)}, handed, 2);
+  ASSERT_TRUE(chained.context) << chained.problem;
+  ASSERT_EQ(chained.context->channels.size(), 1u);
+  const program::Channel& channel = chained.context->channels[0];
+  EXPECT_EQ(channel.depth, 2);
+  EXPECT_EQ(channel.bytes, 2 * 4 * 2);
+  for (const Actor& a : chained.context->actors) EXPECT_FALSE(a.ports[0].place);
+  // Two rows at a time, the last rows only, the other way round; and where nobody asked for it.
+  const auto stays_in_place = [&](const program::Context& use, const std::vector<BufferId>& wanted) {
+    const Chained other = chain(s.program, std::vector<program::Context>{phase(true, 1, 0), use}, wanted, 2);
+    ASSERT_TRUE(other.context) << other.problem;
+    EXPECT_TRUE(other.context->actors[1].ports[0].place);
+  };
+  stays_in_place(phase(false, 2, 0), handed);
+  stays_in_place(phase(false, 1, 1), handed);
+  stays_in_place(phase(false, 1, 0, true), handed);
+  stays_in_place(phase(false, 1, 0), {});
+}
+
 TEST(Chain, OffChipMemoryStandsBetweenPhases) {
   Sample s;
   const BufferId x = s.buffer({32}, {rows(4)}, {4}, {8});

@@ -194,7 +194,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   Builder builder{machine, out.graph, options, out.decisions, chip, chosen.lesser ? chosen.lesser : chip, std::move(chosen.known)};
   if (chosen.wanted.empty()) builder.begin_with = std::move(chosen.start);
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
-  const auto& [kernels, layouts, attempt, candidates, pipelines, splits, homes, chains, unused, sections] = draft;
+  const auto& [kernels, layouts, attempt, candidates, pipelines, interleavings, splits, homes, chains, unused, sections] = draft;
   program::Program& program = out.program;
   program.chip = chip;
   program.buffers = std::move(draft.program.buffers);
@@ -205,6 +205,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} kernels", g.ops.size(), kernels.size())});
   out.decisions.push_back({"partition", print_partition(sections, kernels.size())});
   for (const Pipeline& p : pipelines) out.decisions.push_back({"pipeline", print_pipeline(p, kernels)});
+  for (const Interleaving& i : interleavings) out.decisions.push_back({"interleave", print_interleaving(i, kernels)});
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
     d.alternatives = alternatives_of(kernels[k], *candidates[k], splits.costs[k]);
@@ -245,6 +246,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
       map.ops.insert(map.ops.end(), kernels[k].ops.begin(), kernels[k].ops.end());
       for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
         const KernelOperand& o = kernels[k].operands[i];
+        if (!homes[k][i].buffer.valid()) continue;  // it was handed on tile by tile
         if (!o.write) read_before[o.tensor.index()] = true;
         (o.write ? map.writes : map.reads).emplace_back(o.tensor, homes[k][i].buffer);
       }

@@ -254,6 +254,8 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted), known.costs);
     d.pipelines.clear();
     if (strategy.pipelined) pipeline(d, strategy);
+    d.interleavings.clear();
+    if (strategy.interleaved) interleave(d, strategy);
     for (std::size_t k = 0; k < d.kernels.size(); ++k) d.splits.mappings[k].readers = d.attempt.one_reader[k] ? 1 : strategy.readers;
     for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
       if (d.attempt.stays[t] && std::isinf(d.splits.moves[t])) {
@@ -265,10 +267,14 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     emit(d, tell);
     auto overflow = plan_contexts(d, strategy);
     tell("storage", [&] { return print_storage(d.program); });
-    if (!overflow) return d;
+    if (!overflow) {
+      if (!d.interleavings.empty()) drop_unused_buffers(d);
+      return d;
+    }
     const std::string& name = d.program.contexts[overflow->context].name;
+    const std::size_t end = d.end_of(overflow->context);
     overflow->context = d.sections[overflow->context].first;
-    if (dissolve(d, overflow->context)) continue;
+    if (dissolve(d, overflow->context, end)) continue;
     const std::vector<std::size_t> alike = like(d, overflow->context);
     SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
     for (const std::size_t k : alike) {
@@ -290,15 +296,77 @@ std::vector<std::size_t> Builder::like(const Draft& d, std::size_t kernel) const
   return found;
 }
 
-bool Builder::dissolve(Draft& d, std::size_t kernel) {
-  for (const Pipeline& p : d.pipelines) {
-    const std::size_t end = p.first + p.stages.size();
-    if (kernel < p.first || kernel >= end) continue;
-    std::fill(d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(p.first), d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(end),
-              true);
-    return true;
+bool Builder::dissolve(Draft& d, std::size_t begin, std::size_t end) {
+  bool found = false;
+  const auto give_up = [&](const auto& runs) {
+    for (const auto& run : runs) {
+      const std::size_t last = run.first + run.stages.size();
+      if (end <= run.first || begin >= last) continue;
+      std::fill(d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(run.first),
+                d.attempt.alone.begin() + static_cast<std::ptrdiff_t>(last), true);
+      found = true;
+    }
+  };
+  give_up(d.pipelines);
+  give_up(d.interleavings);
+  return found;
+}
+
+std::vector<Interleaving> Builder::interleavings_of(const Draft& d) const {
+  std::vector<double> apart;
+  for (std::size_t k = 0; k < d.kernels.size(); ++k) apart.push_back(run_of(d, k));
+  return find_interleavings(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, d.attempt.alone,
+                            options.interleavings);
+}
+
+void Builder::interleave(Draft& d, const Strategy& strategy) {
+  d.interleavings = interleavings_of(d);
+  if (d.interleavings.empty()) return;
+  for (const Interleaving& i : d.interleavings)
+    for (std::size_t s = 0; s < i.stages.size(); ++s) {
+      d.candidates[i.first + s] = std::make_shared<const std::vector<Mapping>>(1, i.stages[s]);
+      if (s > 0) d.attempt.stays[d.kernels[i.first + s].operands[i.to[s - 1]].tensor.index()] = true;
+    }
+  d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight,
+                           std::vector<std::optional<std::size_t>>(d.kernels.size()), known.costs);
+}
+
+std::map<program::BufferId, std::int64_t> Builder::tiles_of(const Draft& d) {
+  std::map<program::BufferId, std::int64_t> tiles;
+  for (const Interleaving& i : d.interleavings)
+    for (std::size_t s = 0; s < i.from.size(); ++s) {
+      const OperandHome &from = d.homes[i.first + s][i.from[s]], &to = d.homes[i.first + s + 1][i.to[s]];
+      if (from.placed && from.buffer == to.buffer) tiles[to.buffer] = kHandedDepth * i.tile_bytes[s];
+    }
+  return tiles;
+}
+
+void Builder::drop_unused_buffers(Draft& d) {
+  std::vector<bool> used(d.program.buffers.size(), false);
+  for (const program::Context& context : d.program.contexts)
+    program::for_each_buffer(context, [&](program::BufferId b, bool) { used[b.index()] = true; });
+  const auto tiles = tiles_of(d);
+  std::vector<program::BufferId> moved(used.size());
+  std::vector<program::Buffer> kept;
+  for (std::size_t b = 0; b < used.size(); ++b) {
+    if (!used[b] && tiles.contains(program::BufferId(b))) continue;
+    moved[b] = program::BufferId(kept.size());
+    kept.push_back(std::move(d.program.buffers[b]));
   }
-  return false;
+  d.program.buffers = std::move(kept);
+  const auto move = [&](program::BufferId& b) { b = moved[b.index()]; };
+  for (program::Context& context : d.program.contexts)
+    for (program::Actor& actor : context.actors) {
+      for (auto* access : {&actor.source, &actor.destination})
+        if (*access) move((*access)->buffer);
+      for (program::Port& port : actor.ports)
+        if (port.place) move(port.place->buffer);
+    }
+  for (auto& kernel : d.homes)
+    for (OperandHome& home : kernel) {
+      move(home.buffer);
+      for (program::BufferId& b : home.send) move(b);
+    }
 }
 
 void Builder::pipeline(Draft& d, const Strategy& strategy) {
@@ -387,23 +455,38 @@ std::optional<Overflow> Builder::plan_contexts(Draft& d, const Strategy& strateg
   if (strategy.chained) {
     std::vector<KernelCost> costs;
     for (std::size_t k = 0; k < count; ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
-    d.sections = partition(machine, d.program, costs, *strategy.chained, strategy.room);
+    d.sections = partition(machine, d.program, costs, *strategy.chained, strategy.room, tiles_of(d));
   } else {
     for (std::size_t k = 0; k < count; ++k) d.sections.push_back({k, kCutByCost});
   }
+  const std::map<program::BufferId, std::int64_t> tiles = tiles_of(d);
   std::vector<program::Context> kernels = std::move(d.program.contexts);
   for (;;) {
-    join(d, kernels);
+    join(d, kernels, tiles);
     const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
     if (!overflow) return overflow;
     const std::size_t first = d.sections[overflow->context].first, phases = d.end_of(overflow->context) - first;
     if (phases == 1) return overflow;
-    const Section half{first + phases / 2, kCutByRoom};
+    const Section half{cut_between(d, first, first + phases / 2, first + phases), kCutByRoom};
+    if (half.first == first) return overflow;
     d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(overflow->context) + 1, half);
   }
 }
 
-void Builder::join(Draft& d, std::vector<program::Context>& kernels) {
+std::size_t Builder::cut_between(const Draft& d, std::size_t first, std::size_t wanted, std::size_t end) {
+  const auto hands_on = [&](std::size_t k) {
+    return std::any_of(d.interleavings.begin(), d.interleavings.end(), [&](const Interleaving& i) { return k > i.first && k < i.end(); });
+  };
+  std::size_t cut = wanted;
+  while (cut < end && hands_on(cut)) ++cut;
+  if (cut < end) return cut;
+  for (cut = wanted; cut > first && hands_on(cut);) --cut;
+  return cut;
+}
+
+void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::map<program::BufferId, std::int64_t>& tiles) {
+  std::vector<program::BufferId> handed;
+  for (const auto& [buffer, bytes] : tiles) handed.push_back(buffer);
   d.program.contexts.clear();
   const bool apart = d.sections.size() == kernels.size();  // there is no other way to join them
   for (std::size_t c = 0; c < d.sections.size();) {
@@ -414,9 +497,13 @@ void Builder::join(Draft& d, std::vector<program::Context>& kernels) {
     else if (count == 1)
       chained.context = kernels[first];
     else
-      chained = chain(d.program, std::span(kernels).subspan(first, count));
+      chained = chain(d.program, std::span(kernels).subspan(first, count), handed, kHandedDepth);
     if (!chained.context) {
-      d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(c) + 1, {first + chained.phase, kCutByJoin});
+      // A run that hands on tiles is joined with nothing before it, rather than cut.
+      std::size_t cut = first + chained.phase;
+      for (const Interleaving& i : d.interleavings)
+        if (i.first > first && i.first < cut && cut < i.end()) cut = i.first;
+      d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(c) + 1, {cut, kCutByJoin});
       continue;
     }
     if (c > 0) chained.context->after.push_back(program::ContextId(c - 1));
@@ -428,12 +515,14 @@ void Builder::join(Draft& d, std::vector<program::Context>& kernels) {
 double Builder::run_of(const Draft& d, std::size_t k) const {
   for (const Pipeline& p : d.pipelines)
     if (k >= p.first && k < p.first + p.stages.size()) return k == p.first ? p.seconds : 0;
+  for (const Interleaving& i : d.interleavings)
+    if (k >= i.first && k < i.end()) return k == i.first ? i.seconds : 0;
   return d.splits.mappings[k].on_chip + d.splits.waits[k] - barrier_seconds(machine);
 }
 
 bool Builder::is_stage(const Draft& d, std::size_t k) {
-  return std::any_of(d.pipelines.begin(), d.pipelines.end(),
-                     [&](const Pipeline& p) { return k > p.first && k < p.first + p.stages.size(); });
+  const auto within = [&](const auto& run) { return k > run.first && k < run.first + run.stages.size(); };
+  return std::any_of(d.pipelines.begin(), d.pipelines.end(), within) || std::any_of(d.interleavings.begin(), d.interleavings.end(), within);
 }
 
 std::vector<ContextTimes> Builder::times_of(const Draft& d) const {

@@ -10,6 +10,7 @@
 
 #include "compiler/compiler.h"
 #include "compiler/emit.h"
+#include "compiler/interleave.h"
 #include "compiler/kernel.h"
 #include "compiler/machine.h"
 #include "compiler/mapping.h"
@@ -29,6 +30,7 @@ struct Strategy {
   bool deep = false;                ///< channels as deep as they can be, rather than begun early
   int search = 1;                   ///< how thoroughly mappings of one kernel are searched
   bool pipelined = false;           ///< kernels that stream into each other have components of their own
+  bool interleaved = false;         ///< kernels on different units hand on tile by tile
   bool in_parts = false;            ///< long sums with few results are made in parts
   std::int64_t room = 0;            ///< bytes of each scratchpad that a context of several kernels may fill; 0: all
   std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
@@ -57,6 +59,7 @@ struct Draft {
   Attempt attempt;
   std::vector<Candidates> candidates;
   std::vector<Pipeline> pipelines;
+  std::vector<Interleaving> interleavings;
   Splits splits;
   Homes homes;
   std::vector<Chain> chains;
@@ -83,11 +86,17 @@ struct Builder {
 
   /// Other kernels that look like this one, and for which no more room has been made yet; none in programs of few kernels.
   [[nodiscard]] std::vector<std::size_t> like(const Draft& d, std::size_t kernel) const;
-  /// The pipeline that a kernel belongs to is given up; false: there is none.
-  static bool dissolve(Draft& d, std::size_t kernel);
+  /// Pipelines and runs that hand on tiles, with kernels in a range, are given up; false: there are none.
+  static bool dissolve(Draft& d, std::size_t begin, std::size_t end);
 
   /// Kernels become stages where that is estimated to be faster than one after the other.
   void pipeline(Draft& d, const Strategy& strategy);
+
+  /// Runs of kernels that would hand on tile by tile, given how they would run one after the other.
+  [[nodiscard]] std::vector<Interleaving> interleavings_of(const Draft& d) const;
+
+  /// Kernels hand on tile by tile where that is estimated to be faster than one after the other.
+  void interleave(Draft& d, const Strategy& strategy);
 
   /// What a kernel looks like, wherever it stands.
   std::string look_of(const Draft& d, std::size_t k) const;
@@ -108,12 +117,21 @@ struct Builder {
   std::optional<Overflow> plan_contexts(Draft& d, const Strategy& strategy) const;
 
   /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context.
-  static void join(Draft& d, std::vector<program::Context>& kernels);
+  static void join(Draft& d, std::vector<program::Context>& kernels, const std::map<program::BufferId, std::int64_t>& tiles);
+
+  /// Buffers between kernels that hand on tile by tile, and the bytes of the tiles that have room.
+  static std::map<program::BufferId, std::int64_t> tiles_of(const Draft& d);
+
+  /// Where a section is cut, near to where that is wanted and between no two kernels that hand on tiles; its first kernel: nowhere.
+  static std::size_t cut_between(const Draft& d, std::size_t first, std::size_t wanted, std::size_t end);
+
+  /// What was handed on has no buffer.
+  static void drop_unused_buffers(Draft& d);
 
   /// Seconds of a kernel until what it writes is where it is needed, in a context that has begun.
   double run_of(const Draft& d, std::size_t k) const;
 
-  /// Of a pipeline that has begun with an earlier kernel.
+  /// Of a pipeline, or of a run that hands on tiles, that has begun with an earlier kernel.
   static bool is_stage(const Draft& d, std::size_t k);
 
   std::vector<ContextTimes> times_of(const Draft& d) const;

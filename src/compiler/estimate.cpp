@@ -148,6 +148,7 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
 }
 
 std::int64_t Evaluator::part_bytes(std::size_t i, const Mapping& m) const {
+  if (reach_[i] == Reach::handed) return token_bytes_[i] * 2;
   std::int64_t count = 1;
   bool innermost = true;
   for (const Extent& e : extents_[i]) {

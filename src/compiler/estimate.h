@@ -58,7 +58,7 @@ class Evaluator {
   [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op, numerics::Format format) const;
   [[nodiscard]] double cycles_of(const chip::Unit& unit, const KernelStatement& s) const;
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return (bytes + alignment_ - 1) / alignment_ * alignment_; }
-  [[nodiscard]] bool placed(std::size_t operand) const { return reach_[operand] == Reach::placed; }
+  [[nodiscard]] bool placed(std::size_t operand) const { return reach_[operand] == Reach::placed || reach_[operand] == Reach::handed; }
   [[nodiscard]] std::int64_t part_bytes(std::size_t operand, const Mapping& m) const;
   [[nodiscard]] std::int64_t bytes_of(std::size_t operand, std::int64_t elements) const { return (elements * bits_[operand] + 7) / 8; }
 

@@ -19,8 +19,9 @@ namespace switchyard::compiler {
 
 /// How an operand reaches the unit. off_chip: through a channel, while the kernel runs. early: the same, but what it needs lies in off-chip
 /// memory from the beginning (constants, inputs), so that it may be fetched while earlier kernels run. placed: it lies in scratchpads,
-/// spread as the kernel needs it, and is read and written there.
-enum class Reach : std::uint8_t { off_chip, early, placed };
+/// spread as the kernel needs it, and is read and written there. handed: another unit of the same component makes or uses it tile by tile,
+/// and only a few tiles of it lie there at a time.
+enum class Reach : std::uint8_t { off_chip, early, placed, handed };
 
 /// How an operand that several instances need alike gets to them. none: each reads it. multicast: one reads it and sends it to all. ring:
 /// each reads its own slice of it, and all slices go round.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "chip/query.h"
 #include "compiler/grid_search.h"
 
@@ -47,6 +49,11 @@ std::string why_streamed(const Machine& m) {
   return keeps_values(m) ? "results go from scratchpad to scratchpad" : why_values_stay(m);
 }
 
+std::string why_handed_on(const Machine& m) {
+  if (!streams_kernels(m)) return why_streamed(m);
+  return hands_on_tiles(m) ? "its components have several units, each with commands of its own" : "its components have one unit";
+}
+
 std::string why_joined(const Machine& m) {
   if (!m.keeps) return "disabled: fuse";
   if (!m.grid) return "kernels hand on through scratchpads";
@@ -69,6 +76,7 @@ constexpr Row kTable[] = {{"values stay in scratchpads from context to context",
                           {"operands needed alike are read once and handed on", shares_operands, why_shared},
                           {"several kernels are phases of one context", chains_kernels, why_chained},
                           {"kernels stream into each other on components of their own", streams_kernels, why_streamed},
+                          {"kernels on different units of a component hand on tile by tile", hands_on_tiles, why_handed_on},
                           {"products and what lies between them are stages of one kernel", joins_stages, why_joined},
                           {"instances are placed where routes are short", places_instances, why_placed}};
 
@@ -76,6 +84,11 @@ constexpr Row kTable[] = {{"values stay in scratchpads from context to context",
 
 bool chains_kernels(const Machine& machine) { return machine.keeps && machine.early && !machine.grid; }
 bool streams_kernels(const Machine& machine) { return chains_kernels(machine) && keeps_values(machine); }
+bool hands_on_tiles(const Machine& machine) {
+  const auto units =
+      std::count_if(machine.chip->units.begin(), machine.chip->units.end(), [&](const chip::Unit& u) { return u.in == machine.component; });
+  return streams_kernels(machine) && units > 1;
+}
 bool joins_stages(const Machine& machine) { return machine.keeps && deals_waves(machine); }
 bool places_instances(const Machine& machine) {
   bool linked = false;

@@ -14,6 +14,7 @@ namespace switchyard::compiler {
 bool chains_kernels(const Machine& machine);
 /// Kernels are stages on components of their own that stream into each other.
 bool streams_kernels(const Machine& machine);
+bool hands_on_tiles(const Machine& machine);
 /// Kernels whose results nobody else reads are stages of one kernel of a grid.
 bool joins_stages(const Machine& machine);
 /// Instances may be given other components than in plain order.

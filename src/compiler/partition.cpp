@@ -32,7 +32,7 @@ std::int64_t own_bytes(const Machine& machine, const Context& context) {
 struct Living {
   std::vector<std::int64_t> bytes, last;
 };
-Living living(const program::Program& program) {
+Living living(const program::Program& program, const std::map<program::BufferId, std::int64_t>& tiles) {
   const std::size_t count = program.contexts.size();
   std::vector<std::array<std::size_t, 2>> lives(program.buffers.size(), {count, 0});
   for (std::size_t k = 0; k < count; ++k) {
@@ -52,7 +52,8 @@ Living living(const program::Program& program) {
   for (std::size_t b = 0; b < lives.size(); ++b) {
     const auto [first, last] = lives[b];
     if (first == count || !program.buffers[b].spread) continue;
-    const std::int64_t bytes = program::part_bytes(program.buffers[b]);
+    const auto part = tiles.find(program::BufferId(b));
+    const std::int64_t bytes = part != tiles.end() ? part->second : program::part_bytes(program.buffers[b]);
     for (std::size_t k = first; k <= last; ++k) result.bytes[k] += bytes;
     result.last[last] += bytes;
   }
@@ -91,12 +92,12 @@ double context_seconds(const Machine& machine, std::int64_t components, double b
 }
 
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
-                               double held_weight, std::int64_t most) {
+                               double held_weight, std::int64_t most, const std::map<program::BufferId, std::int64_t>& tiles) {
   const std::size_t count = program.contexts.size();
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
   const std::int64_t all = range.end - range.begin, room = most > 0 ? std::min(most, all) : all;
   const std::vector<std::size_t> from = reach_back(program);
-  const Living buffers = living(program);
+  const Living buffers = living(program, tiles);
   std::vector<std::int64_t> own, used;
   for (const Context& context : program.contexts) {
     own.push_back(own_bytes(machine, context));

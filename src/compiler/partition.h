@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +16,7 @@ namespace switchyard::compiler {
 struct KernelCost {
   double run = 0;      ///< until what it writes is where it is needed, without what stands before its context
   double held = 0;     ///< to fetch as much as it holds in scratchpads
-  bool stage = false;  ///< of a pipeline with the kernel before: in its context
+  bool stage = false;  ///< of a pipeline or a run that hands on tiles, with the kernel before: in its context
 };
 
 /// Seconds that a context on so many components costs beyond its kernels: barrier, switch, and what of its configuration's load `before`
@@ -38,8 +39,9 @@ std::string print_partition(const std::vector<Section>& sections, std::size_t ke
 /// Contexts of consecutive kernels, so that the sum over contexts of what their kernels run, of what a context costs by itself, and of
 /// `held_weight` times what each kernel holds while others of its context run, is least: dynamic programming over the cuts. `program` has
 /// one context per kernel, without offsets. The storage of a context of several kernels fits the scratchpads (or `most` bytes of them)
-/// beside what lives through it, and nothing that one of its kernels writes to off-chip memory is read by another one.
+/// beside what lives through it, and nothing that one of its kernels writes to off-chip memory is read by another one. `tiles`: buffers of
+/// which only so many bytes exist at a time.
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
-                               double held_weight, std::int64_t most = 0);
+                               double held_weight, std::int64_t most = 0, const std::map<program::BufferId, std::int64_t>& tiles = {});
 
 }  // namespace switchyard::compiler

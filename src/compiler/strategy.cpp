@@ -66,6 +66,7 @@ std::string describe(const Machine& machine, const Strategy& s) {
   if (s.chained) chained = fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained);
   if (s.room > 0) chained += fmt::format(" ({} KiB)", s.room / 1024);
   if (s.pipelined) chained += ", pipelines";
+  if (s.interleaved) chained += ", tiles handed on from unit to unit";
   if (s.in_parts) chained += ", long sums in parts";
   if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
   return fmt::format("{} of what a context holds counted as its cost, {} readers, {}{}", s.held_weight, s.readers,
@@ -134,6 +135,7 @@ class Comparison {
       SY_TRY([[maybe_unused]] Done chained, try_chains(apart));
       SY_TRY([[maybe_unused]] Done sooner, try_others_of_the_soonest(apart));
       SY_TRY([[maybe_unused]] Done pipelines, try_pipelines());
+      SY_TRY([[maybe_unused]] Done interleaved, try_interleaving());
     }
     try_parts();
     out_.decisions.insert(out_.decisions.end(), told_.begin(), told_.end());
@@ -181,6 +183,8 @@ class Comparison {
     c.known = std::move(builder.known);
     if (apart && trial.ops.size() != ops) return std::numeric_limits<double>::infinity();
     if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
+    if (strategy.interleaved && draft.interleavings.empty()) return std::numeric_limits<double>::infinity();
+    if (strategy.chained && !strategy.pipelined && !interleaves_) interleaves_ = !builder.interleavings_of(draft).empty();
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
     spent_ += count * contexts;
@@ -327,6 +331,16 @@ class Comparison {
     return Done{};
   }
 
+  /// Of kernels on different units, one works on a tile while the other works on the next.
+  Status try_interleaving() {
+    if (!interleaves_.value_or(false) || long_already()) return Done{};
+    Strategy interleaved = best_.strategy;
+    if (!interleaved.chained) interleaved.chained = kChainedWeights[0];
+    interleaved.pipelined = false;
+    interleaved.interleaved = true;
+    return attempt(best_.number, interleaved);
+  }
+
   [[nodiscard]] bool few() const { return effort_ > 0 && each_ <= kFewKernels * best_.machine.components.size(); }
 
   /// Sums of few results in parts, so that more components have something to do.
@@ -421,11 +435,12 @@ class Comparison {
   std::vector<Contender> machines_;  ///< the whole array, its corners, and lesser machines
   Chosen best_;
   std::vector<ReductionCut> cuts_;
-  double least_ = 0;           ///< seconds of the best program
-  std::size_t each_ = 0;       ///< its components times contexts
-  std::size_t spent_ = 0;      ///< of all programs, components times contexts
-  std::size_t contexts_ = 0;   ///< of all programs
-  std::int64_t searched_ = 0;  ///< candidates of kernels, for the first program
+  std::optional<bool> interleaves_;  ///< would any kernels hand on tiles? as the first program of several kernels to a context has it
+  double least_ = 0;                 ///< seconds of the best program
+  std::size_t each_ = 0;             ///< its components times contexts
+  std::size_t spent_ = 0;            ///< of all programs, components times contexts
+  std::size_t contexts_ = 0;         ///< of all programs
+  std::int64_t searched_ = 0;        ///< candidates of kernels, for the first program
   std::vector<Trial> trials_;
   std::vector<Decision> told_;
 };

@@ -1,0 +1,265 @@
+#include "compiler/interleave.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "compiler/estimate.h"
+#include "compiler/means.h"
+#include "compiler/residence.h"
+#include "numerics/packing.h"
+
+namespace switchyard::compiler {
+namespace {
+
+constexpr std::size_t kMostStages = 4;
+constexpr std::int64_t kMostSteps = 4096;
+
+/// The dim that alone moves along dimension `x` of what is accessed, from 0 in steps of 1; -1: there is none.
+int dim_at(const KernelOperand& o, std::size_t x) {
+  const numerics::Affine& f = o.index[x];
+  return f.constant == 0 && f.terms.size() == 1 && f.terms[0].coefficient == 1 ? f.terms[0].variable : -1;
+}
+
+/// Is the tensor accessed element by element: each dimension by a dim of its own, over its whole extent?
+bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& tensor) {
+  if (o.picking || !o.lookups.empty() || o.fill) return false;
+  std::set<int> dims;
+  for (std::size_t x = 0; x < o.index.size(); ++x) {
+    if (tensor.shape[x] == 1 && o.index[x].terms.empty() && o.index[x].constant == 0) continue;
+    const int d = dim_at(o, x);
+    if (d < 0 || kernel.dims[static_cast<std::size_t>(d)].extent != tensor.shape[x] || !dims.insert(d).second) return false;
+  }
+  return true;
+}
+
+class Finder {
+ public:
+  Finder(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<std::vector<int>>& layouts,
+         const std::vector<bool>& stays, const std::vector<Mapping>& mappings, const std::vector<double>& apart,
+         const std::vector<bool>& alone, double share)
+      : machine_(machine),
+        g_(g),
+        kernels_(kernels),
+        layouts_(layouts),
+        stays_(stays),
+        mappings_(mappings),
+        apart_(apart),
+        alone_(alone),
+        share_(share),
+        users_(g.tensors.size(), 0) {
+    for (const Kernel& kernel : kernels)
+      for (const KernelOperand& o : kernel.operands) ++users_[o.tensor.index()];
+    for (const graph::TensorId t : g.outputs) ++users_[t.index()];
+  }
+
+  std::vector<Interleaving> run() {
+    std::vector<Interleaving> found;
+    for (std::size_t first = 0; first + 1 < kernels_.size();) {
+      std::optional<Interleaving> best;
+      links_.clear();
+      axes_ = axes_of(first);
+      for (std::size_t end = first + 2; end <= std::min(kernels_.size(), first + kMostStages) && !axes_.empty(); ++end) {
+        const auto link = link_between(end - 2, end - 1);
+        if (!link) break;
+        links_.push_back(*link);
+        extend(end - 1);
+        auto here = interleaving(first, end);
+        if (here && here->seconds <= share_ * here->apart && (!best || here->apart - here->seconds > best->apart - best->seconds))
+          best = std::move(here);
+      }
+      if (!best) {
+        ++first;
+        continue;
+      }
+      first = best->end();
+      found.push_back(*std::move(best));
+    }
+    return found;
+  }
+
+ private:
+  struct Link {
+    std::size_t from = 0, to = 0;  ///< operands of the kernel that writes, and of the one that reads
+  };
+  /// A dim of each kernel of the run that moves along the same dimension of what they hand on.
+  using Axis = std::vector<int>;
+
+  [[nodiscard]] const KernelDim& dim(std::size_t k, int d) const { return kernels_[k].dims[static_cast<std::size_t>(d)]; }
+  [[nodiscard]] bool cuttable(std::size_t k, int d) const { return d >= 0 && dim(k, d).parallel && !dim(k, d).single; }
+
+  /// The unit that a kernel runs on; nothing where none does.
+  const std::optional<UnitChoice>& unit_of(std::size_t k) {
+    const auto [at, fresh] = units_.try_emplace(k);
+    if (fresh)
+      if (const auto choices = unit_choices(machine_, g_, kernels_[k])) at->second = choices.value().front();
+    return at->second;
+  }
+
+  std::optional<Link> link_between(std::size_t k, std::size_t next) {
+    if (alone_[k] || alone_[next] || kernels_[k].copy || kernels_[next].copy) return std::nullopt;
+    const auto &a = unit_of(k), &b = unit_of(next);
+    if (!a || !b || a->unit == b->unit) return std::nullopt;
+    std::optional<Link> link;
+    for (std::size_t i = 0; i < kernels_[k].operands.size(); ++i) {
+      const KernelOperand& out = kernels_[k].operands[i];
+      if (!out.write) continue;
+      if (link) return std::nullopt;  // it writes more than that
+      if (g_.tensor(out.tensor).role != graph::Role::intermediate || users_[out.tensor.index()] != 2) return std::nullopt;
+      for (std::size_t j = 0; j < kernels_[next].operands.size(); ++j)
+        if (const KernelOperand& in = kernels_[next].operands[j]; !in.write && in.tensor == out.tensor) {
+          if (!plain(kernels_[k], out, g_.tensor(out.tensor)) || !plain(kernels_[next], in, g_.tensor(in.tensor))) return std::nullopt;
+          link = Link{i, j};
+        }
+      if (!link) return std::nullopt;
+    }
+    return link;
+  }
+
+  /// Of the first kernel: what its result moves with, outermost dimension first.
+  [[nodiscard]] std::vector<Axis> axes_of(std::size_t first) const {
+    std::vector<Axis> axes;
+    for (const KernelOperand& o : kernels_[first].operands)
+      if (o.write)
+        for (std::size_t x = 0; x < o.index.size(); ++x)
+          if (const int d = dim_at(o, x); cuttable(first, d) && dim(first, d).extent > 1) axes.push_back({d});
+    return axes;
+  }
+
+  /// Axes that go on through the link into the kernel that stands at its end.
+  void extend(std::size_t k) {
+    const KernelOperand &out = kernels_[k - 1].operands[links_.back().from], &in = kernels_[k].operands[links_.back().to];
+    std::vector<Axis> axes;
+    for (Axis axis : axes_)
+      for (std::size_t x = 0; x < out.index.size(); ++x)
+        if (dim_at(out, x) == axis.back() && cuttable(k, dim_at(in, x))) {
+          axis.push_back(dim_at(in, x));
+          axes.push_back(std::move(axis));
+          break;
+        }
+    axes_ = std::move(axes);
+  }
+
+  [[nodiscard]] std::int64_t extent(std::size_t first, const Axis& axis) const { return dim(first, axis[0]).extent; }
+
+  /// How all kernels of the run split the axes; nothing where they do not split alike, or something else: values would have to move.
+  [[nodiscard]] std::optional<std::vector<std::int64_t>> split_of(std::size_t first, std::size_t end) const {
+    std::optional<std::vector<std::int64_t>> all;
+    for (std::size_t k = first; k < end; ++k) {
+      const std::vector<std::int64_t> along = instances_along(kernels_[k], mappings_[k]);
+      std::vector<std::int64_t> split;
+      std::int64_t count = 1;
+      for (const Axis& axis : axes_) {
+        split.push_back(along[static_cast<std::size_t>(axis[k - first])]);
+        count *= split.back();
+        if (extent(first, axis) % split.back() != 0) return std::nullopt;
+      }
+      if (count != mappings_[k].instances || (all && *all != split)) return std::nullopt;
+      all = std::move(split);
+    }
+    return all;
+  }
+
+  std::optional<Interleaving> interleaving(std::size_t first, std::size_t end) {
+    std::optional<Interleaving> best;
+    const auto split = split_of(first, end);
+    if (!split) return best;
+    // Tiles are slices of the outer axes, down to one index of each, and blocks of the next axis.
+    std::vector<std::int64_t> tile;
+    for (std::size_t a = 0; a < axes_.size(); ++a) tile.push_back(extent(first, axes_[a]) / (*split)[a]);
+    std::int64_t steps = 1;
+    for (std::size_t a = 0; a < axes_.size(); ++a) {
+      const std::int64_t local = tile[a];
+      for (std::int64_t parts = 2; parts <= local && steps * parts <= kMostSteps; ++parts) {
+        if (local % parts != 0) continue;
+        tile[a] = local / parts;
+        auto found = stages(first, end, *split, tile, steps * parts);
+        if (found && (!best || found->seconds < best->seconds)) best = std::move(found);
+      }
+      tile[a] = 1;
+      steps *= local;
+      if (steps > kMostSteps) break;
+    }
+    return best;
+  }
+
+  std::optional<Interleaving> stages(std::size_t first, std::size_t end, const std::vector<std::int64_t>& split,
+                                     const std::vector<std::int64_t>& tile, std::int64_t steps) {
+    Interleaving out;
+    out.first = first;
+    out.steps = steps;
+    std::map<std::size_t, double> busy;  // by unit
+    double issue = 0, all = 0;
+    for (std::size_t k = first; k < end; ++k) {
+      const Kernel& kernel = kernels_[k];
+      auto reach = reach_of(machine_, g_, kernel, stays_, k == 0);
+      if (k > first) reach[links_[k - first - 1].to] = Reach::handed;
+      if (k + 1 < end) reach[links_[k - first].from] = Reach::handed;
+      Mapping m;
+      m.split.assign(kernel.dims.size(), 1);
+      m.trips = m.split;
+      for (const KernelDim& d : kernel.dims) m.tile.push_back(d.extent);
+      for (std::size_t a = 0; a < axes_.size(); ++a) {
+        const auto d = static_cast<std::size_t>(axes_[a][k - first]);
+        m.split[d] = split[a];
+        m.tile[d] = tile[a];
+        m.trips[d] = kernel.dims[d].extent / split[a] / tile[a];
+        if (m.trips[d] > 1) m.order.push_back(static_cast<int>(d));
+      }
+      const UnitChoice unit = *unit_of(k);
+      if (!Evaluator(machine_, g_, kernel, layouts_, reach, 0, unit.unit, unit.epilogue).evaluate(m)) return std::nullopt;
+      if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing s) { return s == Sharing::ring; })) return std::nullopt;
+      busy[unit.unit.index()] += m.terms[0];
+      if (unit.epilogue.valid()) busy[unit.epilogue.index()] += m.on_chip;
+      issue += m.terms[2];
+      all += m.on_chip;
+      out.apart += apart_[k];
+      if (k + 1 < end) {
+        out.from.push_back(links_[k - first].from);
+        out.to.push_back(links_[k - first].to);
+        const KernelOperand& handed = kernel.operands[out.from.back()];
+        out.tile_bytes.push_back(
+            numerics::stored_bytes(g_.tensor(handed.tensor).format, numerics::element_count(token_shape(handed, m.tile))));
+      }
+      out.stages.push_back(std::move(m));
+    }
+    double longest = issue;
+    for (const auto& [unit, time] : busy) longest = std::max(longest, time);
+    out.seconds = longest + std::max(0.0, all - longest) / static_cast<double>(steps);
+    return out;
+  }
+
+  const Machine& machine_;
+  const graph::Graph& g_;
+  const std::vector<Kernel>& kernels_;
+  const std::vector<std::vector<int>>& layouts_;
+  const std::vector<bool>& stays_;
+  const std::vector<Mapping>& mappings_;
+  const std::vector<double>& apart_;
+  const std::vector<bool>& alone_;
+  double share_;
+  std::vector<int> users_;  ///< by tensor: operands, and once more where it is an output
+  std::map<std::size_t, std::optional<UnitChoice>> units_;
+  std::vector<Link> links_;  ///< of the run at hand
+  std::vector<Axis> axes_;   ///< of the run at hand
+};
+
+}  // namespace
+
+std::string print_interleaving(const Interleaving& i, const std::vector<Kernel>& kernels) {
+  return fmt::format("{} to {}: {} kernels hand on {} tiles; estimate {:.1f} us, one after the other {:.1f} us", kernels[i.first].name,
+                     kernels[i.end() - 1].name, i.stages.size(), i.steps, i.seconds * 1e6, i.apart * 1e6);
+}
+
+std::vector<Interleaving> find_interleavings(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
+                                             const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
+                                             const std::vector<Mapping>& mappings, const std::vector<double>& apart,
+                                             const std::vector<bool>& alone, double share) {
+  if (!hands_on_tiles(machine)) return {};
+  return Finder(machine, g, kernels, layouts, stays, mappings, apart, alone, share).run();
+}
+
+}  // namespace switchyard::compiler
