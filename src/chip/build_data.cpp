@@ -26,7 +26,8 @@ void Builder::read_networks(const Place& root) {
   const Place section = fields_.map(root, "networks");
   for (const auto& [name, unused] : fields_.entries(section)) {
     const Place at = fields_.map(section, name);
-    fields_.allow(at, {"over", "topology", "link", "hop", "routing", "between_chips", "one_way", "through_holes", "trunk", "reduces"});
+    fields_.allow(at, {"over", "topology", "link", "hop", "routing", "between_chips", "one_way", "through_holes", "trunk", "reduces",
+                       "circuits", "ends", "streams"});
     Network network;
     network.name = name;
     network.over = refer_to<ComponentId>(at, "over", components_, "component");
@@ -40,6 +41,7 @@ void Builder::read_networks(const Place& root) {
     network.through_holes = fields_.flag(at, "through_holes", false);
     if (fields_.child(at, "trunk")) network.trunk = fields_.number(at, "trunk");
     network.reduces = fields_.flag(at, "reduces", false);
+    read_circuits(at, network);
     for (const auto& [key, needed] : {std::pair{"trunk", Topology::tree}, {"reduces", Topology::crossbar}})
       if (const Place place = fields_.child(at, key); place && network.topology != needed)
         fields_.report("chip/topology", fmt::format("'{}' is for a {}", place.pointer, needed == Topology::tree ? "tree" : "crossbar"),
@@ -72,6 +74,22 @@ void Builder::read_networks(const Place& root) {
     chip_.networks.push_back(std::move(network));
     check_connected(chip_.networks.back(), at);
   }
+}
+
+void Builder::read_circuits(const Place& at, Network& network) {
+  const Place circuits = fields_.child(at, "circuits");
+  for (const char* key : {"ends", "streams"})
+    if (const Place place = fields_.child(at, key); place && !circuits)
+      fields_.report("chip/topology", fmt::format("'{}' is for networks of circuits", place.pointer), place,
+                     "say how many circuits a link carries", Tree::Part::key);
+  if (!circuits) return;
+  const bool linked = network.topology == Topology::mesh2d || network.topology == Topology::torus2d || network.topology == Topology::ring;
+  if (!linked || network.between_chips)
+    fields_.report("chip/topology", fmt::format("'{}' is for meshes, tori and rings on a chip", circuits.pointer), circuits, {},
+                   Tree::Part::key);
+  network.circuits = fields_.count(at, "circuits");
+  network.ends = fields_.child(at, "ends") ? fields_.count(at, "ends") : network.circuits;
+  network.streams = fields_.count(at, "streams");
 }
 
 void Builder::check_connected(const Network& network, const Place& at) {

@@ -35,6 +35,7 @@ class Builder {
   void read_formats(const Place& root);
   // build_data.cpp
   void read_networks(const Place& root);
+  void read_circuits(const Place& at, Network& network);
   void check_connected(const Network& network, const Place& at);
   void read_memories(const Place& root);
   void read_memory(const std::string& name, Place at);

@@ -147,6 +147,11 @@ struct Network {
   bool through_holes = false;   ///< the routers of holes work: routes pass them, and a memory may have its port there
   std::optional<Number> trunk;  ///< tree: bytes/s of a link between a container and the top; default: as `link`
   bool reduces = false;         ///< crossbar: sums what all send on the way
+  /// Static circuits that a link carries one way, each with an equal share of its bandwidth; 0: none, links are shared by whoever comes.
+  /// A context sets them: a circuit leads from one component, or memory's port, to several, and is its own all the way.
+  std::int64_t circuits = 0;
+  std::int64_t ends = 0;     ///< circuits that may begin at a component or port, and as many that may end there
+  std::int64_t streams = 1;  ///< packet-switched streams that may share what is one circuit; 1: none may
   bool operator==(const Network&) const = default;
 };
 

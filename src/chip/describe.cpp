@@ -192,10 +192,12 @@ void describe_networks(const Chip& chip, Table& table) {
     if (network.topology == Topology::host) over = "link of the chip";
     if (network.one_way != 0) over += network.one_way > 0 ? ", one way upwards" : ", one way downwards";
     if (network.through_holes) over += ", holes have routers";
-    table.head(fmt::format("{}: {} {}{}", network.name, name_of(network.topology), over, routed ? ", routing " + network.routing : ""));
+    const std::string routing = network.circuits > 0 ? "static circuits" : "routing " + network.routing;
+    table.head(fmt::format("{}: {} {}{}", network.name, name_of(network.topology), over, routed ? ", " + routing : ""));
     table.number("link", network.link);
     table.number("hop", network.hop);
     if (network.trunk) table.number("trunk", *network.trunk);
+    table.counts(chip, pointer_to("/networks", network.name));
   }
 }
 
@@ -328,6 +330,7 @@ std::vector<const Number*> numbers(const Chip& chip) {
     add(network.hop);
     if (network.trunk) add(*network.trunk);
   }
+  add_counts("/networks/");
   if (chip.collectives)
     for (const Protocol& protocol : chip.collectives->protocols) {
       add(protocol.start);

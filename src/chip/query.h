@@ -54,6 +54,10 @@ inline BytesPerSecond sustained_bandwidth(const Memory& m) { return BytesPerSeco
 
 /// Directed links of a network, numbered; a route is a list of component instances, each next to the one before.
 std::int64_t link_count(const Chip& chip, const Network& network);
+/// Bytes/s at which one stream passes a link: all of it, or one of its circuits.
+inline BytesPerSecond stream_bandwidth(const Network& n) {
+  return BytesPerSecond(n.circuits > 1 ? n.link.value / static_cast<double>(n.circuits) : n.link.value);
+}
 /// Number of the link from one instance to a neighbour; empty when they are not neighbours. Crossbar: link out of `from` when to==from is
 /// false is 2*from, the link into `to` is 2*to+1, and a route has both.
 std::optional<std::uint32_t> link_between(const Chip& chip, const Network& network, std::uint32_t from, std::uint32_t to);

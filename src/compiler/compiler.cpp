@@ -32,6 +32,7 @@
 #include "compiler/quantise.h"
 #include "compiler/reduction.h"
 #include "compiler/residence.h"
+#include "compiler/route.h"
 #include "compiler/stages.h"
 #include "compiler/storage.h"
 #include "compiler/strategy.h"
@@ -140,7 +141,14 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   Compiled out;
   std::vector<double> times;  // of all programs that were timed
   CompileOptions options = given;
-  if (given.time) options.time = [&](const program::Program& program) { return times.emplace_back(given.time(program)); };
+  CircuitPass circuits(*chip);
+  if (given.time)
+    options.time = [&](const program::Program& program) {
+      if (!circuits.needed()) return times.emplace_back(given.time(program));
+      program::Program routed = program;
+      const bool leads = circuits.run(routed).ok();
+      return times.emplace_back(leads ? given.time(routed) : std::numeric_limits<double>::infinity());
+    };
   SY_TRY(Machine machine, describe_machine(*chip));
   machine.keeps = !options.disabled.fuse;
   machine.shares = !options.disabled.share;
@@ -261,6 +269,21 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     if (!placement.empty()) program::relocate(program, machine.component, placement);
   }
   tell("place", [&] { return print_decisions(out.decisions, "place"); });
+  if (const Status routed = circuits.run(program); !routed) {
+    // What goes from scratchpad to scratchpad needs most of the circuits: without it the rest may have room.
+    if (options.mappings || (given.disabled.fuse && given.disabled.share)) return routed.failure();
+    CompileOptions apart = given;
+    apart.disabled.fuse = apart.disabled.share = true;
+    Result<Compiled> plain = compile(model, chip, apart);
+    if (!plain) return routed.failure();
+    plain.value().decisions.push_back({"route", routed.failure().diagnostics.front().message + ": results go through off-chip memory"});
+    return plain;
+  }
+  if (circuits.needed()) {
+    out.decisions.push_back({"route", print_circuits(program)});
+    out.timed.reset();  // what has no circuits was not timed: calls are numbered otherwise
+  }
+  tell("route", [&] { return print_decisions(out.decisions, "route"); });
   const Bounds::Hidden hidden = hidden_work(g, kernels, chains);
   const Bounds of_model(*chip, cuts.empty() ? g : uncut);
   const Bound bound = of_model.model(hidden);

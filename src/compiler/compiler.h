@@ -30,9 +30,9 @@ struct Disabled {
 using Observer = std::function<void(std::string_view pass, const std::function<std::string()>& text)>;
 /// Names of the passes, in order. `strategies` makes whole programs of which the best is made again; `decompose` runs only where an
 /// operator does not fit as one context.
-inline constexpr std::array<std::string_view, 14> kPasses{"canonicalise", "formats",   "strategies", "kernels",   "layouts",
+inline constexpr std::array<std::string_view, 15> kPasses{"canonicalise", "formats",   "strategies", "kernels",   "layouts",
                                                           "mappings",     "decompose", "splits",     "residence", "emit",
-                                                          "storage",      "bounds",    "plan",       "place"};
+                                                          "storage",      "bounds",    "plan",       "place",     "route"};
 
 class MappingFile;    // compiler/mapping_file.h
 struct Quantisation;  // compiler/quantise.h
@@ -91,8 +91,8 @@ struct Compiled {
   std::string mappings;              ///< as text of a mapping file, where it was asked for
 };
 
-/// Failures (kind unsupported): compile/unsupported-format, compile/unsupported-operator, compile/does-not-fit with Infeasible terms. All
-/// are listed. Those of a mapping file are in compiler/mapping_file.h.
+/// Failures (kind unsupported): compile/unsupported-format, compile/unsupported-operator, compile/does-not-fit and compile/does-not-route
+/// with Infeasible terms. All are listed. Those of a mapping file are in compiler/mapping_file.h.
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options);
 
 }  // namespace switchyard::compiler

@@ -103,7 +103,7 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   const auto rates_of = [&](chip::MoverId id) {
     const chip::Mover& mover = chip.movers[id.index()];
     double rate = mover.bandwidth.value;
-    if (mover.network && (id != machine.store)) rate = std::min(rate, chip.networks[mover.network->index()].link.value);
+    if (mover.network && (id != machine.store)) rate = std::min(rate, chip::stream_bandwidth(chip.networks[mover.network->index()]).value);
     return MoverRates{mover.startup.value, static_cast<double>(mover.count * mover.outstanding), rate};
   };
   load_ = rates_of(machine.load);

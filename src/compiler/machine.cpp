@@ -62,7 +62,14 @@ bool keeps_values(const Machine& machine) {
   return machine.keeps && !machine.grid && machine.chip->context.keeps_scratchpads && machine.cast.valid();
 }
 
-bool fetches_early(const Machine& machine) { return machine.early && !machine.grid && machine.chip->context.resident > 1; }
+bool loads_by_circuit(const Machine& machine) {
+  const auto network = chip::network_between(*machine.chip, machine.chip->movers[machine.load.index()], machine.off_chip);
+  return network && machine.chip->networks[network->index()].circuits > 0;
+}
+
+bool fetches_early(const Machine& machine) {
+  return machine.early && !machine.grid && machine.chip->context.resident > 1 && !loads_by_circuit(machine);
+}
 
 double barrier_seconds(const Machine& machine) {
   for (const chip::Sync& sync : machine.chip->syncs)

@@ -34,6 +34,8 @@ Machine within(const Machine& machine, std::vector<std::int64_t> extent);
 /// May values stay in scratchpads between contexts of this machine? Its components must be listed (no grid), its contexts keep scratchpads,
 /// and a mover must lead from one scratchpad to others.
 bool keeps_values(const Machine& machine);
+/// Are what leads from off-chip memory to the components circuits, which a context sets for itself?
+bool loads_by_circuit(const Machine& machine);
 /// May movers of a context start while earlier ones run?
 bool fetches_early(const Machine& machine);
 /// The sync between dependent contexts, over all components.

@@ -26,6 +26,7 @@ std::string why_early(const Machine& m) {
   if (!m.early) return "disabled: overlap";
   if (m.grid) return kGrid;
   if (m.chip->context.resident <= 1) return "one context is resident at a time";
+  if (loads_by_circuit(m)) return "what is loaded comes by circuits, which each context sets for itself";
   return fmt::format("{} contexts are resident at a time", m.chip->context.resident);
 }
 

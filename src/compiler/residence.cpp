@@ -105,8 +105,8 @@ class MoveCost {
     const chip::Mover& mover = machine.chip->movers[machine.cast.index()];
     startup_ = mover.startup.value;
     places_ = static_cast<double>(mover.count * mover.outstanding);
-    rate_ =
-        mover.network ? std::min(mover.bandwidth.value, machine.chip->networks[mover.network->index()].link.value) : mover.bandwidth.value;
+    rate_ = mover.bandwidth.value;
+    if (mover.network) rate_ = std::min(rate_, chip::stream_bandwidth(machine.chip->networks[mover.network->index()]).value);
     most_ = mover.multicast;
   }
 

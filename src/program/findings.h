@@ -88,5 +88,6 @@ void verify_coverage(const Program& program, Findings& findings);
 void verify_liveness(const Program& program, Findings& findings);
 void verify_order(const Program& program, Findings& findings);
 void verify_copies(const Program& program, Findings& findings);
+void verify_circuits(const Program& program, Findings& findings);
 
 }  // namespace switchyard::program

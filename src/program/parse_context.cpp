@@ -147,6 +147,8 @@ class ContextReader {
     if (reader_.accept_word("compute")) return declare([this] { return actor(ActorKind::compute); });
     if (reader_.accept_word("move")) return declare([this] { return actor(ActorKind::move); });
     if (reader_.accept_word("channel")) return channel();
+    if (reader_.accept_word("circuit")) return circuit(false);
+    if (reader_.accept_word("packets")) return circuit(true);
     if (reader_.accept_word("host")) return host();
     return reader_.unexpected("'ops', 'exchange', 'bound', 'array', 'grid', 'compute', 'move', 'channel', 'host' or '}'");
   }
@@ -386,24 +388,39 @@ class ContextReader {
     const auto network = reader_.known(names_of(chip_.networks), "network");
     if (!network) return false;
     route.network = chip::NetworkId(*network);
-    if (reader_.accept_word("paths")) {
-      do {
-        std::vector<std::uint32_t> path;
-        if (!reader_.expect_sign("(")) return false;
-        if (!reader_.is_sign(")")) {
-          do {
-            const Lexeme at = reader_.peek();
-            const auto component = reader_.natural("the number of a component");
-            if (!component) return false;
-            if (*component >= std::int64_t{1} << 32) return reader_.error(at, "program/too-large", "this is no component number");
-            path.push_back(static_cast<std::uint32_t>(*component));
-          } while (reader_.accept_sign(","));
-        }
-        if (!reader_.expect_sign(")")) return false;
-        route.paths.push_back(std::move(path));
-      } while (reader_.accept_sign(","));
-    }
+    if (reader_.accept_word("paths") && !paths(route.paths)) return false;
     actor.route = std::move(route);
+    return true;
+  }
+
+  /// (0, 4, 5), (0, 4, 8)
+  bool paths(std::vector<std::vector<std::uint32_t>>& list) {
+    do {
+      std::vector<std::uint32_t> path;
+      if (!reader_.expect_sign("(")) return false;
+      if (!reader_.is_sign(")")) {
+        do {
+          const Lexeme at = reader_.peek();
+          const auto component = reader_.natural("the number of a component");
+          if (!component) return false;
+          if (*component >= std::int64_t{1} << 32) return reader_.error(at, "program/too-large", "this is no component number");
+          path.push_back(static_cast<std::uint32_t>(*component));
+        } while (reader_.accept_sign(","));
+      }
+      if (!reader_.expect_sign(")")) return false;
+      list.push_back(std::move(path));
+    } while (reader_.accept_sign(","));
+    return true;
+  }
+
+  /// circuit noc paths (0, 4, 5), (0, 4, 8)
+  bool circuit(bool packets) {
+    Circuit circuit;
+    const auto network = reader_.known(names_of(chip_.networks), "network");
+    if (!network || !reader_.expect_word("paths") || !paths(circuit.paths)) return false;
+    circuit.network = chip::NetworkId(*network);
+    circuit.packets = packets;
+    context_.circuits.push_back(std::move(circuit));
     return true;
   }
 

@@ -290,6 +290,10 @@ void put_storage(Out& out, const chip::Chip& chip, chip::MemoryId memory, std::i
   if (bytes != usual) put(out, " bytes {}", bytes);
 }
 
+void put_paths(Out& out, const std::vector<std::vector<std::uint32_t>>& paths) {
+  put_list(out, paths, [&](const std::vector<std::uint32_t>& path) { put(out, "({})", fmt::join(path, ", ")); });
+}
+
 void put_actor(Out& out, const Program& program, const Context& context, const Actor& actor) {
   const chip::Chip& chip = *program.chip;
   const Array& array = context.arrays.at(actor.array.index());
@@ -325,7 +329,7 @@ void put_actor(Out& out, const Program& program, const Context& context, const A
     put(out, "      route {}", quote_name(chip.networks.at(actor.route->network.index()).name));
     if (!actor.route->paths.empty()) {
       put(out, " paths ");
-      put_list(out, actor.route->paths, [&](const std::vector<std::uint32_t>& path) { put(out, "({})", fmt::join(path, ", ")); });
+      put_paths(out, actor.route->paths);
     }
     put(out, "\n");
   }
@@ -534,6 +538,12 @@ void put_context(Out& out, const Program& program, const Context& context) {
   }
   for (const Actor& actor : context.actors) put_actor(out, program, context, actor);
   for (const Channel& channel : context.channels) put_channel(out, program, context, channel);
+  for (const Circuit& circuit : context.circuits) {
+    put(out, "    {} {} paths ", circuit.packets ? "packets" : "circuit",
+        quote_name(program.chip->networks.at(circuit.network.index()).name));
+    put_paths(out, circuit.paths);
+    put(out, "\n");
+  }
   put(out, "}}\n");
 }
 

@@ -259,6 +259,14 @@ struct Channel {
   bool operator_order = false;  ///< reserved for combiners of many producers
 };
 
+/// A static circuit over a network that has them: from one component, or the port of a memory, along a tree to others. All that a context
+/// transfers between these ends takes it, one after the other.
+struct Circuit {
+  chip::NetworkId network;
+  bool packets = false;                           ///< a stream of packets that shares what is one circuit with other such streams
+  std::vector<std::vector<std::uint32_t>> paths;  ///< one to each receiver, in ascending order of these; both ends included
+};
+
 // ---------------------------------------------------------------------------------------------------------------- program
 
 /// What the host does in place of a context of the chip: one operation on whole buffers, which it reads and writes over its link to the
@@ -276,6 +284,7 @@ struct Context {
   std::vector<Array> arrays;
   std::vector<Actor> actors;  ///< where several share a unit, the earlier one goes first
   std::vector<Channel> channels;
+  std::vector<Circuit> circuits;       ///< set with its configuration
   std::vector<ContextId> after;        ///< contexts that must have ended
   std::vector<ContextId> early_after;  ///< contexts that must have ended before its early actors start
   /// Of a grid: the reduction of each instance is dealt in so many slices, as instances of their own, which add to the same sums in order.

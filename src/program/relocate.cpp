@@ -38,6 +38,7 @@ void relocate(Program& program, chip::ComponentId component, std::span<const std
   for (Buffer& buffer : program.buffers)
     if (buffer.spread && program.chip->memories[buffer.memory.index()].in == component) move_all(buffer.spread->components);
   for (Context& context : program.contexts) {
+    context.circuits.clear();  // they lead elsewhere now, and are found anew
     for (Array& array : context.arrays)
       if (array.component == component) move_all(array.components);
     for (Actor& actor : context.actors)

@@ -9,6 +9,7 @@
 
 #include "chip/query.h"
 #include "numerics/packing.h"
+#include "program/circuits.h"
 #include "program/instance.h"
 #include "program/parts.h"
 #include "program/spread.h"
@@ -162,7 +163,12 @@ std::vector<Side> sides_of(const BufferAccess& access, std::span<const std::int6
 class Counter {
  public:
   Counter(const Program& program, const Context& context)
-      : program_(program), chip_(*program.chip), context_(context), layout_(lay_out(context)), parts_(program.buffers) {
+      : program_(program),
+        chip_(*program.chip),
+        context_(context),
+        layout_(lay_out(context)),
+        parts_(program.buffers),
+        circuits_(program, context) {
     for (const chip::Network& n : chip_.networks) out_.links.emplace_back(static_cast<std::size_t>(chip::link_count(chip_, n)), 0);
     std::size_t most = 0;
     for (const Array& a : context.arrays)
@@ -242,6 +248,12 @@ class Counter {
       once.insert(*number);
     }
   }
+  /// Along the context's circuits, where the network has them and one leads there; else along the routes that were followed.
+  void pass(chip::NetworkId id, std::uint32_t from, std::vector<std::uint32_t> to, std::set<std::uint32_t> links, std::int64_t bytes) {
+    if (chip_.networks[id.index()].circuits > 0)
+      if (const auto circuit = circuits_.find(id, from, std::move(to))) links = circuits_.links(*circuit);
+    pass(id, links, bytes);
+  }
   void pass(chip::NetworkId id, const std::set<std::uint32_t>& links, std::int64_t bytes) {
     for (const std::uint32_t l : links)
       if (l < out_.links[id.index()].size()) add(out_.links[id.index()][l], bytes);
@@ -295,7 +307,7 @@ class Counter {
     const auto network = network_of(actor, std::nullopt);
     std::vector<std::int64_t> variables = coordinates_;
     variables.resize(coordinates_.size() + ranges.size(), 0);
-    each_index(ranges, loops, variables, coordinates_.size(), budget_, [&](std::span<const std::int64_t> at) {
+    out_.all_flows &= each_index(ranges, loops, variables, coordinates_.size(), budget_, [&](std::span<const std::int64_t> at) {
       for (const Message& m : parts.messages(touched(*actor.destination, extent, at), own)) {
         std::int64_t points = 1;
         for (const auto& [begin, end] : m.box) points = times(points, end - begin);
@@ -316,7 +328,7 @@ class Counter {
         add(out_.sent, bytes);
         tally(out_.out_of, here_, bytes);
         if (!network) continue;
-        pass(*network, tree, bytes);
+        pass(*network, here_, receivers, std::move(tree), bytes);
         flow(*network, std::nullopt, false, std::move(receivers), bytes);
       }
     });
@@ -412,7 +424,13 @@ class Counter {
       if (!receivers.empty()) add(out_.sent, sum.points), tally(out_.out_of, here_, sum.points);
     }
     if (!network) return;
-    pass(*network, tree, sum.points);
+    if (chip_.networks[network->index()].circuits > 0) {
+      const auto& memory = from ? from : to;
+      const std::uint32_t port = memory ? chip::nearest_port(chip_, chip_.memories[memory->index()], here_) : here_;
+      pass(*network, from ? port : here_, to && !from ? std::vector{port} : receivers, std::move(tree), sum.points);
+    } else {
+      pass(*network, tree, sum.points);
+    }
     if (from || to || !receivers.empty()) flow(*network, from ? from : to, !from && to, std::move(receivers), sum.points);
   }
 
@@ -421,6 +439,7 @@ class Counter {
   const Context& context_;
   Layout layout_;
   PartsOf parts_;
+  CircuitTable circuits_;
   ContextTraffic out_;
   std::map<std::pair<std::size_t, std::uint32_t>, std::pair<std::int64_t, std::int64_t>> ports_;
   /// By network, memory + 1 (0: none), whether it stores, source and receivers.

@@ -36,6 +36,7 @@ struct ContextTraffic {
   std::vector<ActorTraffic> actors;              ///< by actor; compute actors: firings, no bytes
   std::vector<std::vector<std::int64_t>> links;  ///< by network, by link (chip::link_between; crossbar: 2*from out of, 2*to+1 into)
   std::vector<Flow> flows;                       ///< each network, memory, source and set of targets once; crossbars have none
+  bool all_flows = true;                         ///< false: messages were too many to be looked at, and their flows are missing
   std::vector<PortTraffic> ports;                ///< by memory, then component
   /// By mover of the chip, then component instance: what its engines carry there.
   std::vector<std::vector<ActorTraffic>> movers;

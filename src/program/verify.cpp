@@ -72,6 +72,7 @@ Status verify(const Program& program) {
     if (findings.none()) verify_liveness(program, findings);
     if (findings.none()) verify_order(program, findings);
     if (findings.none()) verify_copies(program, findings);
+    if (findings.none()) verify_circuits(program, findings);
   }
   if (findings.none()) return Done{};
   return Failure{FailureKind::malformed, std::move(findings.diagnostics()), {}};

@@ -233,8 +233,7 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
     timing.link_busy_share = static_cast<double>(engine.fabric.link_busy()) / (static_cast<double>(links) * static_cast<double>(now.value));
   }
   for (const timing::Fabric::Named& named : engine.fabric.reported()) {
-    const timing::Resource& r = engine.fabric.resources[named.resource];
-    timing.resources.push_back({named.name, Picoseconds(r.busy), r.bytes});
+    timing.resources.push_back({named.name, Picoseconds(named.busy), named.bytes});
   }
   for (std::size_t u = 0; u < chip.units.size(); ++u) {
     if (totals.unit_busy[u] > 0) timing.resources.push_back({chip.units[u].name, Picoseconds(totals.unit_busy[u]), 0});

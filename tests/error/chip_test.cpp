@@ -197,6 +197,22 @@ t.yaml:14:12: error: '/units/mac/peak/bf16' is the peak of a format without a ra
             ^
   hint: did you mean 'matrix'?
 )"},
+    {"hop: 2 ns}", "hop: 2 ns, ends: 2}",
+     R"(t.yaml:21:66: error: '/networks/mesh/ends' is for networks of circuits [chip/topology]
+    mesh: {over: core, topology: mesh2d, link: 10 GB/s, hop: 2 ns, ends: 2}
+                                                                   ^
+  hint: say how many circuits a link carries
+)"},
+    {"topology: mesh2d, link: 10 GB/s, hop: 2 ns}", "topology: crossbar, link: 10 GB/s, hop: 2 ns, circuits: 2}",
+     R"(t.yaml:21:68: error: '/networks/mesh/circuits' is for meshes, tori and rings on a chip [chip/topology]
+    mesh: {over: core, topology: crossbar, link: 10 GB/s, hop: 2 ns, circuits: 2}
+                                                                     ^
+)"},
+    {"hop: 2 ns}", "hop: 2 ns, circuits: 0}",
+     R"(t.yaml:21:76: error: '/networks/mesh/circuits' must be positive, got '0' [chip/range]
+    mesh: {over: core, topology: mesh2d, link: 10 GB/s, hop: 2 ns, circuits: 0}
+                                                                             ^
+)"},
     {"topology: mesh2d", "topology: mesh3d",
      R"(t.yaml:21:32: error: '/networks/mesh/topology' knows no 'mesh3d' [chip/kind]
     mesh: {over: core, topology: mesh3d, link: 10 GB/s, hop: 2 ns}

@@ -77,6 +77,12 @@ constexpr Case kCases[] = {
      "  hint: a larger sram\n"
      "  hint: a narrower --precision\n"
      "  hint: a smaller model dimension\n"},
+    {"fewer circuits than ways to memory", "hop: 2 ns}", "hop: 2 ns, circuits: 1}", 64, Format::bf16,
+     "error: the circuits of context 'gemm' do not all have room on the ways out of core 0 of 'mesh' [compile/does-not-route]\n"
+     "error: the ways out of core 0 of 'mesh' does not suffice: 4 circuits needed, 1 circuits there\n"
+     "  circuits of their own: 4 circuits\n"
+     "  hint: --override /networks/mesh/ends=4\n"
+     "  hint: --override /networks/mesh/streams=4, where its switches know packets\n"},
 };
 
 TEST(Compile, SaysWhatCannotBeDone) {

@@ -265,7 +265,8 @@ TEST(CompileScale, LongChainsOfMapsStayShortPrograms) {
 INSTANTIATE_TEST_SUITE_P(Chips, CompileLaws,
                          ::testing::Values(Case{"tx81", "tx81", {}}, Case{"h100", "h100-sxm", {}},
                                            Case{"small_scratchpad", "h100-sxm", {{"/memories/smem/bytes", "24 KiB"}}},
-                                           Case{"small_tiles", "tx81", {{"/memories/spm/bytes", "160 KiB"}}}),
+                                           Case{"small_tiles", "tx81", {{"/memories/spm/bytes", "160 KiB"}}},
+                                           Case{"circuits", "rpu-4x4-circuits", {}}, Case{"xdna1", "xdna1", {}}),
                          [](const auto& each) { return each.param.name; });
 
 }  // namespace

@@ -345,6 +345,7 @@ void Engine::bind_path(std::uint32_t a, std::uint32_t first_ring, const std::vec
   PathRequest request;
   request.mover = actor.mover;
   request.component = arrays_[plan.array].component[resident];
+  if (fabric.has_circuits()) request.context = contexts_[plan.context].number;
   if (plan.move->sends_messages()) {
     fabric.mix(chip_.movers[actor.mover.index()].network);
     return;

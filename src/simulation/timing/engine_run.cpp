@@ -20,7 +20,7 @@ constexpr std::size_t kNamedActors = 8;
 }  // namespace
 
 Engine::Engine(const program::Program& program, std::int64_t chunk, bool shortcuts)
-    : fabric(*program.chip, chunk), program_(program), chip_(*program.chip), chunk_(chunk), shortcuts_(shortcuts) {
+    : fabric(program, chunk), program_(program), chip_(*program.chip), chunk_(chunk), shortcuts_(shortcuts) {
   if (chunk > 0) window_ = static_cast<std::uint32_t>(std::max<std::int64_t>(2, (kWindowBytes + chunk - 1) / chunk));
   if (chip_.sequencer.kind == chip::SequencerKind::component_queues) issue_time_ = from_seconds(chip_.sequencer.issue.value).value;
   off_chip_ = chip::off_chip_memory(chip_);

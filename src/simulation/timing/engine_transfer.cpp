@@ -39,6 +39,7 @@ std::uint32_t Engine::path_of(const ActorPlan& plan, const MovePrice& price, std
   PathRequest request;
   request.mover = plan.actor->mover;
   request.component = component;
+  if (fabric.has_circuits()) request.context = contexts_[plan.context].number;
   for (const std::uint32_t target : *price.components) {
     if (target != component) request.targets.push_back(target);
   }
@@ -99,6 +100,7 @@ void Engine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   const MovePrice& price = price_of(plan, s, s.variables);
   flight.path = s.path != kNone ? s.path : path_of(plan, price, component_of(plan, s));
   const Path& path = fabric.paths[flight.path];
+  SY_CHECK(path.leads, "a verified program has a circuit for every transfer");
   charge_memories(plan, price, flight);
   if (path.links > 0) {
     totals.network_bytes += price.payload;

@@ -21,7 +21,8 @@ std::vector<std::uint32_t> directed(std::vector<std::uint32_t> route, std::uint3
 
 }  // namespace
 
-Fabric::Fabric(const chip::Chip& chip, std::int64_t chunk) : chip_(&chip), chunk_(chunk) {
+Fabric::Fabric(const program::Program& program, std::int64_t chunk) : program_(&program), chip_(program.chip.get()), chunk_(chunk) {
+  const chip::Chip& chip = *chip_;
   for (const chip::Memory& m : chip.memories) {
     const double share = m.sustained.value > 0 ? m.sustained.value : 1;
     first_memory_.push_back(add(BytesPerSecond(m.bandwidth.value * share), m.latency.value));
@@ -32,6 +33,7 @@ Fabric::Fabric(const chip::Chip& chip, std::int64_t chunk) : chip_(&chip), chunk
     const std::int64_t outer = n.topology == chip::Topology::tree ? 2 * chip::instance_count(chip.components[n.over.index()]) : count;
     for (std::int64_t i = 0; i < count; ++i) add(BytesPerSecond(i < outer ? n.link.value : n.trunk.value_or(n.link).value), n.hop.value);
     if (!n.between_chips) link_total_ += count;
+    has_circuits_ = has_circuits_ || n.circuits > 0;
   }
   for (const chip::Mover& m : chip.movers) {
     engines_.emplace_back(static_cast<std::size_t>(chip::instance_count(chip.components[m.in.index()])), kAbsent);
@@ -83,6 +85,48 @@ void Fabric::append_links(const chip::Network& network, std::uint32_t number, co
   }
 }
 
+std::uint32_t Fabric::lane(chip::NetworkId id, const program::CircuitTable::Lane& lane) {
+  const auto [found, fresh] = lanes_.try_emplace({id.index(), lane.place, lane.number}, 0);
+  if (!fresh) return found->second;
+  const chip::Network& network = chip_->networks[id.index()];
+  const bool is_link = lane.place < static_cast<std::uint32_t>(chip::link_count(*chip_, network));
+  const std::uint32_t resource = add(chip::stream_bandwidth(network), is_link ? network.hop.value : 0);
+  found->second = resource;
+  const std::uint32_t whole = is_link ? first_link_[id.index()] + lane.place : kAbsent;
+  lane_of_[resource] = {whole, lane.number};
+  if (is_link) {
+    lanes_on_[whole].push_back(resource);
+    circuits_on_[whole] = network.circuits;
+  }
+  return resource;
+}
+
+/// What a circuit of the context passes on its way to each target.
+void Fabric::circuits_of(const PathRequest& request, chip::NetworkId id, std::uint32_t from, const std::vector<std::uint32_t>& to,
+                         std::vector<std::vector<std::uint32_t>>& links) {
+  const program::Context& context = program_->contexts[request.context];
+  const program::CircuitTable& table = circuits_.try_emplace(request.context, *program_, context).first->second;
+  std::vector<std::uint32_t> others = to;  // what stays where it is takes no circuit
+  if (!request.source && !request.destination) std::erase(others, from);
+  if (others.empty()) return;
+  const auto circuit = table.find(id, from, std::move(others));
+  if (!circuit) {
+    links.clear();
+    return;
+  }
+  const auto lanes = table.lanes(*circuit);
+  for (std::size_t t = 0; t < to.size(); ++t)
+    for (std::size_t p = 0; p < lanes.size(); ++p) {
+      const auto& path = context.circuits[*circuit].paths[p];
+      if (path.back() != to[t]) continue;
+      for (std::size_t k = 0; k < lanes[p].size(); ++k) {
+        links[t].push_back(lane(id, lanes[p][k]));
+        if (k > 0 && k + 1 < lanes[p].size())
+          link(id.value, lanes[p][k].place, fmt::format("{}:{}->{}", chip_->networks[id.index()].name, path[k - 1], path[k]));
+      }
+    }
+}
+
 /// Links to each target (loads, sends) or to the memory (stores), in the order in which the bytes pass.
 void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::uint32_t>>& links) {
   const chip::Mover& mover = chip_->movers[request.mover.index()];
@@ -95,6 +139,11 @@ void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::
   if (!id) return;
   const chip::Network& network = chip_->networks[id->index()];
   if (network.over != mover.in) return;
+  if (network.circuits > 0) {
+    const std::uint32_t port = off_chip ? chip::nearest_port(*chip_, chip_->memories[off_chip->index()], request.component) : 0;
+    circuits_of(request, *id, request.source ? port : request.component, off_chip && !request.source ? std::vector{port} : ends, links);
+    return;
+  }
   for (std::size_t t = 0; t < ends.size(); ++t) {
     const bool given = t < request.routes.size() && !request.routes[t].empty();
     if (off_chip) {
@@ -131,6 +180,8 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   const bool cached = has_cache(request.source) || has_cache(request.destination);
   std::vector<std::vector<std::uint32_t>> links;
   routes_of(request, links);
+  const bool leads = !links.empty();
+  if (!leads) links.resize(1);
 
   // The tree first as (stage, parent), routes sharing their beginnings; then in breadth-first order, so that children lie together.
   struct Draft {
@@ -149,8 +200,8 @@ std::uint32_t Fabric::path(const PathRequest& request) {
     node.resource = resource;
     node.stage = stage;
     node.writes = writes;
-    node.certain = stage == Stage::link || (stage == Stage::engine && chip_->movers[request.mover.index()].count <= 1) ||
-                   (stage == Stage::memory && !cached);
+    node.certain = (stage == Stage::link && lane_of_.count(resource) == 0) ||
+                   (stage == Stage::engine && chip_->movers[request.mover.index()].count <= 1) || (stage == Stage::memory && !cached);
     node.memory_cause = stage == Stage::memory || stage == Stage::whole || stage == Stage::cache || (stage == Stage::engine && off_chip);
     drafts.push_back({node, {}});
     const auto made = static_cast<std::uint32_t>(drafts.size() - 1);
@@ -169,7 +220,10 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   std::uint32_t last = tip;
   for (const auto& route : links) {
     last = tip;
-    for (const std::uint32_t l : route) last = extend(last, l, Stage::link, false);
+    for (const std::uint32_t l : route) {
+      const auto lane = has_circuits_ ? lane_of_.find(l) : lane_of_.end();
+      last = extend(last, l, lane != lane_of_.end() && lane->second.place_resource == kAbsent ? Stage::end : Stage::link, false);
+    }
   }
   if (!engine_first) last = extend(last, engines, Stage::engine, false);
   if (request.destination) {
@@ -179,6 +233,7 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   }
 
   Path path;
+  path.leads = leads;
   path.root = static_cast<std::uint32_t>(nodes.size());
   std::vector<std::uint32_t> order{0};
   for (std::size_t i = 0; i < order.size(); ++i) {
@@ -236,13 +291,30 @@ void Fabric::mix(std::optional<chip::NetworkId> network) {
   }
 }
 
+std::pair<std::int64_t, std::int64_t> Fabric::worked(std::uint32_t resource) const {
+  const auto lanes = lanes_on_.find(resource);
+  if (lanes == lanes_on_.end()) return {resources[resource].busy, resources[resource].bytes};
+  std::int64_t busy = 0, bytes = 0;
+  for (const std::uint32_t l : lanes->second) busy += resources[l].busy, bytes += resources[l].bytes;
+  return {busy / circuits_on_.at(resource), bytes};
+}
+
 std::vector<Fabric::Named> Fabric::reported() const {
   std::vector<Named> list;
-  for (std::size_t m = 0; m < chip_->memories.size(); ++m) {
-    if (resources[first_memory_[m]].bytes > 0) list.push_back({chip_->memories[m].name, first_memory_[m]});
-  }
-  for (const auto& [resource, name] : link_names_) {
-    if (resources[resource].bytes > 0) list.push_back({name, resource});
+  const auto put = [&](const std::string& name, std::uint32_t resource) {
+    if (const auto [busy, bytes] = worked(resource); bytes > 0) list.push_back({name, resource, busy, bytes});
+  };
+  for (std::size_t m = 0; m < chip_->memories.size(); ++m) put(chip_->memories[m].name, first_memory_[m]);
+  for (const auto& [resource, name] : link_names_) put(name, resource);
+  return list;
+}
+
+std::vector<Fabric::Named> Fabric::reported_circuits() const {
+  std::vector<Named> list;
+  for (const auto& [resource, of] : lane_of_) {
+    const Resource& r = resources[resource];
+    if (of.place_resource == kAbsent || r.bytes == 0) continue;
+    list.push_back({fmt::format("{} circuit {}", link_names_.at(of.place_resource), of.number), resource, r.busy, r.bytes});
   }
   return list;
 }
@@ -252,7 +324,7 @@ std::int64_t Fabric::link_busy() const {
   for (std::size_t n = 0; n < chip_->networks.size(); ++n) {
     if (chip_->networks[n].between_chips) continue;
     const std::int64_t count = chip::link_count(*chip_, chip_->networks[n]);
-    for (std::int64_t i = 0; i < count; ++i) busy += resources[first_link_[n] + static_cast<std::size_t>(i)].busy;
+    for (std::int64_t i = 0; i < count; ++i) busy += worked(first_link_[n] + static_cast<std::uint32_t>(i)).first;
   }
   return busy;
 }

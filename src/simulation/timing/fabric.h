@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "program/circuits.h"
 #include "program/program.h"
 #include "support/units.h"
 
@@ -23,7 +24,8 @@ struct Resource {
   bool feeds_in_order = false;  ///< in this context all its chunks come from one other resource: they cannot overtake on the way
 };
 
-enum class Stage : std::uint8_t { memory, whole, cache, link, engine };  ///< whole: the memory that one is a channel of
+/// whole: the memory that one is a channel of; end: where a circuit begins or ends.
+enum class Stage : std::uint8_t { memory, whole, cache, link, end, engine };
 
 /// A stage of a path. Children are the next stages: more than one where a multicast forks.
 struct PathNode {
@@ -39,6 +41,7 @@ struct PathNode {
 struct Path {
   std::uint32_t root = 0, end = 0;  ///< nodes
   std::uint32_t leaves = 0, links = 0;
+  bool leads = true;  ///< false: over a network of circuits, none of which has these ends
 };
 
 /// What a transfer's path depends on.
@@ -49,13 +52,14 @@ struct PathRequest {
   std::vector<std::uint32_t> targets;                 ///< components of the consumers; empty for a store
   std::optional<chip::NetworkId> network;             ///< overrides the memory's or mover's own
   std::vector<std::vector<std::uint32_t>> routes;     ///< given routes, one per target (or one for a store); empty: the network's own
-  auto key() const { return std::tie(mover, component, source, destination, targets, network, routes); }
+  std::uint32_t context = 0;                          ///< whose circuits it takes; 0 on chips without circuits
+  auto key() const { return std::tie(mover, component, source, destination, targets, network, routes, context); }
   bool operator<(const PathRequest& o) const { return key() < o.key(); }
 };
 
 class Fabric {
  public:
-  Fabric(const chip::Chip& chip, std::int64_t chunk);
+  Fabric(const program::Program& program, std::int64_t chunk);
 
   /// Index of the path; equal requests share one.
   std::uint32_t path(const PathRequest& request);
@@ -67,6 +71,8 @@ class Fabric {
 
   /// How often use() and mix() have changed what feeds a resource.
   [[nodiscard]] std::int64_t changes() const { return changes_; }
+  /// Do paths depend on the context whose circuits they are?
+  [[nodiscard]] bool has_circuits() const { return has_circuits_; }
   [[nodiscard]] std::uint32_t memory(chip::MemoryId id) const { return first_memory_[id.index()]; }
   /// First engine of a mover of a component; `count` engines follow one another.
   [[nodiscard]] std::uint32_t engine(chip::MoverId id, std::uint32_t component);
@@ -85,8 +91,11 @@ class Fabric {
   struct Named {
     std::string name;
     std::uint32_t resource;
+    std::int64_t busy, bytes;
   };
-  [[nodiscard]] std::vector<Named> reported() const;  ///< memories, then links, of those that worked
+  /// Memories, then links, of those that worked. A link of circuits is as busy as they are in the mean.
+  [[nodiscard]] std::vector<Named> reported() const;
+  [[nodiscard]] std::vector<Named> reported_circuits() const;  ///< each circuit of a link that worked
   [[nodiscard]] std::int64_t link_busy() const;
   [[nodiscard]] std::int64_t link_total() const { return link_total_; }
 
@@ -96,9 +105,25 @@ class Fabric {
   void append_links(const chip::Network& network, std::uint32_t number, const std::vector<std::uint32_t>& route,
                     std::vector<std::uint32_t>& links);
   std::uint32_t link(std::uint32_t network, std::uint32_t number, const std::string& name);
+  /// One of the circuits of a link, or of an end.
+  std::uint32_t lane(chip::NetworkId network, const program::CircuitTable::Lane& lane);
+  void circuits_of(const PathRequest& request, chip::NetworkId network, std::uint32_t from, const std::vector<std::uint32_t>& to,
+                   std::vector<std::vector<std::uint32_t>>& links);
+  [[nodiscard]] std::pair<std::int64_t, std::int64_t> worked(std::uint32_t resource) const;  ///< busy, bytes
 
+  const program::Program* program_;
   const chip::Chip* chip_;
   std::int64_t chunk_;
+  bool has_circuits_ = false;
+  std::map<std::uint32_t, program::CircuitTable> circuits_;  // by context
+  struct LaneOf {
+    std::uint32_t place_resource;  // the link; kAbsent: an end
+    std::int64_t number;
+  };
+  std::map<std::tuple<std::size_t, std::uint32_t, std::int64_t>, std::uint32_t> lanes_;  // by network, place, number
+  std::map<std::uint32_t, LaneOf> lane_of_;                                              // by resource
+  std::map<std::uint32_t, std::vector<std::uint32_t>> lanes_on_;                         // by resource of a link: its circuits
+  std::map<std::uint32_t, std::int64_t> circuits_on_;                                    // and how many there could be
   std::vector<std::uint32_t> first_memory_, first_link_;
   std::vector<std::vector<std::uint32_t>> engines_;  // per mover, per component; UINT32_MAX: none yet
   std::map<std::uint32_t, std::string> link_names_;  // of links on some path, by resource

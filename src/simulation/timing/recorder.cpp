@@ -91,10 +91,11 @@ void Recorder::end_group() {
 void Recorder::finish(const Fabric& fabric) {
   end_group();
   std::map<std::uint32_t, std::uint32_t> numbers;  // of resources with a name
-  for (const Fabric::Named& named : fabric.reported()) {
-    numbers.emplace(named.resource, static_cast<std::uint32_t>(recording_.resources.size()));
-    recording_.resources.push_back(named.name);
-  }
+  for (const auto& list : {fabric.reported(), fabric.reported_circuits()})
+    for (const Fabric::Named& named : list) {
+      numbers.emplace(named.resource, static_cast<std::uint32_t>(recording_.resources.size()));
+      recording_.resources.push_back(named.name);
+    }
   std::size_t kept = 0;
   for (Recording::Use use : recording_.uses) {
     const auto number = numbers.find(use.resource);

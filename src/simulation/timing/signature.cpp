@@ -20,6 +20,10 @@ class Signature {
     });
     each(context.actors, [&](const program::Actor& actor) { put_actor(actor); });
     each(context.channels, [&](const program::Channel& channel) { put_channel(channel); });
+    each(context.circuits, [&](const program::Circuit& circuit) {
+      put(circuit.network.value, circuit.packets);
+      each(circuit.paths, [&](const std::vector<std::uint32_t>& path) { list(path); });
+    });
   }
   std::vector<std::int64_t> numbers;
 
