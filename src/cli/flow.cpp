@@ -225,10 +225,11 @@ std::vector<std::string> overrides_of(const Options& options) {
 
 std::string display_name(const std::string& argument, const model::LoadedModel& model) {
   if (model.built_in) return argument;
-  // Exporters name graphs "torch_jit" or "main_graph"; people name files, or the folder of a model.onnx.
+  // Exporters name graphs "torch_jit" or "main_graph"; people name files, or the folder of a model.onnx or config.json.
   std::filesystem::path path = std::filesystem::path(argument).lexically_normal();
-  if (path.filename().empty() || path.filename() == "model.onnx") path = path.parent_path();
-  const std::string name = path.extension() == ".onnx" ? path.stem().string() : path.filename().string();
+  if (path.filename().empty() || path.filename() == "model.onnx" || path.filename() == "config.json") path = path.parent_path();
+  const bool file = path.extension() == ".onnx" || path.extension() == ".json";
+  const std::string name = file ? path.stem().string() : path.filename().string();
   return name.empty() || name == "." || name == ".." ? model.graph.name : name;
 }
 
@@ -301,8 +302,10 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
     }
     if (!how.inputs.empty()) loaded = model::load_model(name, how);
   }
-  if (loaded && loaded.value().language)
-    if (const Status read = read_checkpoint(name, loaded.value()); !read) loaded = read.failure();
+  if (loaded && loaded.value().language) {
+    const std::string folder = std::filesystem::path(model::configuration_of(name).value_or(name)).parent_path().string();
+    if (const Status read = read_checkpoint(folder, loaded.value()); !read) loaded = read.failure();
+  }
   seconds = work.progress.end();
   if (loaded) {
     SY_TRY([[maybe_unused]] const Done sensible, check_step(options, name));

@@ -47,9 +47,9 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--batch", raw.batch, does.takes_lists ? "N,..." : "N", "batch size (default: the model's own; 1 for built-in models)");
   if (does.loads_model) {
     value("--phase", raw.phase, "prefill|decode", "of a language model given by its config.json (default prefill)");
-    value("--prompt", raw.prompt, "N", "tokens of a prefill (default 2048)");
+    value("--prompt", raw.prompt, "N", "tokens of a prefill (default 2048, or what the model has)");
     value(verb == Verb::explain ? "--context-length" : "--context-length,--context", raw.context_length, "N",
-          "positions that a decode step sees (default 2048)");
+          "positions that a decode step sees (default 2048, or what the model has)");
     value("--weights", raw.weights, "int8|int4|fp8", "a language model's matrices stay in this format until they are multiplied by");
     value("--tensor-parallel", raw.tensor_parallel, "N", "so many devices of one server share a language model's layers; times are of one");
   }

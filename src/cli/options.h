@@ -37,7 +37,7 @@ struct Options {
   std::vector<std::int64_t> batches;
   bool decode = false;                    ///< --phase
   std::vector<std::string> step_options;  ///< those of --phase, --prompt and --context-length that were given
-  std::int64_t prompt = 2048, context_length = 2048;
+  std::int64_t prompt = 0, context_length = 0;  ///< 0: not given
   std::optional<numerics::Format> weights;  ///< --weights: of a language model's matrices
   std::int64_t tensor_parallel = 1;
   std::uint64_t seed = 0;

@@ -64,11 +64,19 @@ Result<graph::Graph> read_onnx(const std::string& path, const LoadOptions& optio
 
 Status write_onnx(const graph::Graph& graph, const std::string& path) { return onnx::write_model(graph, path); }
 
-bool is_configuration(const std::string& name) {
+/// Positions of a step of which nobody says how many it has.
+constexpr std::int64_t kUsualLength = 2048;
+
+std::optional<std::string> configuration_of(const std::string& name) {
   std::error_code error;
-  return !is_built_in(name) && fs::is_directory(name, error) && !fs::exists(fs::path(name) / "model.onnx", error) &&
-         fs::exists(fs::path(name) / "config.json", error);
+  if (is_built_in(name)) return std::nullopt;
+  if (fs::path(name).extension() == ".json" && fs::is_regular_file(name, error)) return name;
+  const fs::path inside = fs::path(name) / "config.json";
+  if (!fs::is_directory(name, error) || fs::exists(fs::path(name) / "model.onnx", error) || !fs::exists(inside, error)) return std::nullopt;
+  return inside.string();
 }
+
+bool is_configuration(const std::string& name) { return configuration_of(name).has_value(); }
 
 Result<LoadedModel> load_model(const std::string& name, const LoadOptions& options) {
   std::error_code error;
@@ -79,14 +87,13 @@ Result<LoadedModel> load_model(const std::string& name, const LoadOptions& optio
     return LoadedModel{std::move(graph), std::move(digest), true, {}, {}, {}, {}};
   }
   std::string path = name;
-  if (is_configuration(name)) {
-    const std::string config = (fs::path(name) / "config.json").string();
-    SY_TRY(const llm::Config c, llm::read_config(config));
-    const std::int64_t batch = std::max<std::int64_t>(1, options.batch);
-    llm::Step step{batch, options.prompt, options.prompt, options.weights, options.tensor_parallel};
-    if (options.decode) step.tokens = 1, step.context = options.context_length;
+  if (const auto config = configuration_of(name)) {
+    SY_TRY(const llm::Config c, llm::read_config(*config));
+    const std::int64_t batch = std::max<std::int64_t>(1, options.batch), given = options.decode ? options.context_length : options.prompt;
+    const std::int64_t length = given > 0 ? given : c.usable_positions() > 0 ? std::min(c.usable_positions(), kUsualLength) : kUsualLength;
+    const llm::Step step{batch, options.decode ? 1 : length, length, options.weights, options.tensor_parallel};
     if (const Status good = llm::check_step(c, step); !good) return good.failure();
-    SY_TRY(const std::string bytes, read_file(config));
+    SY_TRY(const std::string bytes, read_file(*config));
     llm::Built built = llm::build(c, step, options.seed);
     built.notes.insert(built.notes.begin(),
                        fmt::format("{:.0f} parameters in the whole model, its table of words among them", llm::parameters(c)));

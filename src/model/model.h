@@ -20,9 +20,10 @@ struct LoadOptions {
   std::uint64_t seed = 0;
   std::map<std::string, std::int64_t> set;        ///< parameters of a built-in model: m, n, k; sizes of a file's named dimensions
   std::map<std::string, numerics::Shape> shapes;  ///< of inputs of a file: sizes of their open dimensions
-  /// Of language models from their configurations: a prefill of `prompt` tokens, or a decode step that sees `context_length` positions.
+  /// Of language models from their configurations: a prefill of `prompt` tokens, or a decode step that sees `context_length` positions; 0:
+  /// 2048, or as many as the model has.
   bool decode = false;
-  std::int64_t prompt = 2048, context_length = 2048;
+  std::int64_t prompt = 0, context_length = 0;
   std::optional<numerics::Format> weights;  ///< of the matrices that layers multiply by; none: as all else
   std::int64_t tensor_parallel = 1;         ///< devices that share each layer; the graph is of one of them
   /// Values of a model file's inputs, in order; may be fewer. What decides shapes (axes, sizes, starts) may come from an input: the graph
@@ -61,7 +62,8 @@ struct ZooEntry {
 const std::vector<ZooEntry>& zoo();
 Result<graph::Graph> build_zoo_model(const std::string& name, const LoadOptions& options);
 
-/// Is it the folder of a language model that has a configuration but no ONNX file?
+/// The configuration of a language model: the file itself, or that of a folder which has no ONNX file.
+std::optional<std::string> configuration_of(const std::string& name);
 bool is_configuration(const std::string& name);
 
 Result<graph::Graph> read_onnx(const std::string& path, const LoadOptions& options);

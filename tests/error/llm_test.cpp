@@ -40,6 +40,32 @@ constexpr const char* kSmall =
     "{\"model_type\": \"llama\", \"hidden_size\": 64, \"intermediate_size\": 96, \"num_hidden_layers\": 1,\n"
     " \"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"vocab_size\": 50}\n";
 
+TEST_F(Language, TheFileIsAsGoodAsItsFolder) {
+  const std::string folder = run(kSmall, "run m --chip tx81 --quiet --prompt 3 --no-values -o folder.txt");
+  const std::string file = run(kSmall, "run m/config.json --chip tx81 --quiet --prompt 3 --no-values -o file.txt");
+  EXPECT_EQ(folder, "exit 0");
+  EXPECT_EQ(file, "exit 0");
+  const auto text = [&](const char* name) {
+    std::stringstream all;
+    all << std::ifstream(folder_ / name, std::ios::binary).rdbuf();
+    return all.str();
+  };
+  EXPECT_EQ(text("folder.txt"), text("file.txt"));
+  EXPECT_EQ(text("file.txt").rfind("m on tx81", 0), 0u) << text("file.txt");
+  // Nobody said how many positions: those that the table has.
+  const std::string few = R"({"model_type": "opt", "hidden_size": 64, "ffn_dim": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
+      "vocab_size": 50, "max_position_embeddings": 8})";
+  EXPECT_EQ(run(few, "run m/config.json --chip tx81 --quiet --no-values -o few.txt"), "exit 0");
+  EXPECT_NE(run(few, "run m --chip tx81 --quiet --prompt 9").find("'opt' has 8 positions, fewer than the 9 of this step [llm/step]"),
+            std::string::npos);
+  EXPECT_NE(run("[1]", "run m/config.json --chip tx81 --quiet").find("m/config.json:1:1: error: a configuration is a map [llm/config]"),
+            std::string::npos);
+  EXPECT_NE(run(R"({"model_type": "mpt", "d_model": 64, "n_layers": 1, "n_heads": 4, "vocab_size": 9, "attn_config": 3})",
+                "run m --chip tx81 --quiet")
+                .find("error: 'attn_config' must be a map [llm/config]"),
+            std::string::npos);
+}
+
 TEST_F(Language, MistakesStandWhereTheyAre) {
   const std::string zero =
       run("{\"model_type\": \"llama\",\n \"hidden_size\": 64, \"intermediate_size\": 96,\n \"num_attention_heads\": 0}\n",

@@ -8,24 +8,18 @@
 #include <random>
 #include <set>
 
-#include "chip/read.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "model/operation.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
 namespace switchyard {
 namespace {
-
-std::shared_ptr<const chip::Chip> load(const std::string& name, const std::vector<chip::Override>& overrides = {}) {
-  auto chip = chip::load_chip(name, {SWITCHYARD_SOURCE_DIR "/chips"}, overrides);
-  EXPECT_TRUE(chip.ok()) << (chip.ok() ? "" : format_failure(chip.failure()));
-  return chip.ok() ? std::make_shared<const chip::Chip>(std::move(chip).value()) : nullptr;
-}
 
 std::size_t handed_on(const program::Program& program) {
   std::size_t count = 0;
@@ -54,7 +48,7 @@ TEST(Interleaving, KeepsTheValuesOfRandomModels) {
       SCOPED_TRACE(fmt::format("{} seed {}", name, seed));
       const testing::RandomModel model = testing::random_model(seed);
       const auto format = std::string(name) == "wormhole-n150" ? numerics::Format::bf16 : numerics::Format::fp32;
-      const auto compiled = compiler::compile(model.graph, load(name), handing(format, true));
+      const auto compiled = compiler::compile(model.graph, library_chip(name), handing(format, true));
       ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
       const program::Program& p = compiled.value().program;
       const auto verified = program::verify(p);
@@ -115,7 +109,7 @@ TEST(Interleaving, AttentionHasTheSameBits) {
       }
       std::vector<std::vector<numerics::Tensor>> outputs;
       for (const bool most : {true, false}) {
-        const auto compiled = compiler::compile(graph.value(), load(name), handing(numerics::Format::bf16, most));
+        const auto compiled = compiler::compile(graph.value(), library_chip(name), handing(numerics::Format::bf16, most));
         ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
         const program::Program& p = compiled.value().program;
         const auto verified = program::verify(p);
@@ -136,7 +130,7 @@ TEST(Interleaving, AttentionHasTheSameBits) {
 /// Softmax needs one unit, products the other: together they take little more than the longer of the two, also where the scores of all
 /// heads are more than the scratchpad holds.
 TEST(Interleaving, AttentionTakesLittleMoreThanItsLongestUnit) {
-  const auto chip = load("tpu-v3");
+  const auto chip = library_chip("tpu-v3");
   for (const std::int64_t heads : {12, 32}) {
     const auto graph = build({1, 512, 0, heads, heads, 64, 0, 0});
     ASSERT_TRUE(graph.ok());

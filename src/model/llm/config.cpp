@@ -4,235 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <initializer_list>
 #include <optional>
 
+#include "model/llm/families.h"
 #include "model/llm/llm.h"
 #include "support/document.h"
 
 namespace switchyard::model::llm {
 namespace {
-
-/// What a family does differently from LLaMA, and what it calls its sizes.
-struct Family {
-  const char* type;
-  const char *layers = "num_hidden_layers", *hidden = "hidden_size", *heads = "num_attention_heads", *ffn = "intermediate_size";
-  const char* positions = nullptr;  ///< of a learned table
-  std::int64_t more_positions = 0;
-  const char *experts = nullptr, *expert_ffn = "moe_intermediate_size", *shared = nullptr;
-  bool encoder = false, layer_norm = false, parallel = false, gated = true, attention_bias = false, bias = false, query_norm = false,
-       rotary = true, tied = false, windows = false, latent = false, shared_gate = false;
-  Norms norms = Norms::before;
-  Activation activation = Activation::silu;
-  std::int64_t window_every = 1, whole_every = 0;
-  // What its class takes where a configuration says nothing; 0: it must say it.
-  std::int64_t usual_heads = 0, usual_kv_heads = 0, usual_head_size = 0, usual_vocabulary = 0, usual_window = 0;
-  bool norm_scale = true, norm_bias = true, two_norms = false, output_bias = false, head_bias = false, wide_query_norm = false;
-  double turned = 1;                ///< part of a head that turns
-  const char* says_bias = nullptr;  ///< the key that says whether projections have biases
-  const char* not_as_there = nullptr;
-};
-
-constexpr const char* kMultipliers = "the multipliers of embeddings, branches, scores and logits are not applied";
-
-constexpr std::array kFamilies{
-    Family{.type = "llama"},
-    Family{.type = "mistral", .windows = true},
-    Family{.type = "internlm2"},
-    Family{.type = "granite", .not_as_there = kMultipliers},
-    Family{.type = "smollm3", .tied = true},
-    Family{.type = "phi3", .windows = true},
-    Family{.type = "qwen2", .attention_bias = true},
-    Family{.type = "qwen3", .query_norm = true, .usual_head_size = 128},
-    Family{.type = "gemma", .tied = true, .activation = Activation::gelu_tanh, .usual_head_size = 256},
-    Family{.type = "gemma2",
-           .tied = true,
-           .windows = true,
-           .norms = Norms::around,
-           .activation = Activation::gelu_tanh,
-           .window_every = 2,
-           .whole_every = 1,
-           .usual_head_size = 256,
-           .usual_vocabulary = 256000,
-           .usual_window = 4096},
-    Family{.type = "gemma3_text",
-           .query_norm = true,
-           .tied = true,
-           .windows = true,
-           .norms = Norms::around,
-           .activation = Activation::gelu_tanh,
-           .window_every = 6,
-           .whole_every = 1,
-           .usual_heads = 8,
-           .usual_kv_heads = 4,
-           .usual_head_size = 256,
-           .usual_vocabulary = 262208,
-           .usual_window = 4096},
-    Family{.type = "phi",
-           .layer_norm = true,
-           .parallel = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .activation = Activation::gelu_tanh,
-           .output_bias = true,
-           .head_bias = true,
-           .turned = 0.5},
-    Family{.type = "gpt_neox",
-           .layer_norm = true,
-           .parallel = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .activation = Activation::gelu,
-           .two_norms = true,
-           .output_bias = true,
-           .turned = 0.25},
-    Family{.type = "gptj",
-           .layers = "n_layer",
-           .hidden = "n_embd",
-           .heads = "n_head",
-           .ffn = "n_inner",
-           .layer_norm = true,
-           .parallel = true,
-           .gated = false,
-           .bias = true,
-           .activation = Activation::gelu_tanh,
-           .head_bias = true},
-    Family{.type = "falcon",
-           .ffn = "ffn_hidden_size",
-           .layer_norm = true,
-           .parallel = true,
-           .gated = false,
-           .tied = true,
-           .activation = Activation::gelu,
-           .says_bias = "bias"},
-    Family{.type = "stablelm", .layer_norm = true, .turned = 0.25},
-    Family{.type = "starcoder2",
-           .layer_norm = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .tied = true,
-           .windows = true,
-           .activation = Activation::gelu_tanh,
-           .output_bias = true,
-           .says_bias = "use_bias"},
-    Family{
-        .type = "cohere", .layer_norm = true, .parallel = true, .tied = true, .norm_bias = false, .not_as_there = "logits are not scaled"},
-    Family{.type = "cohere2",
-           .layer_norm = true,
-           .parallel = true,
-           .tied = true,
-           .windows = true,
-           .window_every = 4,
-           .whole_every = 1,
-           .norm_bias = false,
-           .not_as_there = "logits are not scaled"},
-    Family{.type = "olmo", .layer_norm = true, .norm_scale = false, .norm_bias = false},
-    Family{.type = "olmo2", .norms = Norms::results, .wide_query_norm = true},
-    Family{.type = "gpt2",
-           .layers = "n_layer",
-           .hidden = "n_embd",
-           .heads = "n_head",
-           .ffn = "n_inner",
-           .positions = "n_positions",
-           .layer_norm = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .rotary = false,
-           .tied = true,
-           .activation = Activation::gelu_tanh,
-           .output_bias = true},
-    Family{.type = "gpt_bigcode",
-           .layers = "n_layer",
-           .hidden = "n_embd",
-           .heads = "n_head",
-           .ffn = "n_inner",
-           .positions = "n_positions",
-           .layer_norm = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .rotary = false,
-           .tied = true,
-           .activation = Activation::gelu_tanh,
-           .output_bias = true},
-    Family{.type = "opt",
-           .ffn = "ffn_dim",
-           .positions = "max_position_embeddings",
-           .more_positions = 2,
-           .layer_norm = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .rotary = false,
-           .tied = true,
-           .activation = Activation::relu,
-           .output_bias = true},
-    Family{.type = "bert",
-           .positions = "max_position_embeddings",
-           .encoder = true,
-           .layer_norm = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .rotary = false,
-           .tied = true,
-           .norms = Norms::after,
-           .activation = Activation::gelu,
-           .output_bias = true},
-    Family{.type = "roberta",
-           .positions = "max_position_embeddings",
-           .encoder = true,
-           .layer_norm = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .rotary = false,
-           .tied = true,
-           .norms = Norms::after,
-           .activation = Activation::gelu,
-           .output_bias = true},
-    Family{.type = "distilbert",
-           .layers = "n_layers",
-           .hidden = "dim",
-           .heads = "n_heads",
-           .ffn = "hidden_dim",
-           .positions = "max_position_embeddings",
-           .encoder = true,
-           .layer_norm = true,
-           .gated = false,
-           .attention_bias = true,
-           .bias = true,
-           .rotary = false,
-           .tied = true,
-           .norms = Norms::after,
-           .activation = Activation::gelu,
-           .output_bias = true},
-    Family{.type = "mixtral", .experts = "num_local_experts", .expert_ffn = "intermediate_size", .windows = true},
-    Family{.type = "granitemoe", .experts = "num_local_experts", .expert_ffn = "intermediate_size", .not_as_there = kMultipliers},
-    Family{.type = "olmoe", .experts = "num_experts", .expert_ffn = "intermediate_size", .wide_query_norm = true},
-    Family{.type = "qwen2_moe",
-           .experts = "num_experts",
-           .shared = "shared_expert_intermediate_size",
-           .attention_bias = true,
-           .shared_gate = true},
-    Family{.type = "qwen3_moe", .experts = "num_experts", .query_norm = true},
-    Family{.type = "deepseek_v2", .experts = "n_routed_experts", .latent = true},
-    Family{.type = "deepseek_v3", .experts = "n_routed_experts", .latent = true},
-};
-
-/// Types that are another's models under a name of their own, or the text part of one that sees and hears.
-constexpr std::array<std::pair<const char*, const char*>, 9> kAliases{{{"gemma3", "gemma3_text"},
-                                                                       {"qwen2_vl", "qwen2"},
-                                                                       {"qwen2_vl_text", "qwen2"},
-                                                                       {"qwen2_5_vl", "qwen2"},
-                                                                       {"qwen2_5_vl_text", "qwen2"},
-                                                                       {"qwen3_vl_text", "qwen3"},
-                                                                       {"kimi_k2", "deepseek_v3"},
-                                                                       {"xlm-roberta", "roberta"},
-                                                                       {"camembert", "roberta"}}};
 
 struct Named {
   const char* name;
@@ -264,6 +44,12 @@ class Reader {
     const Node* node = own_.find(key);
     if (node == nullptr && &own_ != &document_.root) node = document_.root.find(key);
     return node == nullptr || node->kind == Node::Kind::null ? nullptr : node;
+  }
+  /// What a size is called here: as its family calls it, or as any other does, for classes take both.
+  [[nodiscard]] const char* named(const char* key, std::initializer_list<const char*> others) const {
+    const auto there = [&](const char* other) { return find(other) != nullptr; };
+    const auto* const other = std::find_if(others.begin(), others.end(), there);
+    return there(key) || other == others.end() ? key : *other;
   }
   std::optional<std::int64_t> whole(const char* key, bool required, std::int64_t least = 1, std::int64_t most = kMostSize) {
     const Node* node = find(key);
@@ -376,6 +162,7 @@ void read_experts(Reader& reader, const Family& family, Config& c) {
   if (family.shared != nullptr) e.shared_ffn = reader.whole(family.shared, false, 0).value_or(0);
   if (family.latent) e.shared_ffn = reader.whole("n_shared_experts", false, 0).value_or(0) * e.ffn;
   e.shared_gate = family.shared_gate;
+  e.bias = family.expert_bias;
   e.first_dense = reader.whole("first_k_dense_replace", false, 0).value_or(0);
   e.step = reader.whole("decoder_sparse_step", false).value_or(reader.whole("moe_layer_freq", false).value_or(1));
   if (const Node* dense = reader.find("mlp_only_layers")) e.dense = reader.numbers(*dense, "mlp_only_layers", c.layers);
@@ -393,17 +180,9 @@ void read_latent(Reader& reader, Config& c) {
   c.rotary_size = c.latent.turned;
 }
 
-/// The family of a type, and its name there where it goes by another.
-const Family* family_of(std::string_view type) {
-  for (const auto& [alias, name] : kAliases)
-    if (type == alias) type = name;
-  const auto* found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& f) { return type == f.type; });
-  return found == kFamilies.end() ? nullptr : found;
-}
-
 Failure unknown_type(const Document& document, const Node& at, const std::string& type) {
   std::string known;
-  for (const Family& f : kFamilies) known += (known.empty() ? "" : ", ") + std::string(f.type);
+  for (const Family& f : families()) known += (known.empty() ? "" : ", ") + std::string(f.type);
   Failure failure = fail(FailureKind::unsupported, "llm/unsupported", fmt::format("models of type '{}' cannot be built", type),
                          "types are " + known, document.location(at));
   failure.diagnostics.front().source_line = document.line_text(at.line);
@@ -412,7 +191,8 @@ Failure unknown_type(const Document& document, const Node& at, const std::string
 
 void read_heads(Reader& reader, const Family& family, Config& c) {
   const auto usual = [](std::int64_t value) { return value > 0 ? std::optional(value) : std::nullopt; };
-  const auto heads = reader.whole(family.heads, family.usual_heads == 0);
+  const char* const name = reader.named(family.heads, {"num_attention_heads", "n_head"});
+  const auto heads = reader.whole(name, family.usual_heads == 0);
   c.heads = heads ? *heads : std::max<std::int64_t>(1, family.usual_heads);
   const auto one = [&](const char* key, bool otherwise) {
     return reader.flag(key, otherwise) ? std::optional<std::int64_t>(1) : std::nullopt;
@@ -425,8 +205,7 @@ void read_heads(Reader& reader, const Family& family, Config& c) {
   auto head_size = reader.whole("head_dim", false);
   if (!head_size) head_size = usual(family.usual_head_size);
   if (!head_size && !family.latent && c.hidden % c.heads != 0)
-    reader.complain_of(family.heads,
-                       fmt::format("{} elements cannot be dealt to {} heads evenly, and there is no 'head_dim'", c.hidden, c.heads));
+    reader.complain_of(name, fmt::format("{} elements cannot be dealt to {} heads evenly, and there is no 'head_dim'", c.hidden, c.heads));
   c.head_size = head_size.value_or(std::max<std::int64_t>(1, c.hidden / c.heads));
   if (!family.latent && c.heads % c.kv_heads != 0)
     reader.complain_of("num_key_value_heads", fmt::format("{} heads cannot share {} key and value heads evenly", c.heads, c.kv_heads));
@@ -434,8 +213,20 @@ void read_heads(Reader& reader, const Family& family, Config& c) {
 
 /// Which positions are seen, and how they turn.
 void read_positions(Reader& reader, const Family& family, Config& c) {
-  if (family.positions != nullptr) c.positions = reader.whole(family.positions, false).value_or(1024) + family.more_positions;
+  if (family.positions != nullptr)
+    c.positions = reader.whole(reader.named(family.positions, {"max_position_embeddings", "n_positions"}), false).value_or(1024) +
+                  family.more_positions;
+  if (c.positions > 0) c.spare_positions = family.more_positions;
   c.rotary = family.rotary;
+  c.biased_scores = family.biased_scores;
+  c.sinks = family.sinks;
+  if (const Node* attention = reader.find("attn_config"); attention != nullptr && c.biased_scores) {
+    const Node* biased = attention->find("alibi");
+    if (attention->kind != Node::Kind::map)
+      reader.complain(*attention, "'attn_config' must be a map");
+    else if (biased != nullptr && biased->text != "true" && biased->text != "True")
+      reader.refuse("attn_config", "only attention with 'alibi' can be built");
+  }
   c.rotary_base = reader.real("rope_theta", reader.real("rotary_emb_base", c.rotary_base));
   const double turned = reader.real("partial_rotary_factor", reader.real("rotary_pct", family.turned));
   if (turned > 1) reader.complain_of("partial_rotary_factor", "no more than all of a head turns");
@@ -456,6 +247,7 @@ void read_norms(Reader& reader, const Family& family, Config& c) {
   c.layer_norm = family.layer_norm;
   c.norm_scale = family.norm_scale;
   c.norm_bias = family.layer_norm && family.norm_bias;
+  c.first_norm = family.first_norm;
   c.norms = family.norms;
   c.parallel = family.parallel;
   c.two_norms = family.two_norms;
@@ -472,7 +264,10 @@ void read_norms(Reader& reader, const Family& family, Config& c) {
 }
 
 void read_biases(Reader& reader, const Family& family, Config& c) {
-  const bool all = family.says_bias != nullptr && reader.flag(family.says_bias, family.bias), said = family.says_bias != nullptr;
+  const bool said = family.says_bias != nullptr || family.says_no_bias != nullptr;
+  const bool all = family.says_bias != nullptr ? reader.flag(family.says_bias, family.bias)
+                                               : family.says_no_bias != nullptr && !reader.flag(family.says_no_bias, true);
+  if (family.says_no_bias != nullptr) c.norm_bias = all;
   c.attention_bias = reader.flag("attention_bias", reader.flag("use_qkv_bias", said ? all : family.attention_bias));
   // LLaMA's key is for the projection behind attention, too.
   c.output_bias = said ? all : family.output_bias || (c.attention_bias && !family.attention_bias && !family.latent && c.type != "stablelm");
@@ -493,7 +288,7 @@ Result<Config> config_of(const Document& document, const std::string&) {
   Config c;
   c.type = reader.text("model_type");
   if (c.type.empty()) {
-    reader.complain_of("model_type", "the configuration has no 'model_type'");
+    if (reader.find("model_type") == nullptr) reader.complain_of("model_type", "the configuration has no 'model_type'");
     return reader.failure;
   }
   const Family* family = family_of(c.type);
@@ -505,12 +300,13 @@ Result<Config> config_of(const Document& document, const std::string&) {
   if (family->not_as_there != nullptr) c.notes.emplace_back(family->not_as_there);
   reader.choice("torch_dtype", kTypes, c.format);
   if (reader.find("torch_dtype") == nullptr) reader.choice("dtype", kTypes, c.format);
-  c.layers = reader.whole(family->layers, true, 1, kMostLayers).value_or(1);
-  c.hidden = reader.whole(family->hidden, true).value_or(1);
+  c.layers = reader.whole(reader.named(family->layers, {"num_hidden_layers", "n_layer"}), true, 1, kMostLayers).value_or(1);
+  c.hidden = reader.whole(reader.named(family->hidden, {"hidden_size", "n_embed", "n_embd"}), true).value_or(1);
   c.vocabulary = reader.whole("vocab_size", family->usual_vocabulary == 0).value_or(std::max<std::int64_t>(1, family->usual_vocabulary));
   read_heads(reader, *family, c);
   const std::string_view width = family->ffn;  // left out where it is four times the model's
-  c.ffn = reader.whole(family->ffn, width != "n_inner" && width != "ffn_hidden_size").value_or(4 * c.hidden);
+  const std::int64_t times = reader.whole("expansion_ratio", false, 1, 1024).value_or(4);
+  c.ffn = reader.whole(family->ffn, width != "n_inner" && width != "ffn_hidden_size").value_or(times * c.hidden);
   c.encoder = family->encoder;
   if (c.encoder) c.kinds = reader.whole("type_vocab_size", false, 0).value_or(0);
   c.gated = family->gated;
@@ -553,9 +349,9 @@ Status check_step(const Config& c, const Step& s) {
     if (!is_dealt(size, s.parallel)) complain(fmt::format("{} {} cannot be dealt to {} devices evenly", size, what, s.parallel));
   };
   if (c.encoder && s.tokens != s.context) complain(fmt::format("'{}' is an encoder: it has no decode step", c.type));
-  if (c.positions > 0 && s.context > c.positions)
-    complain(fmt::format("'{}' has {} positions, fewer than the {} of this step", c.type, c.positions, s.context),
-             fmt::format("{} with at most {}", s.tokens > 1 ? "--prompt" : "--context-length", c.positions));
+  if (c.usable_positions() > 0 && s.context > c.usable_positions())
+    complain(fmt::format("'{}' has {} positions, fewer than the {} of this step", c.type, c.usable_positions(), s.context),
+             fmt::format("{} with at most {}", s.tokens > 1 ? "--prompt" : "--context-length", c.usable_positions()));
   deal(c.heads, "heads");
   if (c.wide_query_norm && s.parallel > 1)
     complain(fmt::format("'{}' normalises queries and keys over all heads, which devices that share heads would have to exchange", c.type),

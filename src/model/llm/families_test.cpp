@@ -102,6 +102,23 @@ const Published kPublished[] =
         {"phi-2",
          R"({"model_type": "phi", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "partial_rotary_factor": 0.4, "qk_layernorm": false, "vocab_size": 51200, "tie_word_embeddings": false})",
          2779683840, 327680},
+        {"bloom-7b1", R"({"model_type": "bloom", "n_embed": 4096, "n_layer": 30, "num_attention_heads": 32, "vocab_size": 250880})",
+         7069016064, 491520},
+        {"mpt-7b",
+         R"({"model_type": "mpt", "d_model": 4096, "n_heads": 32, "n_layers": 32, "expansion_ratio": 4, "max_seq_len": 2048, "no_bias": true, "attn_config": {"alibi": true, "kv_n_heads": null}, "vocab_size": 50432})",
+         6649286656, 524288},
+        {"glm-4-9b",
+         R"({"model_type": "glm", "hidden_size": 4096, "intermediate_size": 13696, "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 2, "head_dim": 128, "attention_bias": true, "partial_rotary_factor": 0.5, "vocab_size": 151552, "tie_word_embeddings": false})",
+         9399951360, 40960},
+        {"glm-4-9b-0414",
+         R"({"model_type": "glm4", "hidden_size": 4096, "intermediate_size": 13696, "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 2, "head_dim": 128, "attention_bias": true, "partial_rotary_factor": 0.5, "vocab_size": 151552, "tie_word_embeddings": false})",
+         9400279040, 40960},
+        {"gpt-oss-20b",
+         R"({"model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "num_hidden_layers": 24, "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 201088, "num_local_experts": 32, "num_experts_per_tok": 4, "sliding_window": 512, "attention_bias": true, "tie_word_embeddings": false})",
+         20914757184, 49152},
+        {"gpt2-xl",
+         R"({"model_type": "gpt2", "hidden_size": 1600, "num_attention_heads": 25, "num_hidden_layers": 48, "n_positions": 1024, "vocab_size": 50257})",
+         1557611200, 307200},
         {"pixtral",
          R"({"model_type": "llava", "text_config": {"model_type": "mistral", "hidden_size": 5120, "head_dim": 128, "intermediate_size": 14336, "num_hidden_layers": 40, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 131072, "sliding_window": null}})",
          12247782400, 163840},
@@ -116,6 +133,28 @@ TEST(Families, HaveThePublishedParametersAndCaches) {
     const auto cache = [&](std::int64_t length) { return memory(c.value(), {1, 1, length, {}, 1}, numerics::Format::bf16).cache; };
     EXPECT_EQ(cache(300) - cache(200), 100 * p.cache) << p.name;
   }
+}
+
+/// Sizes may have the names that other families have for them.
+TEST(Families, BiasedScoresFallWithTheDistance) {
+  const auto c =
+      parse_config(R"({"model_type": "bloom", "hidden_size": 24, "num_hidden_layers": 1, "n_head": 3, "vocab_size": 20})", "config.json");
+  ASSERT_TRUE(c.ok()) << format_failure(c.failure());
+  const Built built = build(c.value(), {1, 4, 4, {}, 1}, 0);
+  const auto value = [&](std::string_view name) {
+    for (const graph::Tensor& t : built.graph.tensors)
+      if (t.name == name) return t.constant->make();
+    return numerics::Tensor{};
+  };
+  const numerics::Tensor slopes = value("slopes"), distance = value("distance");
+  ASSERT_EQ(slopes.count(), 3);
+  // Two heads have 2^-4 and 2^-8, the third the first of four.
+  EXPECT_DOUBLE_EQ(slopes.at(0), 1.0 / 16);
+  EXPECT_DOUBLE_EQ(slopes.at(1), 1.0 / 256);
+  EXPECT_DOUBLE_EQ(slopes.at(2), 1.0 / 4);
+  ASSERT_EQ(distance.count(), 4);
+  EXPECT_EQ(distance.at(0), -3);
+  EXPECT_EQ(distance.at(3), 0);
 }
 
 TEST(Families, TextPartsOfModelsThatSeeAreRead) {
@@ -172,6 +211,11 @@ TEST(Families, WhatCannotBeBuiltIsNoMistake) {
   ASSERT_FALSE(c.ok());
   EXPECT_EQ(c.failure().kind, FailureKind::unsupported);
   EXPECT_EQ(c.failure().diagnostics.front().code, "llm/unsupported");
+  const auto learned = parse_config(R"({"model_type": "mpt", "d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 50,
+      "attn_config": {"alibi": false}})",
+                                    "config.json");
+  ASSERT_FALSE(learned.ok());
+  EXPECT_EQ(learned.failure().diagnostics.front().code, "llm/unsupported");
   const auto wide = parse_config(R"({"model_type": "olmo2", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
       "num_attention_heads": 4, "vocab_size": 50})",
                                  "config.json");

@@ -57,7 +57,7 @@ class Builder {
 
   void run() {
     TensorId x = add_input(g_, "embeddings", Format::fp32, {s_.batch, s_.tokens, c_.hidden});
-    if (c_.encoder) x = norm("embeddings_norm", x);
+    if (c_.encoder || c_.first_norm) x = norm("embeddings_norm", x);
     std::vector<TensorId> rows;
     for (std::int64_t l = 0; l < c_.layers; ++l) x = layer(l, x, rows);
     if (c_.encoder) {
@@ -205,11 +205,17 @@ class Builder {
     const TensorId flat = emit_reshape(g_, Layers::label(name + "flat", "Reshape"), x, {tokens, h});
     const TensorId routed = emit_copy(g_, Layers::label(name + "route", "Gather"), flat, {k, n, rows, h},
                                       {affine_variable(2, n) + affine_variable(1), affine_variable(3)}, 0.0);
-    const TensorId gate = product(name + "experts.gate", routed, {k, n}, ffn), up = product(name + "experts.up", routed, {k, n}, ffn);
-    const TensorId y = product(name + "experts.down", activated(name + "experts.", gate, up), {k, n}, h);
+    const auto project = [&](const std::string& what, TensorId read, std::int64_t outputs) {
+      const TensorId y = product(what, read, {k, n}, outputs);
+      return e.bias ? layers_.add(what + ":bias", y, layers_.weight(what + ".bias", {k, n, 1, outputs}, 0.1)) : y;
+    };
+    const TensorId gate = project(name + "experts.gate", routed, ffn), up = project(name + "experts.up", routed, ffn);
+    const TensorId y = project(name + "experts.down", activated(name + "experts.", gate, up), h);
     // The router's weights of those taken.
     const TensorId router = layers_.weight(name + "router.weight", {h, e.count}, std::sqrt(3 / static_cast<double>(h)));
-    const TensorId all = layers_.softmax(name + "router.softmax", emit_matmul(g_, Layers::label(name + "router", "MatMul"), flat, router));
+    TensorId chances = emit_matmul(g_, Layers::label(name + "router", "MatMul"), flat, router);
+    if (e.bias) chances = layers_.add(name + "router:bias", chances, layers_.weight(name + "router.bias", {e.count}, 0.1));
+    const TensorId all = layers_.softmax(name + "router.softmax", chances);
     TensorId weights = emit_copy(g_, Layers::label(name + "weights", "Gather"), all, {k, rows, n, 1},
                                  {affine_variable(1, n) + affine_variable(2), affine_variable(0, n) + affine_variable(2)}, 1.0);
     const std::vector<bool> over_chosen{true, false, false, false};
@@ -307,12 +313,38 @@ class Builder {
     return found->second;
   }
 
+  /// From each position to the last one, as negative numbers.
+  TensorId distances() {
+    if (!distances_.valid()) distances_ = add_positions(g_, "distance", {s_.context}, 1 - s_.context);
+    return distances_;
+  }
+  /// By head, how much scores fall from position to position: powers of 2^(-8/n) for a power of two n of heads, and what lies between those
+  /// of twice as many for the others (Press et al., arXiv:2108.12409). Devices that share heads have the first.
+  TensorId slopes() {
+    if (slopes_.valid()) return slopes_;
+    std::int64_t even = 1;
+    while (even * 2 <= c_.heads) even *= 2;
+    slopes_ = layers_.table("slopes", {kv_heads_, heads_ / kv_heads_, 1, 1}, [even](std::int64_t head) {
+      const auto base = static_cast<double>(even);
+      return head < even ? numerics::portable::pow(2, -8 * static_cast<double>(head + 1) / base)
+                         : numerics::portable::pow(2, -4 * static_cast<double>(2 * (head - even) + 1) / base);
+    });
+    return slopes_;
+  }
+
   /// softmax(q k^T / sqrt(size), masked) v. q [batch, kv heads, group, tokens, size]
   TensorId attend(const std::string& name, TensorId q, TensorId keys, TensorId values, std::int64_t size, std::int64_t window) {
     TensorId scores = emit_matmul(g_, Layers::label(name + "scores", "MatMul"), q, keys);
     Expression scaled = apply(ScalarOp::mul, expr_input(0), expr_constant(1 / std::sqrt(static_cast<double>(size))));
     if (c_.score_cap > 0) scaled = capped(scaled, c_.score_cap);
     std::vector<MapInput> inputs{MapInput::of(scores)};
+    if (c_.biased_scores) {
+      // By the distance to the last position: rows of a softmax do not change by what is added to all of one.
+      scaled = apply(ScalarOp::add, scaled, apply(ScalarOp::mul, expr_input(1), expr_input(2)));
+      inputs.push_back(MapInput::of(distances()));
+      inputs.push_back(MapInput::of(slopes()));
+    }
+    const int first = static_cast<int>(inputs.size());
     const bool hides = window > 0 && seen(window) > 1 && s_.tokens > 1 && seen(window) > window;
     if (!c_.encoder && s_.tokens > 1) {
       const Positions& p = positions(hides ? window : 0);
@@ -320,9 +352,9 @@ class Builder {
       inputs.push_back(MapInput::of(p.row_end));
       if (hides) {
         inputs.push_back(MapInput::of(p.row_begin));
-        scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(1), expr_input(3)), expr_constant(kHidden), scaled);
+        scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(first), expr_input(first + 2)), expr_constant(kHidden), scaled);
       }
-      scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(1), expr_input(2)), scaled, expr_constant(kHidden));
+      scaled = apply(ScalarOp::select, apply(ScalarOp::less, expr_input(first), expr_input(first + 1)), scaled, expr_constant(kHidden));
     }
     scores = layers_.map(name + "mask", "Where", inputs, scaled);
     return emit_matmul(g_, Layers::label(name + "context", "MatMul"), layers_.softmax(name + "softmax", scores), values);
@@ -466,7 +498,7 @@ class Builder {
   Layers layers_;
   std::uint64_t seed_;
   std::int64_t heads_, kv_heads_;
-  TensorId cos_, sin_;
+  TensorId cos_, sin_, distances_, slopes_;
   std::map<std::int64_t, Positions> positions_;
 };
 

@@ -22,11 +22,12 @@ struct Config {
   std::string type;                                  ///< model_type: "llama", "qwen3", "gpt2" ...
   numerics::Format format = numerics::Format::bf16;  ///< torch_dtype
   std::int64_t layers = 0, hidden = 0, heads = 0, kv_heads = 0, head_size = 0, ffn = 0, vocabulary = 0;
-  std::int64_t positions = 0;  ///< of a learned table of them; 0: none
-  bool encoder = false;        ///< every position sees all others, and there is no cache
-  bool layer_norm = false;     ///< with mean; else root mean square alone
-  bool norm_scale = true;      ///< a norm multiplies by a weight for each element ...
-  bool norm_bias = false;      ///< ... and adds one
+  std::int64_t positions = 0;        ///< of a learned table of them; 0: none
+  std::int64_t spare_positions = 0;  ///< of its rows, those that stand for none
+  bool encoder = false;              ///< every position sees all others, and there is no cache
+  bool layer_norm = false;           ///< with mean; else root mean square alone
+  bool norm_scale = true;            ///< a norm multiplies by a weight for each element ...
+  bool norm_bias = false;            ///< ... and adds one
   Norms norms = Norms::before;
   bool parallel = false;         ///< attention and feed-forward network read the same and are added together
   bool two_norms = false;        ///< each of the two has a norm of its own, though
@@ -38,6 +39,8 @@ struct Config {
   bool query_norm = false;       ///< queries and keys are normalised: per head ...
   bool wide_query_norm = false;  ///< ... or over all heads together
   bool rotary = true;            ///< positions turn queries and keys; else they are added to words
+  bool biased_scores = false;    ///< nor are they added: scores have a bias that grows with the distance (ALiBi)
+  bool first_norm = false;       ///< the words are normalised before the first layer
   bool tied = false;             ///< the last projection is the table of words
   Activation activation = Activation::silu;
   double rotary_base = 10000, epsilon = 1e-5;
@@ -48,6 +51,7 @@ struct Config {
   std::vector<bool> whole;              ///< by layer, where a list says so: it looks back to the beginning
   std::vector<bool> still;              ///< by layer, where there are such: positions turn nothing
   double score_cap = 0, logit_cap = 0;  ///< c tanh(x / c); 0: none
+  bool sinks = false;                   ///< each head has a score that stands for no position
   std::int64_t kinds = 0;               ///< of words in a table that is added to them (segments of a text)
   std::vector<std::string> notes;       ///< what is not as in the trained model
 
@@ -56,6 +60,7 @@ struct Config {
     std::int64_t count = 0, chosen = 0, ffn = 0;
     std::int64_t shared_ffn = 0;      ///< of the network that all tokens take beside; 0: none
     bool shared_gate = false;         ///< it is weighed by a gate of its own
+    bool bias = false;                ///< of their projections and of the router
     std::int64_t first_dense = 0;     ///< layers at the beginning that have a plain network
     std::int64_t step = 1;            ///< from there every so many layers have experts
     bool normalised = true;           ///< the weights of those chosen sum to one
@@ -76,6 +81,8 @@ struct Config {
     const bool all = whole.empty() ? layer % window_every >= window_every - whole_every : whole[static_cast<std::size_t>(layer)];
     return all ? 0 : window;
   }
+  /// That a learned table has; 0: there is none.
+  [[nodiscard]] std::int64_t usable_positions() const { return positions - spare_positions; }
   [[nodiscard]] bool turns(std::int64_t layer) const { return rotary && (still.empty() || !still[static_cast<std::size_t>(layer)]); }
 };
 

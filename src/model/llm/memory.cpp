@@ -33,17 +33,19 @@ Count count(const Config& c) {
       if (c.wide_query_norm) n.rest += q + kv / 2;
     }
     if (c.output_bias) n.rest += hidden;
+    if (c.sinks) n.rest += heads;
     n.rest += norm * (c.parallel && !c.two_norms ? 1 : c.norms == Norms::around ? 4 : 2);
     if (c.has_experts(l)) {
       n.dealt += networks * hidden * (d(c.experts.count) * d(c.experts.ffn) + d(c.experts.shared_ffn));
       n.rest += hidden * (d(c.experts.count) + (c.experts.shared_gate ? 1 : 0));
+      if (c.experts.bias) n.rest += d(c.experts.count) * (1 + (networks - 1) * d(c.experts.ffn) + hidden);
       if (c.type == "deepseek_v3") n.rest += d(c.experts.count);  // what its router adds to scores before it chooses
     } else {
       n.dealt += networks * hidden * d(c.ffn);
       if (c.bias) n.rest += d(c.ffn) * (networks - 1) + hidden;
     }
   }
-  n.rest += norm + d(c.positions + c.kinds) * hidden + (c.head_bias ? d(c.vocabulary) : 0);
+  n.rest += norm * (c.first_norm ? 2 : 1) + d(c.positions + c.kinds) * hidden + (c.head_bias ? d(c.vocabulary) : 0);
   return n;
 }
 
