@@ -44,7 +44,7 @@ TEST(Oracle, AgreesOnEveryOperator) {
   EXPECT_GE(cases.size(), 100U);
   // No two libraries draw the same numbers: property/random_test.cpp judges these by their distribution.
   std::set<std::string> drawn;
-  for (const model::onnx::Operator& o : model::onnx::random_operators()) drawn.insert(o.name);
+  for (const model::onnx::Operator& o : model::onnx::random_operators()) drawn.emplace(o.name);
   for (const std::string& name : model::onnx::operator_names())
     EXPECT_TRUE(asked.contains(name) || cases.contains(name) || drawn.contains(name))
         << "no model has a node " << name << ", and no case of ONNX's own passes";
