@@ -16,6 +16,7 @@
 #include "cli/server.h"
 #include "cli/tensors.h"
 #include "compiler/mapping_file.h"
+#include "compiler/quantise.h"
 #include "program/verify.h"
 #include "report/assumptions.h"
 #include "report/check.h"
@@ -316,19 +317,24 @@ Result<model::LoadedModel> load_model(Workplace& work, double& seconds) {
 Result<Format> choose_precision(const Options& options, const model::LoadedModel& model) {
   if (options.precision.empty())
     return model.built_in ? Format::bf16 : model.format ? *model.format : graph::prevailing_format(model.graph);
-  if (const auto format = numerics::format_named(options.precision); format && !is_later_format(options.precision)) {
-    if (numerics::format_info(*format).floating) return *format;
+  return named_precision(options);
+}
+
+Result<Format> named_precision(const Options& options) {
+  const std::string& name = options.precision;
+  const auto format = numerics::format_named(name);
+  const bool later = is_later_format(name), floating = format && numerics::format_info(*format).floating;
+  if (floating && !later) return *format;
+  if (format || later) {
+    const std::string quantised = compiler::parse_scheme(name) ? fmt::format("`run MODEL --quantise {}` finds scales; or ", name) : "";
     return fail(FailureKind::unsupported, "compile/unsupported-format",
-                fmt::format("a whole model in {} needs quantisation, which this version does not do", options.precision),
-                "choose a floating format: fp32, fp16 or bf16");
-  }
-  if (is_later_format(options.precision)) {
-    return fail(FailureKind::unsupported, "compile/unsupported-format",
-                fmt::format("this version does not compute in {}", options.precision), "choose fp32, fp16 or bf16");
+                floating || later ? fmt::format("this version does not compute a whole model in {}", name)
+                                  : fmt::format("a whole model in {} needs quantisation: a precision is a floating format", name),
+                quantised + "choose fp32, fp16 or bf16");
   }
   std::vector<std::string> names;
   for (const numerics::FormatInfo& info : numerics::all_formats()) names.emplace_back(info.name);
-  const std::string nearest = nearest_name(options.precision, names);
+  const std::string nearest = nearest_name(name, names);
   return fail(FailureKind::usage, "cli/bad-value", fmt::format("'{}' is not a number format", options.precision),
               nearest.empty() ? fmt::format("formats are {}", fmt::join(names, ", ")) : fmt::format("did you mean '{}'?", nearest));
 }

@@ -59,6 +59,8 @@ std::string display_name(const std::string& argument, const model::LoadedModel& 
 /// --precision, or bf16 for built-in models, or an imported model's own: the format of its first floating input (else of most of its
 /// floating constants). Failures: cli/bad-value (no such format), compile/unsupported-format (known, but nothing computes in it yet).
 Result<numerics::Format> choose_precision(const Options& options, const model::LoadedModel& model);
+/// The format that --precision names. Failures: as above.
+Result<numerics::Format> named_precision(const Options& options);
 
 /// A chip by name or path. A name nobody knows is a usage failure with the nearest one.
 Result<std::shared_ptr<const chip::Chip>> load_chip(const Options& options, const std::string& name);

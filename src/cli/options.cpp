@@ -53,9 +53,10 @@ void add_options(CLI::App& app, Raw& raw, Verb verb) {
     value("--weights", raw.weights, "int8|int4|fp8", "a language model's matrices stay in this format until they are multiplied by");
     value("--tensor-parallel", raw.tensor_parallel, "N", "so many devices of one server share a language model's layers; times are of one");
   }
-  if (compiles && verb != Verb::conform)
+  if (compiles)
     value("--precision", raw.precision, does.takes_lists ? "FORMAT,..." : "FORMAT",
-          "fp32, fp16, bf16, ... (default: an imported model's own; bf16 for built-in models)");
+          verb == Verb::conform ? "all floating tensors in fp32, fp16, bf16 (default: each in its own, where the chip has that)"
+                                : "fp32, fp16, bf16, ... (default: an imported model's own; bf16 for built-in models)");
   if (verb == Verb::run) {
     value("--quantise", raw.quantise, "SCHEME",
           "weights and activations of products in int8, fp8_e4m3, int4, mxfp4, ...: docs/quantise.md");

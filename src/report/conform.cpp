@@ -90,7 +90,7 @@ Tolerance tolerance_of(const graph::Graph& model, const compiler::Compiled& comp
   } else {
     Format narrowest = declared;
     for (const graph::Tensor& tensor : model.tensors) {
-      const Format stored = compiler::stored_format(*compiled.program.chip, tensor.format);
+      const Format stored = options.precision.value_or(compiler::stored_format(*compiled.program.chip, tensor.format));
       if (!numerics::format_info(tensor.format).floating || numerics::represents(stored, tensor.format)) continue;
       if (numerics::unit_roundoff(stored) > numerics::unit_roundoff(narrowest)) narrowest = stored;
     }
@@ -104,11 +104,12 @@ Tolerance tolerance_of(const graph::Graph& model, const compiler::Compiled& comp
 }
 
 /// Where an input has values beyond what the chip stores its format in, the host computes what is in that format.
-graph::Graph placed(const graph::Graph& model, const std::vector<Tensor>& inputs, const chip::Chip& chip) {
+graph::Graph placed(const graph::Graph& model, const std::vector<Tensor>& inputs, const chip::Chip& chip,
+                    std::optional<Format> precision) {
   for (const Tensor& input : inputs) {
-    const Format stored = compiler::stored_format(chip, input.format);
-    if (numerics::format_info(input.format).floating && !numerics::represents(stored, input.format) &&
-        largest_magnitude(input) > numerics::format_info(stored).max_finite)
+    const bool floating = numerics::format_info(input.format).floating;
+    const Format stored = floating && precision ? *precision : compiler::stored_format(chip, input.format);
+    if (!numerics::represents(stored, input.format) && largest_magnitude(input) > numerics::format_info(stored).max_finite)
       return compiler::give_to_host(model, input.format);
   }
   return model;
@@ -139,11 +140,11 @@ Result<Executed> execute_case(const ConformCase& test, const Values& given, cons
   how.input_lengths = given.lengths;
   SY_TRY(run.model, model::load_model(test.model, how));
   compiler::CompileOptions compile;
-  compile.precision = graph::prevailing_format(run.model.graph);
-  compile.keep_formats = true;
+  compile.precision = options.precision.value_or(graph::prevailing_format(run.model.graph));
+  compile.keep_formats = !options.precision;
   compile.seed = options.seed;
   compile.effort = options.effort;
-  run.graph = placed(run.model.graph, given.tensors, *chip);
+  run.graph = placed(run.model.graph, given.tensors, *chip, options.precision);
   SY_TRY(run.compiled, compiler::compile(run.graph, chip, compile));
   if (const Status verified = program::verify(run.compiled.program); !verified) {
     return differs("the compiled program is rejected by the verifier: " + first_line(verified.failure()));
@@ -183,7 +184,8 @@ Result<Verdict> judge_draws(const ConformCase& test, const Values& given, const 
   double ratio = 0.5;
   for (std::size_t i = 1; i < given.tensors.size(); ++i)
     if (numerics::format_info(given.tensors[i].format).floating) ratio = given.tensors[i].at(0);
-  return judge_dropout(given.tensors[0], ratio, options.rtol.value_or(kRtol), drawn, masks);
+  const double rtol = std::max(kRtol, 2 * numerics::unit_roundoff(options.precision.value_or(Format::fp32)));
+  return judge_dropout(given.tensors[0], ratio, options.rtol.value_or(rtol), drawn, masks);
 }
 
 Status run_data_set(const ConformCase& test, const std::string& folder, const std::shared_ptr<const chip::Chip>& chip,

@@ -43,6 +43,7 @@ struct CaseResult {
 struct ConformOptions {
   std::uint64_t seed = 0;
   int effort = 0;
+  std::optional<numerics::Format> precision;  ///< all floating tensors in this format; else each in its own
   std::optional<double> rtol, atol;
 };
 
@@ -51,6 +52,7 @@ CaseResult run_case(const ConformCase& test, const std::shared_ptr<const chip::C
 
 struct ConformReport {
   std::string chip;
+  std::string precision;          ///< where one was asked for
   std::vector<CaseResult> cases;  ///< in the order of find_cases
 };
 

@@ -427,6 +427,7 @@ std::string print_conform_json(const ConformReport& report) {
   }
   return document({{"schema", "switchyard/conform/1"},
                    {"chip", report.chip},
+                   {"precision", report.precision.empty() ? Json() : Json(report.precision)},
                    {"total", counts.total},
                    {"passed", counts.passed},
                    {"passed_on_chip", counts.on_chip},

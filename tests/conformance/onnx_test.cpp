@@ -35,8 +35,9 @@ class OnnxCases : public ::testing::Test {
     if (cases.empty()) GTEST_SKIP() << "no ONNX test cases here";
   }
 
-  static json conform(const std::string& folder, const std::string& chip) {
-    const auto outcome = bench->run("conform " + (cases / folder).string() + " --chip " + chip + " --format json --quiet");
+  static json conform(const std::string& folder, const std::string& chip, const std::string& precision) {
+    const std::string narrow = precision.empty() ? "" : " --precision " + precision;
+    const auto outcome = bench->run("conform " + (cases / folder).string() + " --chip " + chip + narrow + " --format json --quiet");
     EXPECT_LT(outcome.code, 2) << outcome.err;
     return json::parse(outcome.out);
   }
@@ -50,13 +51,17 @@ fs::path OnnxCases::cases;
 struct Held {
   const char* folder;
   const char* chip;
+  const char* precision;          ///< "": each tensor's own
   int total, on_chip, bit_exact;  ///< at least so many pass wholly on the chip, and have the expected bits
 };
 
 TEST_F(OnnxCases, AsManyPassAsBefore) {
-  constexpr Held kHeld[] = {{".", "tx81", 1942, 1895, 1262}, {"node", "h100-sxm", 1802, 1765, 1178}};
+  constexpr Held kHeld[] = {{".", "tx81", "", 1942, 1895, 1262},
+                             {"node", "h100-sxm", "", 1802, 1765, 1178},
+                             {"node", "p4", "", 1802, 1764, 1177},
+                             {"node", "tpu-v3", "bf16", 1802, 1730, 700}};
   for (const Held& held : kHeld) {
-    const json report = conform(held.folder, held.chip);
+    const json report = conform(held.folder, held.chip, held.precision);
     EXPECT_EQ(report["schema"], "switchyard/conform/1");
     EXPECT_EQ(report["chip"], held.chip);
     EXPECT_EQ(report["total"], held.total) << held.folder;
