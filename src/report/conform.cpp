@@ -104,8 +104,7 @@ Tolerance tolerance_of(const graph::Graph& model, const compiler::Compiled& comp
 }
 
 /// Where an input has values beyond what the chip stores its format in, the host computes what is in that format.
-graph::Graph placed(const graph::Graph& model, const std::vector<Tensor>& inputs, const chip::Chip& chip,
-                    std::optional<Format> precision) {
+graph::Graph placed(const graph::Graph& model, const std::vector<Tensor>& inputs, const chip::Chip& chip, std::optional<Format> precision) {
   for (const Tensor& input : inputs) {
     const bool floating = numerics::format_info(input.format).floating;
     const Format stored = floating && precision ? *precision : compiler::stored_format(chip, input.format);

@@ -32,7 +32,8 @@ std::string print_conform_table(const ConformReport& report) {
     groups[slash == std::string::npos ? "." : c.name.substr(0, slash)].add(c);
     all.add(c);
   }
-  std::string out = fmt::format("ONNX test cases on {}{}\n\n", report.chip, report.precision.empty() ? "" : ", all floating tensors in " + report.precision);
+  std::string out = fmt::format("ONNX test cases on {}{}\n\n", report.chip,
+                                report.precision.empty() ? "" : ", all floating tensors in " + report.precision);
   out += fmt::format("{:<20}{:>8}{:>8}{:>9}{:>7}{:>8}{:>11}{:>8}{:>13}\n", "", "cases", "passed", "on chip", "mixed", "on host",
                      "bit-exact", "failed", "unsupported");
   const auto row = [&](const std::string& name, const ConformCounts& n) {

@@ -57,9 +57,9 @@ struct Held {
 
 TEST_F(OnnxCases, AsManyPassAsBefore) {
   constexpr Held kHeld[] = {{".", "tx81", "", 1942, 1895, 1262},
-                             {"node", "h100-sxm", "", 1802, 1765, 1178},
-                             {"node", "p4", "", 1802, 1764, 1177},
-                             {"node", "tpu-v3", "bf16", 1802, 1730, 700}};
+                            {"node", "h100-sxm", "", 1802, 1765, 1178},
+                            {"node", "p4", "", 1802, 1764, 1177},
+                            {"node", "tpu-v3", "bf16", 1802, 1730, 700}};
   for (const Held& held : kHeld) {
     const json report = conform(held.folder, held.chip, held.precision);
     EXPECT_EQ(report["schema"], "switchyard/conform/1");

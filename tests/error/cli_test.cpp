@@ -141,8 +141,9 @@ TEST_F(Cli, RefusesWithTheContractsCodes) {
       {"run gemm --chip tx81 --outputs junk.txt", 2, "junk.txt: error: 'junk.txt' is no folder [file/unwritable]\n"},
       {"run gemm --chip tx81 --outputs junk.txt/below", 2, "junk.txt/below: error: 'junk.txt' is no folder [file/unwritable]\n"},
       {"run gemm --chip tx81 --outputs /proc/x", 2, "[file/unwritable]\n"},
-      {"run gemm --chip tx81 --precision tf32", 4, "error: this version does not compute a whole model in tf32 [compile/unsupported-format]\n"},
-      {"run gemm --chip tx81 --precision int8", 4, "[compile/unsupported-format]\nhint: `run MODEL --quantise int8` finds scales; or "},
+      {"run gemm --chip tx81 --precision tf32", 4,
+       "error: this version does not compute a whole model in tf32 [compile/unsupported-format]\n"},
+      {"run gemm --chip tx81 --precision int8", 4, "[compile/unsupported-format]\n  hint: `run MODEL --quantise int8` finds scales; or "},
       {"conform . --chip tx81 --precision fp17", 2, "error: 'fp17' is not a number format [cli/bad-value]\n"},
       {"run gemm --chip tx81 --precision fp64", 4, "[compile/unsupported-format]\n"},
   };
