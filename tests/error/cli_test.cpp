@@ -486,7 +486,7 @@ TEST_F(Cli, NamesOptionsThatChangeNothing) {
 
 TEST_F(Cli, RunsLittleLanguageModelsWhereItCan) {
   make_little_model_in(folder_);
-  EXPECT_EQ(run("run '" SWITCHYARD_SOURCE_DIR "/models/gpt2' --chip tx81 --quiet").err,
+  EXPECT_EQ(run("run '" SWITCHYARD_SOURCE_DIR "/models/gpt2' --chip tx81 --prompt 2048 --quiet").err,
             "error: 'gpt2' has 1024 positions, fewer than the 2048 of this step [llm/step]\n  hint: --prompt with at most 1024\n");
   const std::string little = "run little --prompt 4 --weights int8 --quiet ";
   EXPECT_EQ(run(little + "--chip tx81").code, 0);
