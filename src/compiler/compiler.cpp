@@ -200,7 +200,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   out.timed = chosen.timed;
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   Builder builder{machine, out.graph, options, out.decisions, chip, chosen.lesser ? chosen.lesser : chip, std::move(chosen.known)};
-  if (chosen.wanted.empty()) builder.begin_with = std::move(chosen.start);
+  builder.begin_with = std::move(chosen.start);
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
   const auto& [kernels, layouts, attempt, candidates, pipelines, interleavings, splits, homes, chains, unused, sections] = draft;
   program::Program& program = out.program;

@@ -455,7 +455,7 @@ std::optional<Overflow> Builder::plan_contexts(Draft& d, const Strategy& strateg
   if (strategy.chained) {
     std::vector<KernelCost> costs;
     for (std::size_t k = 0; k < count; ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
-    d.sections = partition(machine, d.program, costs, *strategy.chained, strategy.room, tiles_of(d));
+    d.sections = partition(machine, d.program, costs, *strategy.chained, {strategy.room, strategy.dearer}, tiles_of(d));
   } else {
     for (std::size_t k = 0; k < count; ++k) d.sections.push_back({k, kCutByCost});
   }

@@ -33,6 +33,7 @@ struct Strategy {
   bool interleaved = false;         ///< kernels on different units hand on tile by tile
   bool in_parts = false;            ///< long sums with few results are made in parts
   std::int64_t room = 0;            ///< bytes of each scratchpad that a context of several kernels may fill; 0: all
+  double dearer = 0;                ///< seconds that a switch is taken to cost at least, where several kernels are a context
   std::optional<double> chained{};  ///< several kernels to a context, with this weight of what others hold meanwhile; none: one
   bool operator==(const Strategy&) const = default;
 };

@@ -503,6 +503,22 @@ double Evaluator::firing_seconds(const Mapping& m) const {
   return cycles / clock_;
 }
 
+/// The share of the work that is left when the last of a panel has come: it is used again in every later pass of the loops it is kept over.
+double Evaluator::left_after_panels(const Mapping& m) const {
+  std::int64_t passes = 1;
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+    if (kernel_.operands[i].write || placed(i) || !m.resident[i]) continue;
+    std::int64_t of_panel = 1, outside = 1;
+    for (const int d : m.order)
+      if (masks_[i] >> d & 1)
+        of_panel = outside;
+      else
+        outside *= m.trips[static_cast<std::size_t>(d)];
+    passes = std::max(passes, of_panel);
+  }
+  return 1 - 1 / static_cast<double>(passes);
+}
+
 void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   const auto components = static_cast<double>(machine_.components.size());
   const auto instances = static_cast<double>(m.instances);
@@ -603,10 +619,12 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
               ends;
   m.off_chip = std::max({early / off_rate_, moving(load_, early_loads, early_bytes), moving(cast_, early_casts, early_cast_bytes)});
   m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge};
-  m.cost = weighed;
+  m.cost = m.late = weighed;
   if (!fetches_early(machine_)) return;
   // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter. But only what
   // finds room can be: of what is more than a part of the scratchpad, the rest comes while the kernel runs.
+  const double left = left_after_panels(m) * compute;
+  m.late = together({dram, busy - left, mover * rounds, storer * rounds, issue * rounds, caster * rounds}) + left + ends;
   constexpr double kHidden = 0.3, kAhead = 0.25;
   const double capacity = static_cast<double>(capacity_);
   const auto share = [&](double room) { return panels > 0 ? std::min(1.0, room / panels) : 1.0; };

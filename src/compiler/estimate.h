@@ -54,6 +54,7 @@ class Evaluator {
   void choose_sharing(Mapping& m, std::int64_t firings) const;
   void estimate(Mapping& m, std::int64_t firings) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
+  [[nodiscard]] double left_after_panels(const Mapping& m) const;
   [[nodiscard]] std::int64_t reading_members(std::size_t operand, const Mapping& m) const;
   [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op, numerics::Format format) const;
   [[nodiscard]] double cycles_of(const chip::Unit& unit, const KernelStatement& s) const;

@@ -48,17 +48,21 @@ struct Mapping {
   double on_chip = 0;                       ///< that, weighed for the search: cautious where resources are nearly equally busy
   double off_chip = 0;                      ///< time on off-chip memory of what may be fetched early
   double cost = 0;                          ///< seconds that the kernel adds to the program
+  double late = 0;                          ///< the same when nothing has been fetched early
   double held = 0;                          ///< seconds to fetch as much as it holds when all has been fetched that may be early
   std::array<double, 5> terms{};            ///< of the estimate: compute, movers, issue, memory, fill and drain
   std::int64_t tried = 0;                   ///< candidates it was chosen from
   std::vector<std::uint32_t> components{};  ///< of its instances, in order; empty: the machine's first ones
+  bool only_late = false;                   ///< of its split the best with kLate and with no other weight
   int stream = -1;                          ///< the dim of the outermost loop, when results are handed on step by step; none: when it suits
 };
 
 /// How much of what a mapping holds counts as a cost: where scratchpads are short, kernels that hold less let others be fetched earlier.
 /// Which is best depends on all kernels together, so the search keeps the best for each, and whole programs are compared.
-inline constexpr std::array<double, 4> kHeldWeights{0.05, 0.1, 0.4, 0.0};
-inline double cost_of(const Mapping& m, double held_weight) { return m.cost + held_weight * m.held; }
+/// kLate is no weight: nothing is taken to have been fetched early, so that what a kernel fetches should come while it computes.
+inline constexpr double kLate = -1;
+inline constexpr std::array<double, 5> kHeldWeights{0.05, 0.1, 0.4, 0.0, kLate};
+inline double cost_of(const Mapping& m, double held_weight) { return held_weight == kLate ? m.late : m.cost + held_weight * m.held; }
 
 /// Mappings of a kernel to choose from, the best first; kernels that look alike have the same ones.
 using Candidates = std::shared_ptr<const std::vector<Mapping>>;

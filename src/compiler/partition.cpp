@@ -92,10 +92,11 @@ double context_seconds(const Machine& machine, std::int64_t components, double b
 }
 
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
-                               double held_weight, std::int64_t most, const std::map<program::BufferId, std::int64_t>& tiles) {
+                               double held_weight, const LessThanThereIs& less, const std::map<program::BufferId, std::int64_t>& tiles) {
   const std::size_t count = program.contexts.size();
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
-  const std::int64_t all = range.end - range.begin, room = most > 0 ? std::min(most, all) : all;
+  const std::int64_t all = range.end - range.begin, room = less.room > 0 ? std::min(less.room, all) : all;
+  const double dearer = std::max(0.0, less.switch_least - machine.chip->context.switch_time.value);
   const std::vector<std::size_t> from = reach_back(program);
   const Living buffers = living(program, tiles);
   std::vector<std::int64_t> own, used;
@@ -122,7 +123,8 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
       runs += costs[begin].run;
       components = std::max(components, used[begin]);
       if (costs[begin].stage) continue;
-      const double total = best[begin] + (begin == 0 ? 0 : context_seconds(machine, components, run[begin])) + runs + held_weight * harm;
+      const double total =
+          best[begin] + (begin == 0 ? 0 : context_seconds(machine, components, run[begin]) + dearer) + runs + held_weight * harm;
       // Of equal ones the longer context: what is not modelled speaks for it.
       if (total > best[end]) continue;
       best[end] = total;

@@ -41,7 +41,12 @@ std::string print_partition(const std::vector<Section>& sections, std::size_t ke
 /// one context per kernel, without offsets. The storage of a context of several kernels fits the scratchpads (or `most` bytes of them)
 /// beside what lives through it, and nothing that one of its kernels writes to off-chip memory is read by another one. `tiles`: buffers of
 /// which only so many bytes exist at a time.
+struct LessThanThereIs {
+  std::int64_t room = 0;    ///< bytes of each scratchpad that are used; 0: all
+  double switch_least = 0;  ///< seconds that a switch takes at least
+};
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
-                               double held_weight, std::int64_t most = 0, const std::map<program::BufferId, std::int64_t>& tiles = {});
+                               double held_weight, const LessThanThereIs& less = {},
+                               const std::map<program::BufferId, std::int64_t>& tiles = {});
 
 }  // namespace switchyard::compiler

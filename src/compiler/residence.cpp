@@ -295,6 +295,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   const auto own_cost = [&](std::size_t k, const Mapping& m) {
     const double others = std::max(0.0, fetched - candidates[k]->front().off_chip);
     const double left = exposed[k] > 0 ? exposed[k] * left_when_fetched(kernels[k], m, stays) : 0;
+    if (held_weight == kLate) return cost_of(m, held_weight);
     return cost_of(m, held_weight * std::min(1.0, others / std::max(m.cost, 1e-12))) + left;
   };
   const auto total_cost = [&](std::size_t k, std::size_t c, bool readers_too) {
@@ -318,6 +319,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
       std::size_t best = choice[k];
       double least = total_cost(k, best, sweep > 0);
       for (std::size_t c = 0; c < candidates[k]->size(); ++c) {
+        if ((*candidates[k])[c].only_late && held_weight != kLate) continue;
         const double cost = total_cost(k, c, sweep > 0);
         if (cost < least * (1 - 1e-9) || (std::isinf(least) && !std::isinf(cost))) {
           least = cost;

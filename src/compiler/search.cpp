@@ -80,7 +80,9 @@ class Search {
       for (std::size_t w = 0; w < best->size(); ++w) {
         const Mapping& m = (*best)[w];
         const auto same = [&](const Mapping& o) { return o.tile == m.tile && o.trips == m.trips && o.order == m.order; };
-        if (std::none_of(best->begin(), best->begin() + static_cast<std::ptrdiff_t>(w), same)) all.push_back(m);
+        if (std::any_of(best->begin(), best->begin() + static_cast<std::ptrdiff_t>(w), same)) continue;
+        all.push_back(m);
+        all.back().only_late = kHeldWeights[w] == kLate;
       }
     for (Mapping& m : all) m.tried = tried_;
     return all;

@@ -18,15 +18,16 @@
 namespace switchyard::compiler {
 namespace {
 
-constexpr std::array<Strategy, 8> kStrategies{{{kHeldWeights[0], 4, false},
+constexpr std::array<Strategy, 9> kStrategies{{{kHeldWeights[0], 4, false},
                                                {kHeldWeights[1], 1, false},
                                                {kHeldWeights[1], 4, false},
+                                               {kLate, 4, false},
                                                {kHeldWeights[2], 4, false},
                                                {kHeldWeights[0], 1, false},
                                                {kHeldWeights[0], 2, false},
                                                {kHeldWeights[0], 4, true},
                                                {kHeldWeights[1], 1, true}}};
-constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 3, 5, 8};
+constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 4, 6, 9};
 
 /// More effort compares more, never other things: it finds nothing slower. On machines that fetch nothing early what there is to compare is
 /// how thoroughly each kernel is searched.
@@ -55,22 +56,32 @@ std::vector<std::int64_t> lesser_rooms(const Machine& machine) {
       if (room < range.end - range.begin) rooms.push_back(room);
   return rooms;
 }
+/// Where switches cost less than this, contexts are tried that are joined as if they cost so much, each as long as the one before was
+/// better: estimates do not know all that contexts by themselves cost, and a chip with cheaper switches tries what one with dearer ones
+/// does.
+constexpr std::array<double, 3> kDearSwitches{1e-6, 10e-6, 100e-6};
 constexpr std::size_t kChainedTrials = 3;                     ///< programs of one kernel to a context, the fastest, of which that is tried
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};  ///< whole programs in which other mappings are tried
 /// The same of programs with so few contexts, where that costs little and one mapping decides.
 constexpr std::size_t kFewKernels = 2;
 constexpr int kTrialsOfFew = 10;
+/// The same of programs with somewhat more kernels: estimates that stand alone do not know what kernels are to each other, the less the
+/// more of them scratchpads hold at once.
+constexpr std::size_t kSomeKernels = 24;
+constexpr int kTrialsOfSome = 24;
 
 std::string describe(const Machine& machine, const Strategy& s) {
   std::string chained;
   if (s.chained) chained = fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained);
   if (s.room > 0) chained += fmt::format(" ({} KiB)", s.room / 1024);
+  if (s.dearer > 0) chained += fmt::format(" (as if a switch took {:.0f} us)", s.dearer * 1e6);
   if (s.pipelined) chained += ", pipelines";
   if (s.interleaved) chained += ", tiles handed on from unit to unit";
   if (s.in_parts) chained += ", long sums in parts";
   if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
-  return fmt::format("{} of what a context holds counted as its cost, {} readers, {}{}", s.held_weight, s.readers,
-                     s.deep ? "deep" : "early", chained);
+  const std::string held =
+      s.held_weight == kLate ? "nothing taken to come early" : fmt::format("{} of what a context holds counted as its cost", s.held_weight);
+  return fmt::format("{}, {} readers, {}{}", held, s.readers, s.deep ? "deep" : "early", chained);
 }
 
 /// Corners of an array are tried down to this many components.
@@ -187,6 +198,7 @@ class Comparison {
     if (strategy.chained && !strategy.pipelined && !interleaves_) interleaves_ = !builder.interleavings_of(draft).empty();
     SY_TRY(const double time, builder.time_of(draft));
     const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
+    if (trials_.empty()) kernels_ = draft.kernels.size();
     spent_ += count * contexts;
     contexts_ += contexts;
     if (trials_.empty())
@@ -281,6 +293,9 @@ class Comparison {
         strategy.room = room;
         SY_TRY([[maybe_unused]] Done shorter, attempt(likeliest[i].machine, strategy));
       }
+      if (i == 0) {
+        SY_TRY([[maybe_unused]] Done dearer, try_dear_switches(likeliest[i]));
+      }
     }
     pipelines_too_ = !long_already();
     if (!early || long_already()) return Done{};
@@ -299,6 +314,19 @@ class Comparison {
     return Done{};
   }
 
+  Status try_dear_switches(const Trial& apart) {
+    Strategy strategy = apart.strategy;
+    strategy.chained = kChainedWeights[0];
+    for (const double seconds : kDearSwitches) {
+      if (seconds <= machines_[0].machine.chip->context.switch_time.value || longish() || spent()) continue;
+      const double before = least_;
+      strategy.dearer = seconds;
+      SY_TRY([[maybe_unused]] Done tried, attempt(apart.machine, strategy));
+      if (!(least_ < before)) break;
+    }
+    return Done{};
+  }
+
   /// What was best apart may hold more than others, which tells where contexts are dear.
   Status try_others_of_the_soonest(double apart) {
     if (!(least_ < kMuchSooner * apart)) return Done{};
@@ -308,6 +336,7 @@ class Comparison {
       if (several_ && spent()) break;
       other.chained = sooner.chained;
       other.room = sooner.room;
+      other.dearer = sooner.dearer;
       if (other == sooner) continue;
       SY_TRY([[maybe_unused]] Done tried, attempt(m, other));
     }
@@ -343,24 +372,33 @@ class Comparison {
 
   [[nodiscard]] bool few() const { return effort_ > 0 && each_ <= kFewKernels * best_.machine.components.size(); }
 
-  /// Sums of few results in parts, so that more components have something to do.
+  /// Sums of few results in parts, so that more components have something to do: on the whole array, too, where a corner of it was better.
   void try_parts() {
-    if (best_.machine.grid) return;
-    cuts_ = worthwhile_cuts(machines_[best_.number].machine, out_.graph);
-    if (cuts_.empty() || (several_ && spent_ > affordable_)) return;
+    if (best_.machine.grid || try_parts_on(best_.number)) return;
+    if (best_.machine.components.size() < machines_[0].machine.components.size()) try_parts_on(0);
+  }
+
+  bool try_parts_on(std::size_t m) {
+    cuts_ = worthwhile_cuts(machines_[m].machine, out_.graph);
+    if (cuts_.empty() || (several_ && spent_ > affordable_)) return false;
     Strategy strategy = best_.strategy;
     strategy.in_parts = true;
     const double whole = least_;
-    const auto time = time_of(best_.number, strategy);
-    if (!time || time.value() < whole || time.value() > whole * kPlacedMayTurn || options_.disabled.place) return;
+    const auto time = time_of(m, strategy);
+    if (time && time.value() < whole) return true;
+    if (!time || time.value() > whole * kPlacedMayTurn || options_.disabled.place) return false;
     // Parts are added up across the array: where they lie near each other they may be faster after all.
-    const auto parts_placed = placed(best_.number, strategy), whole_placed = placed(best_.number, best_.strategy);
-    if (!parts_placed || !whole_placed) return;
+    const auto parts_placed = placed(m, strategy), whole_placed = placed(best_.number, best_.strategy);
+    if (!parts_placed || !whole_placed) return false;
     told_.push_back({"strategy", fmt::format("long sums in parts, placed: {:.1f} us; as they are, placed: {:.1f} us",
                                              parts_placed.value() * 1e6, whole_placed.value() * 1e6)});
-    if (parts_placed.value() >= whole_placed.value()) return;
+    if (parts_placed.value() >= whole_placed.value()) return false;
+    best_.machine = machines_[m].machine;
+    best_.number = m;
     best_.strategy = strategy;
+    best_.start = {};
     best_.timed.reset();
+    return true;
   }
 
   /// Seconds of a program whose instances take the components that suit them, if that is sooner.
@@ -391,7 +429,7 @@ class Comparison {
   Status refine() {
     best_.lesser = machines_[best_.number].lesser;
     int trials = kTrialsOfEffort[static_cast<std::size_t>(effort_)];
-    if (trials == 0 && few()) trials = kTrialsOfFew;
+    if (trials == 0 && effort_ > 0) trials = few() ? kTrialsOfFew : kernels_ <= kSomeKernels ? kTrialsOfSome : 0;
     if (several_)
       trials =
           static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(trials), (affordable_ - std::min(affordable_, spent_)) / each_));
@@ -402,6 +440,11 @@ class Comparison {
     // Where one mapping decides, a program for less need not have the best of all there is, nor need it with so many readers.
     std::set<std::size_t> machines{best_.number};
     std::vector<Strategy> with{best_.strategy};
+    const bool fresh = few() || best_.strategy.in_parts;  // programs that begin where the best one ended are made sooner
+    if (with[0].interleaved && kernels_ <= kSomeKernels) {  // tiles of other mappings may not fit each other
+      with.push_back(with[0]);
+      with[1].interleaved = false;
+    }
     if (few()) {
       machines.insert(0);
       for (const Strategy& s : strategies_)
@@ -411,9 +454,11 @@ class Comparison {
       for (const Strategy& strategy : with) {
         Contender& c = machines_[m];
         Builder builder{c.machine, out_.graph, options_, out_.decisions, chip_, c.lesser ? c.lesser : chip_, std::move(c.known)};
+        if (!fresh) builder.begin_with = best_.start;
         SY_TRY(auto wanted, builder.refine(strategy, least_, trials));
         c.known = std::move(builder.known);
         if (wanted.empty()) continue;
+        if (fresh) best_.start = {};
         best_.wanted = std::move(wanted);
         best_.timed.reset();
         best_.machine = c.machine, best_.lesser = c.lesser, best_.number = m, best_.strategy = strategy;
@@ -441,6 +486,7 @@ class Comparison {
   std::size_t spent_ = 0;            ///< of all programs, components times contexts
   std::size_t contexts_ = 0;         ///< of all programs
   std::int64_t searched_ = 0;        ///< candidates of kernels, for the first program
+  std::size_t kernels_ = 0;          ///< in the first program
   std::vector<Trial> trials_;
   std::vector<Decision> told_;
 };
