@@ -140,6 +140,9 @@ double Bounds::port_rate(bool load) const {
     for (std::uint32_t b = 0; port[a] && b < port.size(); ++b)
       if (!port[b] && (load ? chip::link_between(chip_, network, a, b) : chip::link_between(chip_, network, b, a)))
         rate += network.link.value;
+  // What begins or ends at a port takes one of the circuits that may.
+  const auto ports = static_cast<double>(std::count(port.begin(), port.end(), true));
+  if (network.circuits > 0) rate = std::min(rate, ports * static_cast<double>(network.ends) * chip::stream_bandwidth(network).value);
   return rate;
 }
 

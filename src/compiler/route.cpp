@@ -235,13 +235,12 @@ CircuitRouter::CircuitRouter(const chip::Chip& chip, chip::NetworkId network) : 
   const chip::Component& over = chip.components[n.over.index()];
   const auto all = static_cast<std::uint32_t>(chip::instance_count(over));
   links_.resize(all);
-  const auto absent = [&](std::uint32_t c) {
-    return !n.through_holes && std::find(over.holes.begin(), over.holes.end(), c) != over.holes.end();
-  };
+  std::vector<bool> absent(all, false);
+  if (!n.through_holes)
+    for (const std::uint32_t hole : over.holes) absent[hole] = true;
   for (std::uint32_t from = 0; from < all; ++from)
-    for (std::uint32_t to = 0; to < all; ++to)
-      if (from != to && !absent(from) && !absent(to))
-        if (const auto link = chip::link_between(chip, n, from, to)) links_[from].push_back({to, *link});
+    for (const std::uint32_t to : program::neighbours(chip, n, from))
+      if (!absent[from] && !absent[to]) links_[from].push_back({to, *chip::link_between(chip, n, from, to)});
 }
 
 Routing CircuitRouter::route(const std::vector<Demand>& demands) const { return Negotiation(*this, demands).run(); }

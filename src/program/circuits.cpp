@@ -29,9 +29,23 @@ std::string CircuitPlaces::name(std::uint32_t place) const {
   if (place >= links_)
     return fmt::format("the ways {} {} {}", (place - links_) % 2 == 0 ? "out of" : "into", component, (place - links_) / 2);
   for (std::uint32_t from = 0; from < instances_; ++from)
-    for (std::uint32_t to = 0; to < instances_; ++to)
+    for (const std::uint32_t to : neighbours(*chip_, *network_, from))
       if (chip::link_between(*chip_, *network_, from, to) == place) return fmt::format("the link from {} {} to {}", component, from, to);
   return fmt::format("link {}", place);
+}
+
+std::vector<std::uint32_t> neighbours(const chip::Chip& chip, const chip::Network& network, std::uint32_t from) {
+  const chip::Component& over = chip.components[network.over.index()];
+  const std::int64_t all = chip::instance_count(over), row = over.shape.empty() ? 1 : over.shape.back(), at = from;
+  std::vector<std::uint32_t> list;
+  // A step along a row or column, or round a row, a column or the whole: whichever of these are links.
+  for (const std::int64_t to :
+       {at - 1, at + 1, at - row, at + row, at - 1 + row, at + 1 - row, at - all + row, at + all - row, at - all + 1, at + all - 1})
+    if (to >= 0 && to < all && to != at && chip::link_between(chip, network, from, static_cast<std::uint32_t>(to)))
+      list.push_back(static_cast<std::uint32_t>(to));
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  return list;
 }
 
 CircuitTable::CircuitTable(const Program& program, const Context& context) : context_(&context), lanes_(context.circuits.size()) {

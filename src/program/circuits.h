@@ -41,6 +41,9 @@ class CircuitPlaces {
   std::uint32_t links_ = 0, instances_ = 0;
 };
 
+/// Instances to which links lead from one, in ascending order. Of meshes, tori and rings.
+std::vector<std::uint32_t> neighbours(const chip::Chip& chip, const chip::Network& network, std::uint32_t from);
+
 /// The circuits of a context by their ends, and which of a place's circuits each is. Of circuits that passed the verifier.
 class CircuitTable {
  public:

@@ -43,15 +43,15 @@ class CircuitLaw {
     if (circuit.packets && network.streams <= 1) return add(fmt::format("circuit {}: '{}' has no packets", number, network.name));
     if (circuit.paths.empty() || circuit.paths.front().empty()) return add(fmt::format("circuit {} leads nowhere", number));
     const auto all = static_cast<std::uint32_t>(chip::instance_count(component));
+    const std::set<std::uint32_t>& holes = holes_of(circuit.network.index());
     std::map<std::uint32_t, std::uint32_t> before;  // of each instance on the way
     std::vector<std::uint32_t> to;
     for (const auto& path : circuit.paths) {
       if (path.empty() || path.front() != circuit.paths.front().front())
         return add(fmt::format("the paths of circuit {} do not begin at one place", number));
       for (std::size_t k = 0; k < path.size(); ++k) {
-        const bool absent = path[k] >= all || (!network.through_holes &&
-                                               std::find(component.holes.begin(), component.holes.end(), path[k]) != component.holes.end());
-        if (absent) return add(fmt::format("circuit {} passes {} {}, which is absent from this chip", number, component.name, path[k]));
+        if (path[k] >= all || holes.count(path[k]) != 0)
+          return add(fmt::format("circuit {} passes {} {}, which is absent from this chip", number, component.name, path[k]));
         if (k > 0 && !chip::link_between(chip_, network, path[k - 1], path[k]))
           return add(fmt::format("circuit {} jumps from {} {} to {}", number, component.name, path[k - 1], path[k]));
         const std::uint32_t from = k == 0 ? kNowhere : path[k - 1];
@@ -67,24 +67,35 @@ class CircuitLaw {
     return true;
   }
 
+  /// Of a network; none where its routers work.
+  const std::set<std::uint32_t>& holes_of(std::size_t network) {
+    const auto [found, fresh] = holes_.try_emplace(network);
+    const chip::Network& n = chip_.networks[network];
+    const std::vector<std::uint32_t>& holes = chip_.components[n.over.index()].holes;
+    if (fresh && !n.through_holes) found->second.insert(holes.begin(), holes.end());
+    return found->second;
+  }
+
   void check_room() {
-    for (std::size_t n = 0; n < chip_.networks.size(); ++n) {
-      if (chip_.networks[n].circuits == 0) continue;
-      const CircuitPlaces places(chip_, chip_.networks[n]);
-      std::vector<std::int64_t> own(places.count(), 0), streams(places.count(), 0);
-      for (const Circuit& circuit : context_.circuits) {
-        if (circuit.network.index() != n) continue;
-        std::set<std::uint32_t> passed;
-        for (const auto& path : circuit.paths)
-          for (const std::uint32_t place : places.along(path)) passed.insert(place);
-        for (const std::uint32_t place : passed) ++(circuit.packets ? streams : own)[place];
+    std::map<std::pair<std::size_t, std::uint32_t>, std::pair<std::int64_t, std::int64_t>>
+        passing;  // by network and place: circuits, streams
+    for (const Circuit& circuit : context_.circuits) {
+      const CircuitPlaces places(chip_, chip_.networks[circuit.network.index()]);
+      std::set<std::uint32_t> passed;
+      for (const auto& path : circuit.paths)
+        for (const std::uint32_t place : places.along(path)) passed.insert(place);
+      for (const std::uint32_t place : passed) {
+        auto& [own, streams] = passing[{circuit.network.index(), place}];
+        ++(circuit.packets ? streams : own);
       }
-      for (std::uint32_t place = 0; place < places.count(); ++place) {
-        const std::int64_t needed = places.needed(own[place], streams[place]), there = places.capacity(place);
-        if (needed <= there) continue;
-        add(fmt::format("{} circuits and {} streams of packets pass {} of '{}', where there is room for {} circuits", own[place],
-                        streams[place], places.name(place), chip_.networks[n].name, there));
-      }
+    }
+    for (const auto& [at, count] : passing) {
+      const chip::Network& network = chip_.networks[at.first];
+      const CircuitPlaces places(chip_, network);
+      if (places.needed(count.first, count.second) <= places.capacity(at.second)) continue;
+      add(fmt::format("{} circuits and {} streams of packets pass {} of '{}', where there is room for {} circuits", count.first,
+                      count.second, places.name(at.second), network.name, places.capacity(at.second)));
+      if (findings_.full()) return;
     }
   }
 
@@ -133,6 +144,7 @@ class CircuitLaw {
   const Context& context_;
   Findings& findings_;
   std::map<std::tuple<std::size_t, std::uint32_t, std::vector<std::uint32_t>>, std::size_t> by_ends_;
+  std::map<std::size_t, std::set<std::uint32_t>> holes_;  ///< by network
 };
 
 }  // namespace
