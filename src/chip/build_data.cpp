@@ -245,6 +245,12 @@ void Builder::read_sequencer(const Place& root) {
   chip_.sequencer.launch = fields_.number(at, "launch");
   chip_.sequencer.launch_per_context = fields_.flag(at, "launch_per_context", false);
   chip_.sequencer.slots = fields_.count(at, "slots");
+  if (chip_.sequencer.kind == SequencerKind::grid)
+    for (const Network& network : chip_.networks)
+      if (network.circuits > 0)
+        fields_.report("chip/topology",
+                       fmt::format("instances of a grid have no fixed place, so '/networks/{}' can have no circuits", network.name),
+                       fields_.child(at, "kind"));
   if (const Place waves = fields_.child(at, "waves")) {
     if (chip_.sequencer.kind == SequencerKind::grid)
       read_waves(at);

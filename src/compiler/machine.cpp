@@ -63,8 +63,11 @@ bool keeps_values(const Machine& machine) {
 }
 
 bool loads_by_circuit(const Machine& machine) {
-  const auto network = chip::network_between(*machine.chip, machine.chip->movers[machine.load.index()], machine.off_chip);
-  return network && machine.chip->networks[network->index()].circuits > 0;
+  const chip::Chip& chip = *machine.chip;
+  const auto has_circuits = [&](std::optional<chip::NetworkId> network) { return network && chip.networks[network->index()].circuits > 0; };
+  // What one component reads for others it hands on at once.
+  return has_circuits(chip::network_between(chip, chip.movers[machine.load.index()], machine.off_chip)) ||
+         (machine.cast.valid() && has_circuits(chip.movers[machine.cast.index()].network));
 }
 
 bool fetches_early(const Machine& machine) {

@@ -207,11 +207,17 @@ t.yaml:14:12: error: '/units/mac/peak/bf16' is the peak of a format without a ra
      R"(t.yaml:21:68: error: '/networks/mesh/circuits' is for meshes, tori and rings on a chip [chip/topology]
     mesh: {over: core, topology: crossbar, link: 10 GB/s, hop: 2 ns, circuits: 2}
                                                                      ^
+t.yaml:22:19: error: instances of a grid have no fixed place, so '/networks/mesh' can have no circuits [chip/topology]
+  sequencer: {kind: grid, launch: 5 us}
+                    ^
 )"},
     {"hop: 2 ns}", "hop: 2 ns, circuits: 0}",
      R"(t.yaml:21:76: error: '/networks/mesh/circuits' must be positive, got '0' [chip/range]
     mesh: {over: core, topology: mesh2d, link: 10 GB/s, hop: 2 ns, circuits: 0}
                                                                              ^
+t.yaml:22:19: error: instances of a grid have no fixed place, so '/networks/mesh' can have no circuits [chip/topology]
+  sequencer: {kind: grid, launch: 5 us}
+                    ^
 )"},
     {"topology: mesh2d", "topology: mesh3d",
      R"(t.yaml:21:32: error: '/networks/mesh/topology' knows no 'mesh3d' [chip/kind]
