@@ -43,12 +43,21 @@ struct Run {
 /// Who is waited for: by instance of the consumers' array, the instances of the producers'.
 using Sources = std::vector<std::vector<std::uint32_t>>;
 
+/// Coordinates of all instances of an array.
+using Places = std::vector<std::vector<std::int64_t>>;
+Places places_of(const Array& array) {
+  Places places;
+  for (std::int64_t i = 0; i < program::instance_count(array); ++i)
+    places.push_back(program::coordinates(array, static_cast<std::uint32_t>(i)));
+  return places;
+}
+
 /// A run over one coordinate that holds all sources: constant, or moving with one of the consumer's coordinates; the shortest.
-Run cover(const Array& producers, const Array& consumers, const Sources& sources, std::size_t d) {
+Run cover(const Array& producers, const Places& from, const Array& consumers, const Places& to, const Sources& sources, std::size_t d) {
   std::vector<std::array<std::int64_t, 2>> needed(sources.size(), {producers.shape[d], -1});
   for (std::size_t j = 0; j < sources.size(); ++j)
     for (const std::uint32_t i : sources[j]) {
-      const std::int64_t at = program::coordinates(producers, i)[d];
+      const std::int64_t at = from[i][d];
       needed[j] = {std::min(needed[j][0], at), std::max(needed[j][1], at)};
     }
   Run best;
@@ -57,8 +66,7 @@ Run cover(const Array& producers, const Array& consumers, const Sources& sources
     std::int64_t low = producers.shape[d] + slope * producers.shape[d], high = -low;
     for (std::size_t j = 0; j < sources.size(); ++j) {
       if (sources[j].empty()) continue;
-      const std::int64_t moved =
-          coordinate < 0 ? 0 : slope * program::coordinates(consumers, static_cast<std::uint32_t>(j))[static_cast<std::size_t>(coordinate)];
+      const std::int64_t moved = coordinate < 0 ? 0 : slope * to[j][static_cast<std::size_t>(coordinate)];
       low = std::min(low, needed[j][0] - moved);
       high = std::max(high, needed[j][1] - moved);
     }
@@ -79,8 +87,9 @@ Run cover(const Array& producers, const Array& consumers, const Sources& sources
 /// does no harm. Nothing when they are too many.
 std::optional<std::vector<Relation>> relations_to(const Array& producers, const Array& consumers, const Sources& sources) {
   std::vector<Relation> relations(1);
+  const Places from = places_of(producers), to = places_of(consumers);
   for (std::size_t d = 0; d < producers.shape.size(); ++d) {
-    const Run run = cover(producers, consumers, sources, d);
+    const Run run = cover(producers, from, consumers, to, sources, d);
     if (static_cast<std::int64_t>(relations.size()) * run.count > kMostSources) return std::nullopt;
     std::vector<Relation> longer;
     for (const Relation& relation : relations)
@@ -89,7 +98,7 @@ std::optional<std::vector<Relation>> relations_to(const Array& producers, const 
         const Affine source = run.first + numerics::affine_constant(k);
         bool inside = true;
         for (std::uint32_t j = 0; j < sources.size() && inside; ++j) {
-          const std::int64_t at = source.at(program::coordinates(consumers, j));
+          const std::int64_t at = source.at(to[j]);
           inside = at >= 0 && at < producers.shape[d];
         }
         r.coordinates.push_back({source, inside ? 0 : producers.shape[d]});

@@ -18,6 +18,7 @@ namespace switchyard::program {
 namespace {
 
 using Ranges = std::vector<std::array<std::int64_t, 2>>;  ///< per loop: indices at which something happens
+using Links = std::vector<std::uint32_t>;  ///< that one transfer takes: those that several of its receivers share more than once
 
 constexpr std::int64_t kMostLooked = std::int64_t{1} << 18;  ///< of one box
 constexpr std::int64_t kMostInAll = std::int64_t{1} << 24;   ///< of one context
@@ -240,23 +241,32 @@ class Counter {
     tally(out_.commands, here_, sum.firings);
   }
 
-  void link(chip::NetworkId id, std::uint32_t from, std::uint32_t to, std::set<std::uint32_t>& once) {
+  void link(chip::NetworkId id, std::uint32_t from, std::uint32_t to, Links& taken) {
     const chip::Network& network = chip_.networks[id.index()];
     if (chip::is_switched(network)) {
-      for (const std::uint32_t l : chip::switched_links(chip_, network, from, to)) once.insert(l);
+      for (const std::uint32_t l : chip::switched_links(chip_, network, from, to)) taken.push_back(l);
     } else if (const auto number = chip::link_between(chip_, network, from, to)) {
-      once.insert(*number);
+      taken.push_back(*number);
     }
   }
   /// Along the context's circuits, where the network has them and one leads there; else along the routes that were followed.
-  void pass(chip::NetworkId id, std::uint32_t from, std::vector<std::uint32_t> to, std::set<std::uint32_t> links, std::int64_t bytes) {
+  void pass(chip::NetworkId id, std::uint32_t from, std::vector<std::uint32_t> to, Links links, std::int64_t bytes) {
     if (chip_.networks[id.index()].circuits > 0)
-      if (const auto circuit = circuits_.find(id, from, std::move(to))) links = circuits_.links(*circuit);
+      if (const auto circuit = circuits_.find(id, from, std::move(to))) {
+        const std::set<std::uint32_t> own = circuits_.links(*circuit);
+        links.assign(own.begin(), own.end());
+      }
     pass(id, links, bytes);
   }
-  void pass(chip::NetworkId id, const std::set<std::uint32_t>& links, std::int64_t bytes) {
-    for (const std::uint32_t l : links)
-      if (l < out_.links[id.index()].size()) add(out_.links[id.index()][l], bytes);
+  void pass(chip::NetworkId id, const Links& links, std::int64_t bytes) {
+    std::vector<std::int64_t>& carried = out_.links[id.index()];
+    taken_.resize(std::max(taken_.size(), carried.size()), 0);
+    ++transfer_;
+    for (const std::uint32_t l : links) {
+      if (l >= carried.size() || taken_[l] == transfer_) continue;
+      taken_[l] = transfer_;
+      add(carried[l], bytes);
+    }
   }
   /// The network a mover's transfers use, when it joins the mover's components.
   std::optional<chip::NetworkId> network_of(const Actor& actor, std::optional<chip::MemoryId> off_chip) const {
@@ -313,7 +323,7 @@ class Counter {
         for (const auto& [begin, end] : m.box) points = times(points, end - begin);
         const std::int64_t bytes = numerics::stored_bytes(format, points);
         carry(actor.mover, 1, bytes);
-        std::set<std::uint32_t> tree;
+        Links tree;
         std::vector<std::uint32_t> receivers;
         for (const std::uint32_t i : m.instances) {
           const std::uint32_t to = buffer.spread->components[i];
@@ -381,7 +391,7 @@ class Counter {
       }
     }
     const auto network = network_of(actor, from ? from : to);
-    std::set<std::uint32_t> tree;
+    Links tree;
     std::vector<std::uint32_t> receivers;
     const auto follow = [&](const std::vector<std::uint32_t>& hops) {
       for (std::size_t h = 0; h + 1 < hops.size(); ++h) link(*network, hops[h], hops[h + 1], tree);
@@ -397,7 +407,7 @@ class Counter {
         receivers.push_back(t.component);
         if (!network) continue;
         if (!all_sides && memory.ports.empty()) {
-          tree.insert(2 * t.component + 1);
+          tree.push_back(2 * t.component + 1);
         } else {
           auto hops = route(*network, actor, t.path, port, t.component);
           if (hops.size() > 1 && hops.back() != t.component && hops.front() == t.component) std::reverse(hops.begin(), hops.end());
@@ -410,7 +420,7 @@ class Counter {
       add(ports_[{to->index(), port}].second, sum.points);
       tally(out_.out_of, here_, sum.points);
       if (network && !all_sides && memory.ports.empty()) {
-        tree.insert(2 * here_);
+        tree.push_back(2 * here_);
       } else if (network) {
         follow(route(*network, actor, layout_.actors[number].instance, here_, port));
       }
@@ -446,6 +456,8 @@ class Counter {
   std::map<std::tuple<std::size_t, std::size_t, bool, std::uint32_t, std::vector<std::uint32_t>>, std::int64_t> flows_;
   std::vector<std::int64_t> coordinates_;
   std::uint32_t here_ = kNoIndex;
+  std::vector<std::uint64_t> taken_;  ///< by link: the last transfer that took it
+  std::uint64_t transfer_ = 0;
   ActorTraffic* traffic_ = nullptr;
   std::int64_t budget_ = kMostInAll;
 };

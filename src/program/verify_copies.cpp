@@ -104,6 +104,42 @@ bool cover_in_line(const Box& inner, const std::vector<const Box*>& outer, std::
   return false;
 }
 
+struct Meeting {
+  std::size_t first = 0, second = 0;  ///< places in the list
+  Box where;
+};
+
+/// Boxes of two different writers that meet. Swept along the dimension in which boxes begin at the most places: thousands of senders that
+/// each write a row of one copy are not compared pair by pair.
+std::optional<Meeting> two_that_meet(const std::vector<Written>& list) {
+  struct Item {
+    const Box* box;
+    std::size_t writer;
+  };
+  std::vector<Item> items;
+  for (std::size_t w = 0; w < list.size(); ++w)
+    for (const Box& box : list[w].boxes) items.push_back({&box, w});
+  if (items.empty()) return std::nullopt;
+  std::size_t line = 0, most = 0;
+  std::vector<std::int64_t> begins(items.size());
+  for (std::size_t d = 0; d < items.front().box->size(); ++d) {
+    for (std::size_t i = 0; i < items.size(); ++i) begins[i] = (*items[i].box)[d][0];
+    std::sort(begins.begin(), begins.end());
+    const auto places = static_cast<std::size_t>(std::unique(begins.begin(), begins.end()) - begins.begin());
+    if (places > most) most = places, line = d;
+  }
+  if (most > 0)
+    std::stable_sort(items.begin(), items.end(), [&](const Item& a, const Item& b) { return (*a.box)[line][0] < (*b.box)[line][0]; });
+  for (std::size_t i = 0; i < items.size(); ++i)
+    for (std::size_t k = i + 1; k < items.size(); ++k) {
+      const Box &x = *items[i].box, &y = *items[k].box;
+      if (most > 0 && y[line][0] >= x[line][1]) break;
+      if (items[i].writer != items[k].writer && overlap(x, y))
+        return Meeting{std::min(items[i].writer, items[k].writer), std::max(items[i].writer, items[k].writer), meet(x, y)};
+    }
+  return std::nullopt;
+}
+
 /// What a context wrote into the copies of a buffer.
 struct Record {
   std::size_t context = 0;
@@ -248,19 +284,15 @@ class CopiesLaw {
   bool once(BufferId buffer, const std::vector<std::uint32_t>& speakers, const std::vector<std::vector<Written>>& writes) {
     for (const std::uint32_t p : speakers) {
       const auto& list = writes[p];
-      if (list.size() < 2) continue;
-      for (std::size_t a = 0; a < list.size(); ++a)
-        for (std::size_t b = 0; b < a; ++b)
-          for (const Box& x : list[a].boxes)
-            for (const Box& y : list[b].boxes) {
-              if (!overlap(x, y)) continue;
-              const std::string &first = actor_of(list[b].use).name, &second = actor_of(list[a].use).name;
-              const std::string_view on = component_name(buffer);
-              add("program/double-write", list[a].use,
-                  fmt::format("'{}' of {} {} and '{}' of {} {} both write element {} of '{}' on {} {}", first, on, from(list[b]), second,
-                              on, from(list[a]), print(corner(meet(x, y))), name_of(buffer), on, component_of(buffer, p)));
-              return false;
-            }
+      const auto both = list.size() < 2 ? std::nullopt : two_that_meet(list);
+      if (!both) continue;
+      const auto& [b, a, where] = *both;
+      const std::string &first = actor_of(list[b].use).name, &second = actor_of(list[a].use).name;
+      const std::string_view on = component_name(buffer);
+      add("program/double-write", list[a].use,
+          fmt::format("'{}' of {} {} and '{}' of {} {} both write element {} of '{}' on {} {}", first, on, from(list[b]), second, on,
+                      from(list[a]), print(corner(where)), name_of(buffer), on, component_of(buffer, p)));
+      return false;
     }
     return true;
   }
