@@ -174,8 +174,9 @@ void Builder::read_units(const Place& root) {
 void Builder::read_unit(const std::string& name, Place at) {
   Unit unit;
   unit.name = name;
-  fields_.allow(at, {"in", "kind", "ops", "rate", "accumulate", "special", "geometry", "epilogue", "clock", "startup", "queue_depth",
-                     "layout_block", "peak", "peak_note", "sustained", "step", "tiles", "energy"});
+  fields_.allow(
+      at, {"in",          "kind",         "ops",  "rate",      "accumulate", "special", "geometry", "epilogue", "clock",        "startup",
+           "queue_depth", "layout_block", "peak", "peak_note", "sustained",  "step",    "tiles",    "vectors",  "instructions", "energy"});
   unit.in = refer_to<ComponentId>(at, "in", components_, "component");
   unit.kind = fields_.word(at, "kind", kUnitKinds);
   for (const Place& place : fields_.list(at, "ops", unit.kind != UnitKind::transform)) {
@@ -211,6 +212,16 @@ void Builder::read_unit(const std::string& name, Place at) {
   unit.sustained = fields_.number(at, "sustained");
   unit.step_cycles = fields_.number(at, "step");
   read_tiles(at, unit);
+  read_vectors(at, unit);
+  for (const auto& [name_of_op, place] : fields_.entries(fields_.map(at, "instructions"))) {
+    const auto op = numerics::scalar_op_named(name_of_op);
+    const Number count = fields_.number_at(place);
+    if (op)
+      unit.instructions.emplace_back(*op, count);
+    else
+      fields_.report("chip/kind", fmt::format("'/units/{}/instructions' knows no '{}'", name, name_of_op), place,
+                     fields_.did_you_mean(name_of_op, scalar_op_names()), Tree::Part::key);
+  }
   for (const auto& [format_name, place] : fields_.entries(fields_.map(at, "energy"))) {
     const auto format = fields_.format(place, format_name);
     const Number energy = fields_.number_at(place);
@@ -251,6 +262,19 @@ void Builder::read_tiles(const Place& at, Unit& unit) {
   unit.tiles.least = fields_.count(tiles, "least");
   unit.tiles.most = fields_.count(tiles, "most");
   unit.tiles.turn = fields_.flag(tiles, "turn", true);
+}
+
+void Builder::read_vectors(const Place& at, Unit& unit) {
+  const Place vectors = fields_.map(at, "vectors");
+  if (!vectors) return;
+  fields_.allow(vectors, {"rows", "columns", "k"});
+  for (const auto& [format_name, place] : fields_.entries(fields_.map(vectors, "rows", true))) {
+    const auto format = fields_.format(place, format_name);
+    const Number rows = fields_.number_at(place);
+    if (format) unit.vectors.rows.emplace_back(*format, static_cast<std::int64_t>(rows.value));
+  }
+  unit.vectors.columns = read_sides(vectors, "columns");
+  unit.vectors.k = fields_.count(vectors, "k");
 }
 
 void Builder::read_rates(const Place& at, Unit& unit) {

@@ -30,6 +30,7 @@ class Builder {
   void read_units(const Place& root);
   void read_rates(const Place& at, Unit& unit);
   void read_tiles(const Place& at, Unit& unit);
+  void read_vectors(const Place& at, Unit& unit);
   std::vector<std::int64_t> read_sides(const Place& at, const char* key);  ///< of tiles and blocks
   void read_unit(const std::string& name, Place at);
   void read_formats(const Place& root);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "numerics/expression.h"
 #include "numerics/format.h"
 #include "support/id.h"
 #include "support/units.h"
@@ -88,6 +89,13 @@ struct Unit {
     bool turn = true;                  ///< n by m, too
     bool operator==(const Tiles&) const = default;
   } tiles;
+  struct Vectors {  ///< kernels for few rows: no tiles, threads keep the sums of all rows and read the other factor once, as it streams
+    std::vector<std::pair<numerics::Format, std::int64_t>> rows;  ///< the most, by format; none of formats that are not named
+    std::vector<std::int64_t> columns;                            ///< of a block
+    std::int64_t k = 0;                                           ///< bytes of an operand's row in one step
+    bool operator==(const Vectors&) const = default;
+  } vectors;
+  std::vector<std::pair<numerics::ScalarOp, Number>> instructions;  ///< what an operation takes at the rate, where that is no single one
   std::vector<std::pair<numerics::Format, Number>> energy;  ///< joules per operation (two for a multiply-accumulate), all that it takes
   bool operator==(const Unit&) const = default;
 };

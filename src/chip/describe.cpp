@@ -141,6 +141,10 @@ void describe_units(const Chip& chip, Table& table) {
       table.number("sustained", unit.sustained);
       table.number("step", unit.step_cycles);
     }
+    for (const auto& [format, rows] : unit.vectors.rows)
+      table.head(fmt::format("  few rows of {} without tiles: up to {}", numerics::format_name(format), rows));
+    for (const auto& [op, count] : unit.instructions)
+      table.number(fmt::format("instructions {}", numerics::scalar_op_info(op).name), count);
     for (const auto& [format, energy] : unit.energy) table.number(fmt::format("energy {}", numerics::format_name(format)), energy);
     for (const auto& [format, peak] : unit.peaks) table.number(fmt::format("peak {}", numerics::format_name(format)), peak);
     if (!unit.peak_note.empty()) table.head("  peak note: " + unit.peak_note);
@@ -310,6 +314,7 @@ std::vector<const Number*> numbers(const Chip& chip) {
       for (const Number* number : {&unit.folds.load, &unit.folds.fill, &unit.folds.turn}) add(*number);
     add(unit.sustained);
     add(unit.step_cycles);
+    for (const auto& [op, count] : unit.instructions) add(count);
     for (const auto& [format, energy] : unit.energy) add(energy);
   }
   add_counts("/units/");

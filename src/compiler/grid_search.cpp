@@ -10,6 +10,7 @@
 #include "compiler/emit.h"
 #include "compiler/estimate.h"
 #include "program/grid.h"
+#include "program/thin.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -129,8 +130,7 @@ class GridSearch {
       if (kernel_.dims[static_cast<std::size_t>(d)].reduction) sides[2].push_back(d);
     const auto bytes = numerics::format_bytes(g_.tensor(a.tensor).format);
     const chip::Unit::Tiles& tiles = unit_.tiles;
-    std::int64_t rows = 1;
-    for (const int d : sides[0]) rows *= kernel_.dims[static_cast<std::size_t>(d)].extent;
+    const std::int64_t rows = extent_of(sides[0]);
     const auto listed = [](const std::vector<std::int64_t>& menu, std::int64_t size) {
       return std::find(menu.begin(), menu.end(), size) != menu.end();
     };
@@ -150,6 +150,24 @@ class GridSearch {
           fill(m, sides[2], std::max<std::int64_t>(1, tiles.k / bytes));
           if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
         }
+    const std::int64_t few =
+        std::max(program::most_thin_rows(unit_, g_.tensor(a.tensor).format), program::most_thin_rows(unit_, g_.tensor(b.tensor).format));
+    for (const auto& [rows_of, columns_of] : {std::pair{0, 1}, {1, 0}}) {
+      if (extent_of(sides[rows_of]) > few) continue;
+      for (const std::int64_t columns : unit_.vectors.columns) {
+        Mapping m = blank();
+        fill(m, sides[rows_of], few);
+        fill(m, sides[columns_of], columns);
+        fill(m, sides[2], std::max<std::int64_t>(1, unit_.vectors.k / bytes));
+        if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
+      }
+    }
+  }
+
+  [[nodiscard]] std::int64_t extent_of(const std::vector<int>& dims) const {
+    std::int64_t extent = 1;
+    for (const int d : dims) extent *= kernel_.dims[static_cast<std::size_t>(d)].extent;
+    return extent;
   }
 
   /// Streams and rows: the reductions whole, or as much of them as fits.

@@ -6,7 +6,9 @@
 
 #include "chip/query.h"
 #include "numerics/packing.h"
+#include "program/grid_machine.h"
 #include "program/rows.h"
+#include "program/thin.h"
 #include "program/widening.h"
 
 namespace switchyard::program {
@@ -67,18 +69,25 @@ void whole_tile(const chip::Unit& unit, double& m, double& n) {
   m = best[0], n = best[1];
 }
 
-/// Multiply-accumulates that a whole tile costs: its two sides rounded up to the unit's step, whichever lies along which.
-double contraction_points(const chip::Unit& unit, const Actor& actor, const Statement& s) {
-  double side[3] = {1, 1, 1}, batch = 1;
+/// Multiply-accumulates that a block costs. Of a tile: all of it, its two sides rounded up to the unit's step, whichever lies along which.
+struct Contraction {
+  double points = 0;
+  bool thin = false;  ///< there is no tile
+};
+Contraction contraction_points(const chip::Unit& unit, numerics::Format format, const Actor& actor, const Statement& s) {
+  double side[3] = {1, 1, 1}, all[3] = {1, 1, 1}, batch = 1;
   for (std::size_t d = 0; d < s.dims.size(); ++d) {
     const Dim& dim = actor.dims[static_cast<std::size_t>(s.dims[d])];
     const auto extent = static_cast<double>(dim.tile);
     const bool a = depends(*s.factors()[0], s.dims[d]), b = depends(*s.factors()[1], s.dims[d]);
-    (s.kinds[d] == LoopKind::reduction ? side[2] : a && !b ? side[0] : b && !a ? side[1] : batch) *= extent;
+    const int which = s.kinds[d] == LoopKind::reduction ? 2 : a && !b ? 0 : b && !a ? 1 : -1;
+    (which < 0 ? batch : side[which]) *= extent;
+    if (which >= 0) all[which] *= static_cast<double>(dim.total);
   }
+  if (is_thin(unit, format, side[0], side[1], all[0], all[1])) return {batch * side[0] * side[1] * side[2], true};
   const auto area = [&](double m, double n) { return round_up(m, unit.geometry[0]) * round_up(n, unit.geometry[1]); };
   whole_tile(unit, side[0], side[1]);
-  return batch * std::min(area(side[0], side[1]), area(side[1], side[0])) * round_up(side[2], unit.geometry[2]);
+  return {batch * std::min(area(side[0], side[1]), area(side[1], side[0])) * round_up(side[2], unit.geometry[2])};
 }
 
 /// Elements of a tile of one factor.
@@ -104,16 +113,23 @@ double points_of(const Actor& actor, const Statement& s, bool whole) {
 PointCost point_cost(const chip::Chip& chip, const Actor& actor, const Statement& s, bool held) {
   const chip::Unit& unit = chip.units[actor.unit.index()];
   const double combines = s.combiner == numerics::Combiner::none ? 0 : 1;
-  const double own = s.expression.count(numerics::ScalarOpCost::simple);
+  double own = 0, special = 0, sequences = 0;  // operations at the rate, at that of special functions, instructions of longer ones
+  for (const auto& node : s.expression.nodes) {
+    const numerics::ScalarOpInfo& info = numerics::scalar_op_info(node.op);
+    const auto known = std::find_if(unit.instructions.begin(), unit.instructions.end(), [&](const auto& i) { return i.first == node.op; });
+    if (known != unit.instructions.end())
+      sequences += known->second.value;
+    else if (info.cost != numerics::ScalarOpCost::free)
+      (info.cost == numerics::ScalarOpCost::simple ? own : special) += info.steps;
+  }
   const double simple = std::max(held && combines > 0 ? 0.0 : 1.0, own) + combines;
-  const double special = s.expression.count(numerics::ScalarOpCost::special);
-  PointCost cost{0, simple + special};
+  PointCost cost{0, simple + special + (sequences > 0 ? 1 : 0)};
   if (unit.kind == chip::UnitKind::matrix) return cost;  // its free epilogue
   const chip::Unit::Rate* rate = rate_for(unit, combines > 0 ? OpClass::reduce : OpClass::map, actor, s);
   if (rate == nullptr) rate = rate_for(unit, OpClass::map, actor, s);
   if (rate == nullptr) return cost;
   const double special_rate = unit.special_per_cycle ? unit.special_per_cycle->value : rate->per_cycle.value;
-  cost.cycles = simple / rate->per_cycle.value + special / special_rate;
+  cost.cycles = (simple + sequences) / rate->per_cycle.value + special / special_rate;
   return cost;
 }
 
@@ -127,7 +143,9 @@ void add_compute(const chip::Chip& chip, const Actor& actor, GridWork& work) {
     const double times = firings(actor, s.guard);
     if (const auto* rate = s.is_contraction() ? rate_for(unit, OpClass::contract, actor, s) : nullptr) {
       work.matrix = actor.unit;
-      work.contract_cycles += times * contraction_points(unit, actor, s) / rate->per_cycle.value;
+      const Contraction block = contraction_points(unit, rate->in, actor, s);
+      work.contract_cycles += times * block.points / rate->per_cycle.value;
+      work.thin = block.thin;
       if (const auto w = widening(chip, actor, s))
         (w->beside ? work.inner_cycles : work.contract_cycles) += times * factor_points(actor, s, w->factor) * w->cycles;
       work.steps += times;
@@ -232,15 +250,7 @@ double most_macs_per_second(const chip::Chip& chip, chip::UnitId id, const chip:
   return rate.per_cycle.value * components * (boost * cycles - sinks) / (cycles * cycles);
 }
 
-namespace {
-
-/// What a chip offers to a kernel, gathered from its concepts.
-struct Machine {
-  const chip::Waves& waves;
-  double components, memory_rate, tile_rate, cache_rate;
-};
-
-Machine machine_of(const chip::Chip& chip, chip::ComponentId component) {
+GridMachine grid_machine(const chip::Chip& chip, chip::ComponentId component) {
   const chip::MemoryId off_id = chip::off_chip_memory(chip);
   const chip::Memory& off = chip.memories[off_id.index()];
   const auto cache_id = chip::cache_of(chip, off_id);
@@ -250,8 +260,26 @@ Machine machine_of(const chip::Chip& chip, chip::ComponentId component) {
           off.bandwidth.value * off.sustained.value, off.bandwidth.value * tiles, cache.bandwidth.value * cache.sustained.value};
 }
 
+double powered_seconds(const chip::Chip& chip, const chip::Unit& unit, numerics::Format format, double operations, double bytes) {
+  for (const auto& [f, energy] : unit.energy) {
+    const auto tdp = chip.cost.find("tdp"), idle = chip.cost.find("idle");
+    if (f != format || tdp == chip.cost.end()) continue;
+    const auto& moved = chip.memories[chip::off_chip_memory(chip).index()].energy;
+    const double watts = tdp->second.value - (idle == chip.cost.end() ? 0 : idle->second.value);
+    return (operations * energy.value + bytes * (moved ? moved->value : 0)) / watts;
+  }
+  return 0;
+}
+
+double overlapped(double a, double b, double p) {
+  const double longest = std::max(a, b), shortest = std::min(a, b);
+  return longest > 0 ? longest * std::pow(1 + std::pow(shortest / longest, p), 1 / p) : 0;
+}
+
+namespace {
+
 /// Many small blocks, of which enough are there at once to hide what each waits for.
-void time_stream(const Machine& m, const GridWork& w, double bytes, GridTime& t) {
+void time_stream(const GridMachine& m, const GridWork& w, double bytes, GridTime& t) {
   const auto blocks = static_cast<double>(w.blocks);
   const double share = blocks / std::min(m.components, blocks);  // of the fullest component
   t.hertz = m.waves.clock_hz.value;
@@ -276,21 +304,8 @@ double resident_blocks(const chip::Chip& chip, const GridWork& w, double blocks_
   return std::max(1.0, std::min(resident, std::ceil(blocks_of_component)));
 }
 
-/// The seconds for which the power supply has the energy of these operations and of what moves off chip; none where the chip file does not
-/// say what an operation takes.
-double powered_seconds(const chip::Chip& chip, const chip::Unit& unit, numerics::Format format, double operations, double bytes) {
-  for (const auto& [f, energy] : unit.energy) {
-    const auto tdp = chip.cost.find("tdp"), idle = chip.cost.find("idle");
-    if (f != format || tdp == chip.cost.end()) continue;
-    const auto& moved = chip.memories[chip::off_chip_memory(chip).index()].energy;
-    const double watts = tdp->second.value - (idle == chip.cost.end() ? 0 : idle->second.value);
-    return (operations * energy.value + bytes * (moved ? moved->value : 0)) / watts;
-  }
-  return 0;
-}
-
 /// Rounds of blocks that multiply, step by step.
-void time_rounds(const chip::Chip& chip, const Machine& m, const GridWork& w, double slices, double bytes, GridTime& t) {
+void time_rounds(const chip::Chip& chip, const GridMachine& m, const GridWork& w, double slices, double bytes, GridTime& t) {
   const chip::Unit& unit = chip.units[w.matrix.index()];
   const chip::Waves& waves = m.waves;
   const double boost = waves.clock_hz.value, load = waves.load_hz.value;
@@ -315,8 +330,7 @@ void time_rounds(const chip::Chip& chip, const Machine& m, const GridWork& w, do
   const double powered = powered_seconds(chip, unit, w.format, 2 * executed, bytes);
   const double seconds = std::max(cycles / t.hertz, powered);
   const double memory = bytes / m.tile_rate;
-  const double longest = std::max(seconds, memory), shortest = std::min(seconds, memory), p = waves.overlap.value;
-  const double body = longest * std::pow(1 + std::pow(shortest / longest, p), 1 / p);
+  const double body = overlapped(seconds, memory, waves.overlap.value);
   // Each cause gets what it adds to those before it.
   t.compute = std::min(seconds, std::max(useful / unit.sustained.value / t.hertz, powered));
   t.imbalance = std::clamp(multiply / t.hertz - t.compute, 0.0, seconds - t.compute);
@@ -333,12 +347,14 @@ void time_rounds(const chip::Chip& chip, const Machine& m, const GridWork& w, do
 }  // namespace
 
 GridTime grid_time(const chip::Chip& chip, const GridWork& work, std::int64_t slices, double cached) {
-  const Machine machine = machine_of(chip, work.component);
+  const GridMachine machine = grid_machine(chip, work.component);
   GridTime t;
   t.launch = launch_seconds(chip);
   double bytes = -cached;
   for (const GridWork::Touched& touched : work.touched) bytes += touched.bytes;
-  if (work.matrix.valid() && work.steps > 0)
+  if (work.thin && work.steps > 0)
+    time_thin(chip, work, static_cast<double>(slices), bytes, t);
+  else if (work.matrix.valid() && work.steps > 0)
     time_rounds(chip, machine, work, static_cast<double>(slices), bytes, t);
   else if (work.rows)
     time_rows(chip, work, bytes, t);

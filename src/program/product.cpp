@@ -6,6 +6,7 @@
 
 #include "chip/query.h"
 #include "numerics/packing.h"
+#include "program/thin.h"
 
 namespace switchyard::program {
 namespace {
@@ -15,6 +16,7 @@ constexpr double kLeastSteps = 2;        ///< of a slice
 constexpr double kStagesHeld = 2;        ///< steps of operands in the scratchpad
 constexpr std::int64_t kMostRows = 128;  ///< where parts are added up: two groups of warps take turns, with 64 rows each
 constexpr double kAccumulator = 4;       ///< bytes
+constexpr double kInstruction = 32;      ///< bytes of an operand's row that one instruction of such kernels takes, out of the scratchpad
 
 bool depends(const numerics::Access& access, int dim) {
   return std::any_of(access.index.begin(), access.index.end(), [&](const numerics::Affine& f) { return f.depends_on(dim); });
@@ -139,14 +141,22 @@ std::optional<ProductWork> product_work(const chip::Chip& chip, std::span<const 
 
 namespace {
 
+double scratchpad_latency(const chip::Chip& chip, chip::ComponentId component) {
+  double latency = 0;
+  for (const chip::Memory& memory : chip.memories)
+    if (memory.in == component && memory.kind == chip::MemoryKind::scratchpad) latency = memory.latency.value;
+  return latency;
+}
+
 /// The kernel in blocks of bm x bn results.
-GridWork blocks_of(const chip::Unit& unit, const ProductWork& w, double bm, double bn) {
+GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const ProductWork& w, double bm, double bn) {
   const auto up = [](double value, std::int64_t step) { return std::ceil(value / static_cast<double>(step)) * static_cast<double>(step); };
   const auto area = [&](double a, double b) { return up(a, unit.geometry[0]) * up(b, unit.geometry[1]); };
   const double element = numerics::stored_size(w.format);
-  const double depth = std::min(std::max(1.0, static_cast<double>(unit.tiles.k) / element), w.k / w.parts);
   bm = std::min(bm, w.m), bn = std::min(bn, w.n);
   GridWork g;
+  g.thin = w.parts <= 1 && is_thin(unit, w.format, bm, bn, w.m, w.n);
+  const double depth = std::min(std::max(1.0, static_cast<double>(g.thin ? unit.vectors.k : unit.tiles.k) / element), w.k / w.parts);
   const double blocks = w.groups * std::ceil(w.m / bm) * std::ceil(w.n / bn);
   g.blocks = static_cast<std::int64_t>(blocks);
   g.component = w.component;
@@ -154,11 +164,16 @@ GridWork blocks_of(const chip::Unit& unit, const ProductWork& w, double bm, doub
   g.format = w.format;
   const auto rows = static_cast<double>(unit.geometry[0]);
   const double k = w.parts * up(w.k / w.parts, unit.geometry[2]);
-  g.contract_cycles = std::min(area(bm, bn), area(bn, bm)) * k / w.macs_per_cycle;
+  g.contract_cycles = (g.thin ? bm * bn : std::min(area(bm, bn), area(bn, bm))) * k / w.macs_per_cycle;
   g.macs = w.groups * w.m * w.n * w.k;
   g.useful_cycles = g.macs / w.macs_per_cycle;
   g.steps = w.parts * std::ceil(w.k / w.parts / depth);
-  if (w.parts > 1) g.between_cycles = bm * bn * w.part_cycles * w.parts / g.steps;  // sums of a part are complete before they are scaled
+  if (w.parts > 1) {
+    // Sums of a part are complete before they are scaled: nothing hides that its instructions, one after the other, wait for the
+    // scratchpad.
+    const double waits = std::ceil(depth * element / kInstruction) * scratchpad_latency(chip, w.component);
+    g.between_cycles = bm * bn * w.part_cycles * w.parts / g.steps + waits * chip.sequencer.waves->clock_hz.value;
+  }
   g.inner_cycles = bm * bn * w.part_cycles * w.parts + (bm * w.unpack[0] + bn * w.unpack[1]) * w.k;
   g.vector_cycles = bm * bn * w.vector_cycles;
   g.load_bytes = (bm * w.element[0] + bn * w.element[1]) * w.k;
@@ -185,7 +200,7 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
   best.blocks = 0;
   best.time.control = std::numeric_limits<double>::infinity();
   const auto consider = [&](double bm, double bn, bool anyhow = false) {
-    const GridWork g = blocks_of(unit, w, bm, bn);
+    const GridWork g = blocks_of(chip, unit, w, bm, bn);
     const bool fits = g.accumulator_bytes <= static_cast<double>(registers) && g.held_bytes <= static_cast<double>(scratchpad);
     if (!fits && !anyhow) return;
     for (const std::int64_t slices : kSlices) {
@@ -201,6 +216,12 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
       consider(static_cast<double>(tm), static_cast<double>(tn));
       if (unit.tiles.turn && tm != tn && w.parts <= 1) consider(static_cast<double>(tn), static_cast<double>(tm));
     }
+  const auto few = static_cast<double>(most_thin_rows(unit, w.format));
+  for (const std::int64_t columns : unit.vectors.columns) {
+    if (w.parts > 1) break;
+    if (w.m <= few) consider(w.m, static_cast<double>(columns));
+    if (w.n <= few) consider(static_cast<double>(columns), w.n);
+  }
   if (best.blocks == 0)
     consider(static_cast<double>(*std::min_element(unit.tiles.m.begin(), unit.tiles.m.end())),
              static_cast<double>(*std::min_element(unit.tiles.n.begin(), unit.tiles.n.end())), true);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "chip/query.h"
+#include "program/grid_machine.h"
 
 namespace switchyard::program {
 namespace {
@@ -14,6 +15,8 @@ constexpr double kThreadsOfSums = 128;  ///< of a team that only adds up
 constexpr double kMostThreads = 512;    ///< of a team that looks for the greatest; it has at least half of what the row's accesses need
 constexpr double kHeld = 1024;          ///< elements of a row that 32 threads keep in registers
 constexpr double kToken = 256;          ///< threads of a team that quantises a row by its greatest element, which it reads twice
+constexpr double kManyTokens = 16;      ///< rows for each component from which on teams of 32 do that (SGLang's kernel)
+constexpr double kKeptByFew = 2048;     ///< elements: shorter rows they keep in the scratchpad
 constexpr double kGroup = 128;          ///< elements of a row that are quantised without coming back to them
 constexpr double kFits = 0.7,
                  kMisses = 1.4;  ///< shares of the cache that rows at work take: below the first all come back, above the second none
@@ -91,9 +94,10 @@ void time_rows(const chip::Chip& chip, const GridWork& w, double bytes, GridTime
   const double active = std::min(components, rows.count), share = rows.count / active;  // rows of the fullest component
   const bool quantises = rows.greatest && rows.passes <= 2;
   const bool held = rows.greatest && rows.elements <= (quantises ? kGroup : kHeld);
-  const double team = held        ? 32
-                      : quantises ? kToken
-                                  : team_of(row / kBytesOfThread, rows.greatest),
+  const bool by_few = quantises && rows.count >= kManyTokens * components;
+  const double team = held || by_few ? 32
+                      : quantises    ? kToken
+                                     : team_of(row / kBytesOfThread, rows.greatest),
                steps = steps_of(row, element, team, rows.passes > 2);
   const double teams = std::max(1.0, static_cast<double>(chip.sequencer.slots) * kThreadsOfSlot / team);
   t.hertz = waves.clock_hz.value;
@@ -106,10 +110,11 @@ void time_rows(const chip::Chip& chip, const GridWork& w, double bytes, GridTime
       std::max({t.compute, std::max(wait, walk * full) / t.hertz, (in + out) / (cache.bandwidth.value * cache.sustained.value)});
   const double at_work = components * std::min(teams, share) * (row + out / rows.count);
   const double size = cache_id ? static_cast<double>(cache.bytes.value) : 0;
-  const double lost = held ? 0 : std::clamp((at_work / std::max(1.0, size) - kFits) / (kMisses - kFits), 0.0, 1.0);
+  const double lost = held || (by_few && rows.elements < kKeptByFew)
+                          ? 0
+                          : std::clamp((at_work / std::max(1.0, size) - kFits) / (kMisses - kFits), 0.0, 1.0);
   const double memory = (bytes + (rows.passes - 1) * in * lost) / (off.bandwidth.value * off.sustained.value);
-  const double longest = std::max(way, memory), shortest = std::min(way, memory), p = waves.overlap.value;
-  const double body = longest > 0 ? longest * std::pow(1 + std::pow(shortest / longest, p), 1 / p) : 0;
+  const double body = overlapped(way, memory, waves.overlap.value);
   t.interconnect = way - t.compute;
   t.memory = std::max(0.0, body - way);
 }

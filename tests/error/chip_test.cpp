@@ -237,6 +237,12 @@ t.yaml:22:19: error: instances of a grid have no fixed place, so '/networks/mesh
                  ^
   hint: known: input, constant, neg, abs, exp, log, sqrt, reciprocal, tanh, erf, sigmoid, floor, ceil, not, add, sub, mul, div, max, min, pow, less, equal, select
 )"},
+    {"ops: [contract]", "ops: [contract]\n    instructions: {power: 3}",
+     R"(t.yaml:12:20: error: '/units/mac/instructions' knows no 'power' [chip/kind]
+      instructions: {power: 3}
+                     ^
+  hint: did you mean 'pow'?
+)"},
     {"1.2 TFLOPS", "1.3 TFLOPS",
      R"(t.yaml:14:18: error: '/units/mac/peak/bf16' is 1.3 TFLOPS, but 6 x 100 MAC/cycle x 1 GHz x 2 is 1.2 TOPS [chip/peak]
       peak: {bf16: 1.3 TFLOPS}

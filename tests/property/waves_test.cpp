@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "chip/query.h"
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "model/operation.h"
@@ -160,6 +161,58 @@ TEST(Waves, ATileAtTheEdgeIsComputedWhole) {
   };
   EXPECT_GT(latency("64"), 0.9 * latency("128"));
   EXPECT_LT(latency("128"), 0.6 * latency("256"));
+}
+
+/// Microseconds of a product of m rows by 8192 x 8192 in fp32.
+double few_rows(const std::shared_ptr<const chip::Chip>& chip, std::int64_t m, numerics::Format format = numerics::Format::fp32) {
+  const graph::Graph gemm = build("gemm", {{"m", fmt::format("{}", m)}, {"n", "8192"}, {"k", "8192"}});
+  return microseconds(time(gemm, chip, format).timing.latency);
+}
+
+TEST(Waves, FewRowsTakeWhatMemoryTakes) {
+  for (const char* name : {"a100-sxm-80g", "h100-sxm", "l4", "a10", "v100-pcie-32g", "p4", "mi210"}) {
+    SCOPED_TRACE(name);
+    const auto chip = library_chip(name);
+    const auto& memory = chip->memories[chip::off_chip_memory(*chip).index()];
+    const double share = memory.sustained_tiles ? memory.sustained_tiles->value : memory.sustained.value;
+    const double least = 1e6 * 8192.0 * 8192 * 4 / (memory.bandwidth.value * share);
+    double before = 0;
+    for (const std::int64_t m : {1, 4, 16, 17}) {
+      const double taken = few_rows(chip, m);
+      EXPECT_GE(taken, before) << m;
+      EXPECT_GT(taken, least) << m;
+      EXPECT_LT(taken, m <= 4 ? 1.1 * least : 1e9) << m;
+      before = taken;
+    }
+  }
+  // Where the format has no multipliers, too; and not in formats that the unit's file does not name.
+  const auto lanes = library_chip("v100-pcie-32g");
+  EXPECT_LT(few_rows(lanes, 1, numerics::Format::bf16), 0.6 * few_rows(lanes, 1));
+  EXPECT_GT(few_rows(library_chip("a100-sxm-80g", {{"/units/simt/vectors/rows/fp32", "1"}}), 4),
+            4 * few_rows(library_chip("a100-sxm-80g"), 4));
+}
+
+TEST(Waves, FewRowsComputeWhatTheModelSays) {
+  const auto chip = library_chip("a100-sxm-80g");
+  ASSERT_TRUE(chip);
+  const graph::Graph g = build("gemm", {{"m", "3"}, {"n", "50"}, {"k", "700"}});
+  std::vector<numerics::Tensor> inputs;
+  for (const graph::TensorId id : g.inputs)
+    inputs.push_back(numerics::seeded_uniform(inputs.size() + 1, numerics::Format::fp32, g.tensor(id).shape, 1));
+  const Timed t = time(g, chip, numerics::Format::fp32);
+  const auto run = simulation::execute(t.compiled.program, inputs, {1, {}});
+  ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+  const auto expected = graph::evaluate(g, inputs);
+  for (std::int64_t i = 0; i < expected[0].count(); ++i) EXPECT_NEAR(run.value().outputs[0].at(i), expected[0].at(i), 1e-4) << i;
+}
+
+TEST(Waves, InstructionsOfAnOperationAreItsTime) {
+  const graph::Graph g = build("pow", {{"rows", "8192"}, {"cols", "8192"}, {"operands", "1"}});
+  const auto latency = [&](const char* count) {
+    return microseconds(time(g, library_chip("mi210", {{"/units/simt/instructions/pow", count}}), numerics::Format::fp32).timing.latency);
+  };
+  // 8192 x 8192 on 104 x 64 lanes at 1.7 GHz: 5.93 us an instruction.
+  EXPECT_NEAR(latency("400") - latency("200"), 200 * 5.93, 5);
 }
 
 TEST(Waves, MoreOfAnythingIsNeverSlower) {

@@ -1,0 +1,18 @@
+// Thin products: a factor of few rows by a large one. Their kernels have no tiles: the threads of a block keep the sums of all rows for a
+// few columns, and read the large factor once. A block of a program is one of them when it holds all rows and few columns.
+#pragma once
+
+#include "program/grid.h"
+
+namespace switchyard::program {
+
+/// The most rows that kernels of a unit multiply so; 0 where it has none for the format.
+std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format format);
+
+/// Is a block of m x n results, out of all those of its group, made without a tile?
+bool is_thin(const chip::Unit& unit, numerics::Format format, double m, double n, double all_m, double all_n);
+
+/// Fills in the time of a thin product after its launch. `bytes`: what moves off chip.
+void time_thin(const chip::Chip& chip, const GridWork& work, double slices, double bytes, GridTime& time);
+
+}  // namespace switchyard::program
