@@ -317,8 +317,10 @@ void time_rounds(const chip::Chip& chip, const GridMachine& m, const GridWork& w
   // where the same warps fetch and compute.
   const double multiply = rounds * resident * std::hypot(w.contract_cycles / unit.sustained.value, w.inner_cycles) * part;
   const double latency = rounds * steps * (unit.step_cycles.value + w.between_cycles);
-  const double operands = w.load_bytes * part / static_cast<double>(waves.share);
-  const double arrive = rounds * operands * std::max(resident / waves.port.value, active * load / m.cache_rate);
+  // One read of the cache serves all blocks that share it, but each takes all of its operands through its port.
+  const double operands = w.load_bytes * part;
+  const double arrive =
+      rounds * operands * std::max(resident / waves.port.value, active * load / m.cache_rate / static_cast<double>(waves.share));
   const double steady = std::max({multiply, latency, arrive});
   const double leave = rounds * resident * w.store_bytes / waves.store.value;
   const double cycles = steady + leave + rounds * resident * w.vector_cycles + waves.fill.value * (waves.fill_once ? 1 : rounds);

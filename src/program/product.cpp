@@ -16,7 +16,11 @@ constexpr double kLeastSteps = 2;        ///< of a slice
 constexpr double kStagesHeld = 2;        ///< steps of operands in the scratchpad
 constexpr std::int64_t kMostRows = 128;  ///< where parts are added up: two groups of warps take turns, with 64 rows each
 constexpr double kAccumulator = 4;       ///< bytes
-constexpr double kInstruction = 32;      ///< bytes of an operand's row that one instruction of such kernels takes, out of the scratchpad
+constexpr std::array<std::int64_t, 3> kPartRows{64, 128, 256};  ///< of tiles of kernels that add up parts
+constexpr std::int64_t kPartColumns = 160;                      ///< at most
+/// Kernels that unpack a factor come in few tiles and slices (FasterTransformer, TensorRT-LLM): so many columns of what is unpacked.
+constexpr std::int64_t kUnpackedColumns = 128, kUnpackedRows = 128, kUnpackedSlices = 7;
+constexpr double kInstruction = 32;  ///< bytes of an operand's row that one instruction of such kernels takes, out of the scratchpad
 
 bool depends(const numerics::Access& access, int dim) {
   return std::any_of(access.index.begin(), access.index.end(), [&](const numerics::Affine& f) { return f.depends_on(dim); });
@@ -187,6 +191,32 @@ GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const Product
 
 }  // namespace
 
+namespace {
+
+/// The tile that a library takes for products whose parts are added up, where blocks are persistent: the fewest waves, then the most blocks
+/// in the last one, then the least that is computed for nothing (DeepGEMM).
+std::optional<std::array<double, 2>> listed_tile(const chip::Chip& chip, const chip::Unit& unit, const ProductWork& w) {
+  const auto components = static_cast<double>(chip::working_instances(chip.components[w.component.index()]).size());
+  std::optional<std::array<double, 2>> best;
+  std::array<double, 2> least{};  // waves, components without a block in the last
+  for (const std::int64_t tm : unit.tiles.m)
+    for (const std::int64_t tn : unit.tiles.n) {
+      if (std::find(kPartRows.begin(), kPartRows.end(), tm) == kPartRows.end() || tn > kPartColumns || (tm > kMostRows && tn > kMostRows))
+        continue;
+      const auto bm = static_cast<double>(tm), bn = static_cast<double>(tn);
+      const double blocks = w.groups * std::ceil(w.m / bm) * std::ceil(w.n / bn), waves = std::ceil(blocks / components);
+      const std::array<double, 2> found{waves, waves * components - blocks};
+      const bool same_m = best && (*best)[0] == bm, same_n = best && (*best)[1] == bn;
+      const bool tied = same_m ? bn < (*best)[1] : same_n ? bm < (*best)[0] : best && bn > (*best)[1];
+      if (best && !(found < least) && !(found == least && tied)) continue;
+      best = {bm, bn};
+      least = found;
+    }
+  return best;
+}
+
+}  // namespace
+
 ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double cached) {
   const chip::Unit& unit = chip.units[w.matrix.index()];
   std::int64_t registers = std::numeric_limits<std::int64_t>::max(), scratchpad = registers;
@@ -199,22 +229,28 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
   ProductTime best;
   best.blocks = 0;
   best.time.control = std::numeric_limits<double>::infinity();
+  const bool unpacks = w.unpack[1] > 0 && w.unpack[0] == 0;
   const auto consider = [&](double bm, double bn, bool anyhow = false) {
     const GridWork g = blocks_of(chip, unit, w, bm, bn);
     const bool fits = g.accumulator_bytes <= static_cast<double>(registers) && g.held_bytes <= static_cast<double>(scratchpad);
     if (!fits && !anyhow) return;
     for (const std::int64_t slices : kSlices) {
+      if (unpacks && slices > kUnpackedSlices) break;
       if (slices > 1 && (w.parts > 1 || g.steps < static_cast<double>(slices) * kLeastSteps)) break;
       const GridTime t = grid_time(chip, g, slices, cached);
       if (t.total() < best.time.total()) best = {t, g.blocks * slices, g.macs, g.contract_cycles * static_cast<double>(g.blocks)};
     }
   };
+  const auto listed = w.parts > 1 && chip.sequencer.waves->fill_once ? listed_tile(chip, unit, w) : std::nullopt;
+  if (listed) consider((*listed)[0], (*listed)[1], true);
   for (const std::int64_t tm : unit.tiles.m)
     for (const std::int64_t tn : unit.tiles.n) {
+      if (listed) break;
       if (tm * tn < unit.tiles.least || tm * tn > unit.tiles.most) continue;
       if (w.parts > 1 && tm > kMostRows) continue;
+      if (unpacks && (tn != kUnpackedColumns || tm > kUnpackedRows)) continue;
       consider(static_cast<double>(tm), static_cast<double>(tn));
-      if (unit.tiles.turn && tm != tn && w.parts <= 1) consider(static_cast<double>(tn), static_cast<double>(tm));
+      if (unit.tiles.turn && tm != tn && w.parts <= 1 && !unpacks) consider(static_cast<double>(tn), static_cast<double>(tm));
     }
   const auto few = static_cast<double>(most_thin_rows(unit, w.format));
   for (const std::int64_t columns : unit.vectors.columns) {
