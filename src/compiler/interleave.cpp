@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "chip/query.h"
 #include "compiler/estimate.h"
 #include "compiler/means.h"
 #include "compiler/residence.h"
@@ -193,6 +194,7 @@ class Finder {
     out.steps = steps;
     std::map<std::size_t, double> busy;  // by unit
     double issue = 0, all = 0;
+    std::int64_t bytes = 0;  // of one scratchpad: all stages are there at once
     for (std::size_t k = first; k < end; ++k) {
       const Kernel& kernel = kernels_[k];
       auto reach = reach_of(machine_, g_, kernel, stays_, k == 0);
@@ -215,6 +217,7 @@ class Finder {
       busy[unit.unit.index()] += m.terms[0];
       if (unit.epilogue.valid()) busy[unit.epilogue.index()] += m.on_chip;
       issue += m.terms[2];
+      bytes += m.storage + m.placed;
       all += m.on_chip;
       out.apart += apart_[k];
       if (k + 1 < end) {
@@ -226,6 +229,9 @@ class Finder {
       }
       out.stages.push_back(std::move(m));
     }
+    for (const std::int64_t handed : out.tile_bytes) bytes -= kHandedDepth * handed;  // both its users have counted it
+    const auto range = chip::usable_range(machine_.chip->memories[machine_.scratchpad.index()]);
+    if (bytes > range.end - range.begin) return std::nullopt;
     double longest = issue;
     for (const auto& [unit, time] : busy) longest = std::max(longest, time);
     out.seconds = longest + std::max(0.0, all - longest) / static_cast<double>(steps);

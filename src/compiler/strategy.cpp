@@ -195,8 +195,9 @@ class Comparison {
     if (apart && trial.ops.size() != ops) return std::numeric_limits<double>::infinity();
     if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
     if (strategy.interleaved && draft.interleavings.empty()) return std::numeric_limits<double>::infinity();
-    if (strategy.chained && !strategy.pipelined && !interleaves_) interleaves_ = !builder.interleavings_of(draft).empty();
     SY_TRY(const double time, builder.time_of(draft));
+    if (strategy.chained && !strategy.pipelined && !strategy.interleaved && !interleaves_ && time < least_ * kClose)
+      interleaves_ = !builder.interleavings_of(draft).empty();
     const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
     if (trials_.empty()) kernels_ = draft.kernels.size();
     spent_ += count * contexts;
@@ -362,7 +363,7 @@ class Comparison {
 
   /// Of kernels on different units, one works on a tile while the other works on the next.
   Status try_interleaving() {
-    if (!interleaves_.value_or(false) || long_already()) return Done{};
+    if (!interleaves_ || long_already()) return Done{};
     Strategy interleaved = best_.strategy;
     if (!interleaved.chained) interleaved.chained = kChainedWeights[0];
     interleaved.pipelined = false;
@@ -440,7 +441,7 @@ class Comparison {
     // Where one mapping decides, a program for less need not have the best of all there is, nor need it with so many readers.
     std::set<std::size_t> machines{best_.number};
     std::vector<Strategy> with{best_.strategy};
-    const bool fresh = few() || best_.strategy.in_parts;  // programs that begin where the best one ended are made sooner
+    const bool fresh = few() || best_.strategy.in_parts;    // programs that begin where the best one ended are made sooner
     if (with[0].interleaved && kernels_ <= kSomeKernels) {  // tiles of other mappings may not fit each other
       with.push_back(with[0]);
       with[1].interleaved = false;
@@ -480,13 +481,13 @@ class Comparison {
   std::vector<Contender> machines_;  ///< the whole array, its corners, and lesser machines
   Chosen best_;
   std::vector<ReductionCut> cuts_;
-  std::optional<bool> interleaves_;  ///< would any kernels hand on tiles? as the first program of several kernels to a context has it
-  double least_ = 0;                 ///< seconds of the best program
-  std::size_t each_ = 0;             ///< its components times contexts
-  std::size_t spent_ = 0;            ///< of all programs, components times contexts
-  std::size_t contexts_ = 0;         ///< of all programs
-  std::int64_t searched_ = 0;        ///< candidates of kernels, for the first program
-  std::size_t kernels_ = 0;          ///< in the first program
+  bool interleaves_ = false;   ///< some kernels would hand on tiles, as a program of several kernels to a context has them that was fast
+  double least_ = 0;           ///< seconds of the best program
+  std::size_t each_ = 0;       ///< its components times contexts
+  std::size_t spent_ = 0;      ///< of all programs, components times contexts
+  std::size_t contexts_ = 0;   ///< of all programs
+  std::int64_t searched_ = 0;  ///< candidates of kernels, for the first program
+  std::size_t kernels_ = 0;    ///< in the first program
   std::vector<Trial> trials_;
   std::vector<Decision> told_;
 };
