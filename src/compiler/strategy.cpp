@@ -105,6 +105,8 @@ std::vector<Machine> corners_of(const Machine& machine) {
 
 /// Contexts of programs that may have been timed before no more are made but with what is surest.
 constexpr std::size_t kManyContexts = 800;
+/// The same, before none is made that hands on tiles: it is one more.
+constexpr std::size_t kManyForTiles = 1200;
 /// The same, before fewer programs for lesser machines are tried.
 constexpr std::size_t kShort = 150;
 /// The same, before only the fastest program is tried with several kernels to a context.
@@ -363,7 +365,7 @@ class Comparison {
 
   /// Of kernels on different units, one works on a tile while the other works on the next.
   Status try_interleaving() {
-    if (!interleaves_ || long_already()) return Done{};
+    if (!interleaves_ || contexts_ > kManyForTiles * patience()) return Done{};
     Strategy interleaved = best_.strategy;
     if (!interleaved.chained) interleaved.chained = kChainedWeights[0];
     interleaved.pipelined = false;
