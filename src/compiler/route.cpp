@@ -55,6 +55,7 @@ class Negotiation {
     bool legal = false;
     while (!(legal = negotiate()) && share_more()) {
     }
+    if (legal) even_out();
     Routing out;
     for (std::size_t d = 0; d < demands_.size(); ++d) out.circuits.push_back(circuit_of(d));
     out.rounds = rounds_;
@@ -96,10 +97,41 @@ class Negotiation {
   void share(std::size_t d) {
     if (trees_[d].packets) return;
     rip_up(d);
-    const auto change = [&](std::uint32_t place) { count(place, false, -1), count(place, true, 1); };
-    change(places_.out_of(demands_[d].from));
-    for (const std::uint32_t t : demands_[d].to) change(places_.into(t));
+    become_stream(d);
+  }
+
+  void become_stream(std::size_t d) {
+    for (const std::uint32_t place : places_of(d)) count(place, false, -1), count(place, true, 1);
     trees_[d].packets = true;
+  }
+
+  [[nodiscard]] std::vector<std::uint32_t> places_of(std::size_t d) const {
+    std::vector<std::uint32_t> list{places_.out_of(demands_[d].from)};
+    for (const std::uint32_t t : demands_[d].to) list.push_back(places_.into(t));
+    for (const auto& [component, from] : trees_[d].before) list.push_back(from.second);
+    return list;
+  }
+
+  /// Where streams carry more on what they share than a circuit does alone, it shares, too: that takes no more room anywhere.
+  void even_out() {
+    for (bool changed = network_.streams > 1; changed;) {
+      changed = false;
+      std::vector<std::vector<std::size_t>> passing(places_.count());
+      for (const std::size_t d : lightest_)
+        for (const std::uint32_t place : places_of(d)) passing[place].push_back(d);
+      for (std::uint32_t place = 0; place < places_.count(); ++place) {
+        double shared = 0;
+        for (const std::size_t d : passing[place])
+          if (trees_[d].packets) shared += static_cast<double>(demands_[d].bytes);
+        for (const std::size_t d : passing[place]) {
+          const double own = static_cast<double>(demands_[d].bytes);
+          if (trees_[d].packets || own * static_cast<double>(places_.capacity(place) - own_[place]) >= shared) continue;
+          become_stream(d);
+          shared += own;
+          changed = true;
+        }
+      }
+    }
   }
 
   /// On every link with too many, circuits that carry least become streams until the rest has room. False: only streams are left there.
@@ -302,7 +334,11 @@ Status CircuitPass::run(program::Program& program) {
       const auto [found, fresh] = known_.try_emplace({network, demands});
       if (fresh) found->second = routers_.at(network).route(demands);
       if (found->second.crowded) return too_few(chip_, network, context, *found->second.crowded);
-      context.circuits.insert(context.circuits.end(), found->second.circuits.begin(), found->second.circuits.end());
+      // Streams take turns in the order of the list: so those that carry most are apart.
+      std::vector<std::size_t> order(demands.size());
+      std::iota(order.begin(), order.end(), std::size_t{0});
+      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return demands[a].bytes > demands[b].bytes; });
+      for (const std::size_t d : order) context.circuits.push_back(found->second.circuits[d]);
     }
   }
   return Done{};

@@ -3,7 +3,7 @@
 // L. McMurchie, C. Ebeling: PathFinder: A Negotiation-Based Performance-Driven Router for FPGAs, FPGA 1995. What is routed is a tree per
 // source and set of receivers, grown from receiver to receiver; what it passes costs base x history x present congestion. Beyond the
 // paper: a network may let streams of packets share what is one circuit, and where circuits of their own do not all have room, those that
-// carry least become such streams.
+// carry least become such streams, and others with them where they would carry less than these on what they share.
 #pragma once
 
 #include <cstdint>

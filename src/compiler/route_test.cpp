@@ -214,6 +214,22 @@ TEST(Routes, WhatCarriesLeastSharesWhereStreamsMay) {
   EXPECT_TRUE(r.circuits[1].packets) << "the least share";
 }
 
+// Two ways out for five: were one of them one circuit's, the other four would share the second.
+TEST(Routes, WhatCarriesNoMoreThanOthersSharesWithThem) {
+  Fabric f;
+  f.circuits = 4;
+  f.ends = 2;
+  f.streams = 8;
+  const chip::Chip chip = chip_of(f);
+  for (const std::int64_t first : {100, 1000}) {
+    const std::vector<Demand> demands{{4, {0}, first}, {4, {1}, 100}, {4, {2}, 100}, {4, {3}, 100}, {4, {5}, 100}};
+    const Routing r = route(chip, demands);
+    EXPECT_EQ(faults(chip, demands, r), "");
+    EXPECT_EQ(r.circuits[0].packets, first == 100);
+    for (std::size_t d = 1; d < demands.size(); ++d) EXPECT_TRUE(r.circuits[d].packets);
+  }
+}
+
 TEST(Routes, OfManyRandomOnesAllAreLegalOrSaidToBeTooMany) {
   std::mt19937_64 random(7);
   int routed = 0, crowded = 0, better = 0, shared = 0;
