@@ -132,7 +132,7 @@ class CircuitLaw {
       if (network.circuits == 0) continue;
       auto [from, to] = ends_of(chip_, flow);
       std::sort(to.begin(), to.end());
-      if (by_ends_.count({flow.network.index(), from, to}) != 0) continue;
+      if (!by_ends_.insert({{flow.network.index(), from, to}, context_.circuits.size()}).second) continue;  // it has one, or was told
       add(fmt::format("no circuit of '{}' leads from {} {} to {}", network.name, chip_.components[network.over.index()].name, from,
                       fmt::join(to, ", ")));
     }
