@@ -623,8 +623,8 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   if (!fetches_early(machine_)) return;
   // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter. But only what
   // finds room can be: of what is more than a part of the scratchpad, the rest comes while the kernel runs.
-  const double left = left_after_panels(m) * compute;
-  m.late = together({dram, busy - left, mover * rounds, storer * rounds, issue * rounds, caster * rounds}) + left + ends;
+  if (const double left = left_after_panels(m) * compute; left > 0)
+    m.late = together({dram, busy - left, mover * rounds, storer * rounds, issue * rounds, caster * rounds}) + left + ends;
   constexpr double kHidden = 0.3, kAhead = 0.25;
   const double capacity = static_cast<double>(capacity_);
   const auto share = [&](double room) { return panels > 0 ? std::min(1.0, room / panels) : 1.0; };

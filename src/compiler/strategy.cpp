@@ -108,7 +108,7 @@ constexpr std::size_t kManyContexts = 800;
 /// The same, before none is made that hands on tiles: it is one more.
 constexpr std::size_t kManyForTiles = 1200;
 /// The same, before fewer programs for lesser machines are tried.
-constexpr std::size_t kShort = 150;
+constexpr std::size_t kShort = 200;
 /// The same, before only the fastest program is tried with several kernels to a context.
 constexpr std::size_t kFewContexts = 600;
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too.
