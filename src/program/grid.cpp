@@ -74,7 +74,7 @@ struct Contraction {
   double points = 0;
   bool thin = false;  ///< there is no tile
 };
-Contraction contraction_points(const chip::Unit& unit, numerics::Format format, const Actor& actor, const Statement& s) {
+Contraction contraction_points(const chip::Unit& unit, const Actor& actor, const Statement& s) {
   double side[3] = {1, 1, 1}, all[3] = {1, 1, 1}, batch = 1;
   for (std::size_t d = 0; d < s.dims.size(); ++d) {
     const Dim& dim = actor.dims[static_cast<std::size_t>(s.dims[d])];
@@ -84,7 +84,9 @@ Contraction contraction_points(const chip::Unit& unit, numerics::Format format, 
     (which < 0 ? batch : side[which]) *= extent;
     if (which >= 0) all[which] *= static_cast<double>(dim.total);
   }
-  if (is_thin(unit, format, side[0], side[1], all[0], all[1])) return {batch * side[0] * side[1] * side[2], true};
+  const auto factors = s.factors();
+  const std::int64_t most = most_thin_rows(unit, format_of_slot(actor, factors[0]->slot), format_of_slot(actor, factors[1]->slot));
+  if (is_thin(unit, most, side[0], side[1], all[0], all[1])) return {batch * side[0] * side[1] * side[2], true};
   const auto area = [&](double m, double n) { return round_up(m, unit.geometry[0]) * round_up(n, unit.geometry[1]); };
   whole_tile(unit, side[0], side[1]);
   return {batch * std::min(area(side[0], side[1]), area(side[1], side[0])) * round_up(side[2], unit.geometry[2])};
@@ -143,7 +145,7 @@ void add_compute(const chip::Chip& chip, const Actor& actor, GridWork& work) {
     const double times = firings(actor, s.guard);
     if (const auto* rate = s.is_contraction() ? rate_for(unit, OpClass::contract, actor, s) : nullptr) {
       work.matrix = actor.unit;
-      const Contraction block = contraction_points(unit, rate->in, actor, s);
+      const Contraction block = contraction_points(unit, actor, s);
       work.contract_cycles += times * block.points / rate->per_cycle.value;
       work.thin = block.thin;
       if (const auto w = widening(chip, actor, s))

@@ -159,7 +159,7 @@ GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const Product
   const double element = numerics::stored_size(w.format);
   bm = std::min(bm, w.m), bn = std::min(bn, w.n);
   GridWork g;
-  g.thin = w.parts <= 1 && is_thin(unit, w.format, bm, bn, w.m, w.n);
+  g.thin = w.parts <= 1 && is_thin(unit, most_thin_rows(unit, w.format, w.format), bm, bn, w.m, w.n);
   const double depth = std::min(std::max(1.0, static_cast<double>(g.thin ? unit.vectors.k : unit.tiles.k) / element), w.k / w.parts);
   const double blocks = w.groups * std::ceil(w.m / bm) * std::ceil(w.n / bn);
   g.blocks = static_cast<std::int64_t>(blocks);
@@ -237,7 +237,9 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
     for (const std::int64_t slices : kSlices) {
       if (unpacks && slices > kUnpackedSlices) break;
       if (slices > 1 && (w.parts > 1 || g.steps < static_cast<double>(slices) * kLeastSteps)) break;
-      const GridTime t = grid_time(chip, g, slices, cached);
+      GridTime t = grid_time(chip, g, slices, cached);
+      // They add their slices up one after the other.
+      if (unpacks && slices > 2) t.control += static_cast<double>(slices - 2) * chip.sequencer.waves->combine.value;
       if (t.total() < best.time.total()) best = {t, g.blocks * slices, g.macs, g.contract_cycles * static_cast<double>(g.blocks)};
     }
   };
@@ -252,7 +254,7 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
       consider(static_cast<double>(tm), static_cast<double>(tn));
       if (unit.tiles.turn && tm != tn && w.parts <= 1 && !unpacks) consider(static_cast<double>(tn), static_cast<double>(tm));
     }
-  const auto few = static_cast<double>(most_thin_rows(unit, w.format));
+  const auto few = static_cast<double>(most_thin_rows(unit, w.format, w.format));
   for (const std::int64_t columns : unit.vectors.columns) {
     if (w.parts > 1) break;
     if (w.m <= few) consider(w.m, static_cast<double>(columns));

@@ -7,15 +7,17 @@
 
 namespace switchyard::program {
 
-std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format format) {
-  for (const auto& [f, rows] : unit.vectors.rows)
-    if (f == format) return rows;
-  return 0;
+std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format a, numerics::Format b) {
+  const auto rows_of = [&](numerics::Format format) {
+    const auto at = std::find_if(unit.vectors.rows.begin(), unit.vectors.rows.end(), [&](const auto& r) { return r.first == format; });
+    return at == unit.vectors.rows.end() ? 0 : at->second;
+  };
+  return std::min(rows_of(a), rows_of(b));
 }
 
-bool is_thin(const chip::Unit& unit, numerics::Format format, double m, double n, double all_m, double all_n) {
+bool is_thin(const chip::Unit& unit, std::int64_t most_rows, double m, double n, double all_m, double all_n) {
   if (unit.vectors.columns.empty()) return false;
-  const auto rows = static_cast<double>(most_thin_rows(unit, format));
+  const auto rows = static_cast<double>(most_rows);
   const auto columns = static_cast<double>(*std::max_element(unit.vectors.columns.begin(), unit.vectors.columns.end()));
   return (m >= all_m && all_m <= rows && n <= columns) || (n >= all_n && all_n <= rows && m <= columns);
 }

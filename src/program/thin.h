@@ -6,11 +6,11 @@
 
 namespace switchyard::program {
 
-/// The most rows that kernels of a unit multiply so; 0 where it has none for the format.
-std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format format);
+/// The most rows that kernels of a unit multiply so; 0 where it has none for factors stored in these formats.
+std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format a, numerics::Format b);
 
 /// Is a block of m x n results, out of all those of its group, made without a tile?
-bool is_thin(const chip::Unit& unit, numerics::Format format, double m, double n, double all_m, double all_n);
+bool is_thin(const chip::Unit& unit, std::int64_t most_rows, double m, double n, double all_m, double all_n);
 
 /// Fills in the time of a thin product after its launch. `bytes`: what moves off chip.
 void time_thin(const chip::Chip& chip, const GridWork& work, double slices, double bytes, GridTime& time);
