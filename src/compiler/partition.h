@@ -36,15 +36,17 @@ inline constexpr std::string_view kCutByJoin = "too many components would wait f
 /// "12 contexts of 30 kernels; cuts: cheaper apart 3, scratchpads too small for both 8".
 std::string print_partition(const std::vector<Section>& sections, std::size_t kernels);
 
-/// Contexts of consecutive kernels, so that the sum over contexts of what their kernels run, of what a context costs by itself, and of
-/// `held_weight` times what each kernel holds while others of its context run, is least: dynamic programming over the cuts. `program` has
-/// one context per kernel, without offsets. The storage of a context of several kernels fits the scratchpads (or `most` bytes of them)
-/// beside what lives through it, and nothing that one of its kernels writes to off-chip memory is read by another one. `tiles`: buffers of
-/// which only so many bytes exist at a time.
+/// What a partition may be made for instead of the machine as it is.
 struct LessThanThereIs {
   std::int64_t room = 0;    ///< bytes of each scratchpad that are used; 0: all
   double switch_least = 0;  ///< seconds that a switch takes at least
 };
+
+/// Contexts of consecutive kernels, so that the sum over contexts of what their kernels run, of what a context costs by itself, and of
+/// `held_weight` times what each kernel holds while others of its context run, is least: dynamic programming over the cuts. `program` has
+/// one context per kernel, without offsets. The storage of a context of several kernels fits the scratchpads (or what `less` has of them)
+/// beside what lives through it, and nothing that one of its kernels writes to off-chip memory is read by another one. `tiles`: buffers of
+/// which only so many bytes exist at a time.
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
                                double held_weight, const LessThanThereIs& less = {},
                                const std::map<program::BufferId, std::int64_t>& tiles = {});
