@@ -207,6 +207,8 @@ class Joiner {
     for (std::size_t x = 0; x < buffer.shape.size(); ++x) {
       const Affine &f = out.place->start[x], &g = in.place->start[x];
       if (f.constant != g.constant || f.constant < 0) return false;
+      for (const auto* place : {&*out.place, &*in.place})
+        if (place->region[x] != std::array<std::int64_t, 2>{0, buffer.shape[x]}) return false;
       std::int64_t last = f.constant + out.token.shape[x];
       std::size_t moving = 0;  // terms that have been looked at
       const auto same = [&](std::size_t u, std::size_t v, std::int64_t trips) {

@@ -206,8 +206,9 @@ class Comparison {
     contexts_ += contexts;
     if (trials_.empty())
       for (const auto& [form, candidates] : c.known.candidates) searched_ += candidates->front().tried;
-    told_.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {:.1f} us", count, c.name,
-                                             describe(machines_[0].machine, strategy), contexts, time * 1e6)});
+    const std::string took = std::isfinite(time) ? fmt::format("{:.1f} us", time * 1e6) : "circuits have no room";
+    told_.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {}", count, c.name,
+                                             describe(machines_[0].machine, strategy), contexts, took)});
     if (time < c.time) c.time = time, c.reached = draft.attempt;
     if (trials_.empty() || time < least_) {
       least_ = time;
@@ -286,6 +287,9 @@ class Comparison {
       Strategy strategy = likeliest[i].strategy;
       strategy.chained = kChainedWeights[0];
       SY_TRY([[maybe_unused]] Done tried, attempt(likeliest[i].machine, strategy));
+      if (!std::isfinite(trials_.back().time)) {  // shorter contexts have fewer circuits; without, each kernel is one of its own
+        SY_TRY([[maybe_unused]] Done routed, try_shorter_until_routed(likeliest[i].machine, strategy));
+      }
       if (longish() || spent() || !early) continue;
       strategy.chained = kChainedWeights[1];
       std::size_t before = contexts_;
@@ -313,6 +317,17 @@ class Comparison {
     for (std::size_t m = 0; m < machines_.size() && !longish() && !spent(); ++m) {
       if (!machines_[m].lesser || machines_[m].time > apart * kClose || known(m, best)) continue;
       SY_TRY([[maybe_unused]] Done tried, attempt(m, best));
+    }
+    return Done{};
+  }
+
+  /// The same for ever less room of scratchpads, until circuits have room and no shorter contexts are better.
+  Status try_shorter_until_routed(std::size_t m, Strategy strategy) {
+    for (const std::int64_t room : lesser_rooms(machines_[0].machine)) {
+      const double before = least_;
+      strategy.room = room;
+      SY_TRY([[maybe_unused]] Done shorter, attempt(m, strategy));
+      if (std::isfinite(trials_.back().time) && !(least_ < before)) break;
     }
     return Done{};
   }

@@ -63,6 +63,7 @@ TEST(Interleaving, KeepsTheValuesOfRandomModels) {
       const auto timed = simulation::time_program(p);
       ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
       EXPECT_GE(timed.value().latency, p.labels.lower_bound);
+      for (std::size_t c = 0; c < p.contexts.size(); ++c) EXPECT_GE(timed.value().contexts[c].span, p.contexts[c].bound);
       program::Program shapes = p;
       for (program::Buffer& buffer : shapes.buffers) buffer.constant = nullptr;
       const auto back = program::parse(program::print(shapes), "p.syp");

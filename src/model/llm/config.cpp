@@ -226,6 +226,9 @@ void read_positions(Reader& reader, const Family& family, Config& c) {
       reader.complain(*attention, "'attn_config' must be a map");
     else if (biased != nullptr && biased->text != "true" && biased->text != "True")
       reader.refuse("attn_config", "only attention with 'alibi' can be built");
+    else if (const Node* shared = attention->find("kv_n_heads");
+             shared != nullptr && shared->kind != Node::Kind::null && shared->text != std::to_string(c.heads))
+      reader.refuse("attn_config", "heads that share keys and values ('kv_n_heads') cannot be built");
   }
   c.rotary_base = reader.real("rope_theta", reader.real("rotary_emb_base", c.rotary_base));
   const double turned = reader.real("partial_rotary_factor", reader.real("rotary_pct", family.turned));
@@ -253,8 +256,15 @@ void read_norms(Reader& reader, const Family& family, Config& c) {
   c.two_norms = family.two_norms;
   if (c.type == "gpt_neox" || c.type == "stablelm") c.parallel = reader.flag("use_parallel_residual", family.parallel);
   if (c.type == "falcon") {
-    c.two_norms = reader.flag("new_decoder_architecture", false);
-    c.parallel = c.two_norms || reader.flag("parallel_attn", true);
+    const bool newer = reader.flag("new_decoder_architecture", false);
+    c.parallel = newer || reader.flag("parallel_attn", true);
+    c.two_norms = newer && reader.whole("num_ln_in_parallel_attn", false).value_or(2) == 2;
+  }
+  if (c.type == "opt") {
+    if (!reader.flag("do_layer_norm_before", true))
+      reader.refuse("do_layer_norm_before", "normalisation behind each branch cannot be built");
+    if (reader.whole("word_embed_proj_dim", false).value_or(c.hidden) != c.hidden)
+      reader.refuse("word_embed_proj_dim", "embeddings of another width than the layers cannot be built");
   }
   c.query_norm = family.query_norm;
   c.wide_query_norm = family.wide_query_norm;

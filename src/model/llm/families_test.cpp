@@ -216,6 +216,18 @@ TEST(Families, WhatCannotBeBuiltIsNoMistake) {
                                     "config.json");
   ASSERT_FALSE(learned.ok());
   EXPECT_EQ(learned.failure().diagnostics.front().code, "llm/unsupported");
+  const auto code_of = [](const std::string& text) {
+    const auto config = parse_config(text, "config.json");
+    return config.ok() ? std::string() : config.failure().diagnostics.front().code;
+  };
+  const std::string mpt = R"({"model_type": "mpt", "d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 50, "attn_config": )";
+  EXPECT_EQ(code_of(mpt + R"({"alibi": true, "kv_n_heads": 1}})"), "llm/unsupported");
+  EXPECT_EQ(code_of(mpt + R"({"alibi": true, "kv_n_heads": 4}})"), "");
+  const std::string opt = R"({"model_type": "opt", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 64,
+      "vocab_size": 50, "word_embed_proj_dim": )";
+  EXPECT_EQ(code_of(opt + "16}"), "llm/unsupported");
+  EXPECT_EQ(code_of(opt + "32}"), "");
+  EXPECT_EQ(code_of(opt + R"(32, "do_layer_norm_before": false})"), "llm/unsupported");
   const auto wide = parse_config(R"({"model_type": "olmo2", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
       "num_attention_heads": 4, "vocab_size": 50})",
                                  "config.json");
