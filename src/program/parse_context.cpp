@@ -150,7 +150,8 @@ class ContextReader {
     if (reader_.accept_word("circuit")) return circuit(false);
     if (reader_.accept_word("packets")) return circuit(true);
     if (reader_.accept_word("host")) return host();
-    return reader_.unexpected("'ops', 'exchange', 'bound', 'array', 'grid', 'compute', 'move', 'channel', 'circuit', 'packets', 'host' or '}'");
+    return reader_.unexpected(
+        "'ops', 'exchange', 'bound', 'array', 'grid', 'compute', 'move', 'channel', 'circuit', 'packets', 'host' or '}'");
   }
 
   // --------------------------------------------------------------------------------------------------------------- arrays
