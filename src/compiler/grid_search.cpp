@@ -16,7 +16,7 @@ namespace switchyard::compiler {
 namespace {
 
 constexpr std::int64_t kMostInstances = 1 << 20;  ///< of an array of a program
-constexpr double kMany = 1 << 18;                 ///< beyond these, with their channels, a context would be too large
+constexpr double kMany = 1 << 19;                 ///< beyond these, with their channels, a context would be too large
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
 
