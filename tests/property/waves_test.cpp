@@ -181,7 +181,9 @@ TEST(Waves, FewRowsTakeWhatMemoryTakes) {
       const double taken = few_rows(chip, m);
       EXPECT_GE(taken, before) << m;
       EXPECT_GT(taken, least) << m;
-      EXPECT_LT(taken, m <= 4 ? 1.1 * least : 1e9) << m;
+      if (m <= 16) {  // beyond, tiles of more rows are as long as they are
+        EXPECT_LT(taken, 1.1 * least) << m;
+      }
       before = taken;
     }
   }
