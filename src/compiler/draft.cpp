@@ -312,11 +312,14 @@ bool Builder::dissolve(Draft& d, std::size_t begin, std::size_t end) {
   return found;
 }
 
-std::vector<Interleaving> Builder::interleavings_of(const Draft& d) const {
+MappedKernels Builder::mapped_of(const Draft& d) const {
   std::vector<double> apart;
   for (std::size_t k = 0; k < d.kernels.size(); ++k) apart.push_back(run_of(d, k));
-  return find_interleavings(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, d.attempt.alone,
-                            options.interleavings);
+  return {g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, std::move(apart), d.attempt.alone};
+}
+
+std::vector<Interleaving> Builder::interleavings_of(const Draft& d) const {
+  return find_interleavings(machine, mapped_of(d), options.interleavings);
 }
 
 void Builder::interleave(Draft& d, const Strategy& strategy) {
@@ -370,10 +373,7 @@ void Builder::drop_unused_buffers(Draft& d) {
 }
 
 void Builder::pipeline(Draft& d, const Strategy& strategy) {
-  std::vector<double> apart;
-  for (std::size_t k = 0; k < d.kernels.size(); ++k) apart.push_back(run_of(d, k));
-  d.pipelines =
-      find_pipelines(machine, g, d.kernels, d.layouts, d.attempt.stays, d.splits.mappings, apart, d.attempt.alone, options.pipelines);
+  d.pipelines = find_pipelines(machine, mapped_of(d), options.pipelines);
   if (d.pipelines.empty()) return;
   for (const Pipeline& p : d.pipelines)
     for (std::size_t s = 0; s < p.stages.size(); ++s)

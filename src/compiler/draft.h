@@ -93,6 +93,9 @@ struct Builder {
   /// Kernels become stages where that is estimated to be faster than one after the other.
   void pipeline(Draft& d, const Strategy& strategy);
 
+  /// The kernels as they would run one after the other.
+  [[nodiscard]] MappedKernels mapped_of(const Draft& d) const;
+
   /// Runs of kernels that would hand on tile by tile, given how they would run one after the other.
   [[nodiscard]] std::vector<Interleaving> interleavings_of(const Draft& d) const;
 

@@ -39,31 +39,20 @@ bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& te
 
 class Finder {
  public:
-  Finder(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<std::vector<int>>& layouts,
-         const std::vector<bool>& stays, const std::vector<Mapping>& mappings, const std::vector<double>& apart,
-         const std::vector<bool>& alone, double share)
-      : machine_(machine),
-        g_(g),
-        kernels_(kernels),
-        layouts_(layouts),
-        stays_(stays),
-        mappings_(mappings),
-        apart_(apart),
-        alone_(alone),
-        share_(share),
-        users_(g.tensors.size(), 0) {
-    for (const Kernel& kernel : kernels)
+  Finder(const Machine& machine, const MappedKernels& mapped, double share)
+      : machine_(machine), mapped_(mapped), share_(share), users_(mapped.graph.tensors.size(), 0) {
+    for (const Kernel& kernel : mapped.kernels)
       for (const KernelOperand& o : kernel.operands) ++users_[o.tensor.index()];
-    for (const graph::TensorId t : g.outputs) ++users_[t.index()];
+    for (const graph::TensorId t : mapped.graph.outputs) ++users_[t.index()];
   }
 
   std::vector<Interleaving> run() {
     std::vector<Interleaving> found;
-    for (std::size_t first = 0; first + 1 < kernels_.size();) {
+    for (std::size_t first = 0; first + 1 < mapped_.kernels.size();) {
       std::optional<Interleaving> best;
       links_.clear();
       axes_ = axes_of(first);
-      for (std::size_t end = first + 2; end <= std::min(kernels_.size(), first + kMostStages) && !axes_.empty(); ++end) {
+      for (std::size_t end = first + 2; end <= std::min(mapped_.kernels.size(), first + kMostStages) && !axes_.empty(); ++end) {
         const auto link = link_between(end - 2, end - 1);
         if (!link) break;
         links_.push_back(*link);
@@ -89,30 +78,32 @@ class Finder {
   /// A dim of each kernel of the run that moves along the same dimension of what they hand on.
   using Axis = std::vector<int>;
 
-  [[nodiscard]] const KernelDim& dim(std::size_t k, int d) const { return kernels_[k].dims[static_cast<std::size_t>(d)]; }
+  [[nodiscard]] const KernelDim& dim(std::size_t k, int d) const { return mapped_.kernels[k].dims[static_cast<std::size_t>(d)]; }
   [[nodiscard]] bool cuttable(std::size_t k, int d) const { return d >= 0 && dim(k, d).parallel && !dim(k, d).single; }
 
   /// The unit that a kernel runs on; nothing where none does.
   const std::optional<UnitChoice>& unit_of(std::size_t k) {
     const auto [at, fresh] = units_.try_emplace(k);
     if (fresh)
-      if (const auto choices = unit_choices(machine_, g_, kernels_[k])) at->second = choices.value().front();
+      if (const auto choices = unit_choices(machine_, mapped_.graph, mapped_.kernels[k])) at->second = choices.value().front();
     return at->second;
   }
 
   std::optional<Link> link_between(std::size_t k, std::size_t next) {
-    if (alone_[k] || alone_[next] || kernels_[k].copy || kernels_[next].copy) return std::nullopt;
+    if (mapped_.alone[k] || mapped_.alone[next] || mapped_.kernels[k].copy || mapped_.kernels[next].copy) return std::nullopt;
     const auto &a = unit_of(k), &b = unit_of(next);
     if (!a || !b || a->unit == b->unit) return std::nullopt;
     std::optional<Link> link;
-    for (std::size_t i = 0; i < kernels_[k].operands.size(); ++i) {
-      const KernelOperand& out = kernels_[k].operands[i];
+    for (std::size_t i = 0; i < mapped_.kernels[k].operands.size(); ++i) {
+      const KernelOperand& out = mapped_.kernels[k].operands[i];
       if (!out.write) continue;
       if (link) return std::nullopt;  // it writes more than that
-      if (g_.tensor(out.tensor).role != graph::Role::intermediate || users_[out.tensor.index()] != 2) return std::nullopt;
-      for (std::size_t j = 0; j < kernels_[next].operands.size(); ++j)
-        if (const KernelOperand& in = kernels_[next].operands[j]; !in.write && in.tensor == out.tensor) {
-          if (!plain(kernels_[k], out, g_.tensor(out.tensor)) || !plain(kernels_[next], in, g_.tensor(in.tensor))) return std::nullopt;
+      if (mapped_.graph.tensor(out.tensor).role != graph::Role::intermediate || users_[out.tensor.index()] != 2) return std::nullopt;
+      for (std::size_t j = 0; j < mapped_.kernels[next].operands.size(); ++j)
+        if (const KernelOperand& in = mapped_.kernels[next].operands[j]; !in.write && in.tensor == out.tensor) {
+          if (!plain(mapped_.kernels[k], out, mapped_.graph.tensor(out.tensor)) ||
+              !plain(mapped_.kernels[next], in, mapped_.graph.tensor(in.tensor)))
+            return std::nullopt;
           link = Link{i, j};
         }
       if (!link) return std::nullopt;
@@ -123,7 +114,7 @@ class Finder {
   /// Of the first kernel: what its result moves with, outermost dimension first.
   [[nodiscard]] std::vector<Axis> axes_of(std::size_t first) const {
     std::vector<Axis> axes;
-    for (const KernelOperand& o : kernels_[first].operands)
+    for (const KernelOperand& o : mapped_.kernels[first].operands)
       if (o.write)
         for (std::size_t x = 0; x < o.index.size(); ++x)
           if (const int d = dim_at(o, x); cuttable(first, d) && dim(first, d).extent > 1) axes.push_back({d});
@@ -132,7 +123,7 @@ class Finder {
 
   /// Axes that go on through the link into the kernel that stands at its end.
   void extend(std::size_t k) {
-    const KernelOperand &out = kernels_[k - 1].operands[links_.back().from], &in = kernels_[k].operands[links_.back().to];
+    const KernelOperand &out = mapped_.kernels[k - 1].operands[links_.back().from], &in = mapped_.kernels[k].operands[links_.back().to];
     std::vector<Axis> axes;
     for (Axis axis : axes_)
       for (std::size_t x = 0; x < out.index.size(); ++x)
@@ -150,7 +141,7 @@ class Finder {
   [[nodiscard]] std::optional<std::vector<std::int64_t>> split_of(std::size_t first, std::size_t end) const {
     std::optional<std::vector<std::int64_t>> all;
     for (std::size_t k = first; k < end; ++k) {
-      const std::vector<std::int64_t> along = instances_along(kernels_[k], mappings_[k]);
+      const std::vector<std::int64_t> along = instances_along(mapped_.kernels[k], mapped_.mappings[k]);
       std::vector<std::int64_t> split;
       std::int64_t count = 1;
       for (const Axis& axis : axes_) {
@@ -158,7 +149,7 @@ class Finder {
         count *= split.back();
         if (extent(first, axis) % split.back() != 0) return std::nullopt;
       }
-      if (count != mappings_[k].instances || (all && *all != split)) return std::nullopt;
+      if (count != mapped_.mappings[k].instances || (all && *all != split)) return std::nullopt;
       all = std::move(split);
     }
     return all;
@@ -196,8 +187,8 @@ class Finder {
     double issue = 0, all = 0;
     std::int64_t bytes = 0;  // of one scratchpad: all stages are there at once
     for (std::size_t k = first; k < end; ++k) {
-      const Kernel& kernel = kernels_[k];
-      auto reach = reach_of(machine_, g_, kernel, stays_, k == 0);
+      const Kernel& kernel = mapped_.kernels[k];
+      auto reach = reach_of(machine_, mapped_.graph, kernel, mapped_.stays, k == 0);
       if (k > first) reach[links_[k - first - 1].to] = Reach::handed;
       if (k + 1 < end) reach[links_[k - first].from] = Reach::handed;
       Mapping m;
@@ -212,20 +203,20 @@ class Finder {
         if (m.trips[d] > 1) m.order.push_back(static_cast<int>(d));
       }
       const UnitChoice unit = *unit_of(k);
-      if (!Evaluator(machine_, g_, kernel, layouts_, reach, 0, unit.unit, unit.epilogue).evaluate(m)) return std::nullopt;
+      if (!Evaluator(machine_, mapped_.graph, kernel, mapped_.layouts, reach, 0, unit.unit, unit.epilogue).evaluate(m)) return std::nullopt;
       if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing s) { return s == Sharing::ring; })) return std::nullopt;
       busy[unit.unit.index()] += m.terms[0];
       if (unit.epilogue.valid()) busy[unit.epilogue.index()] += m.on_chip;
       issue += m.terms[2];
       bytes += m.storage + m.placed;
       all += m.on_chip;
-      out.apart += apart_[k];
+      out.apart += mapped_.apart[k];
       if (k + 1 < end) {
         out.from.push_back(links_[k - first].from);
         out.to.push_back(links_[k - first].to);
         const KernelOperand& handed = kernel.operands[out.from.back()];
         out.tile_bytes.push_back(
-            numerics::stored_bytes(g_.tensor(handed.tensor).format, numerics::element_count(token_shape(handed, m.tile))));
+            numerics::stored_bytes(mapped_.graph.tensor(handed.tensor).format, numerics::element_count(token_shape(handed, m.tile))));
       }
       out.stages.push_back(std::move(m));
     }
@@ -239,13 +230,7 @@ class Finder {
   }
 
   const Machine& machine_;
-  const graph::Graph& g_;
-  const std::vector<Kernel>& kernels_;
-  const std::vector<std::vector<int>>& layouts_;
-  const std::vector<bool>& stays_;
-  const std::vector<Mapping>& mappings_;
-  const std::vector<double>& apart_;
-  const std::vector<bool>& alone_;
+  const MappedKernels& mapped_;
   double share_;
   std::vector<int> users_;  ///< by tensor: operands, and once more where it is an output
   std::map<std::size_t, std::optional<UnitChoice>> units_;
@@ -260,12 +245,9 @@ std::string print_interleaving(const Interleaving& i, const std::vector<Kernel>&
                      kernels[i.end() - 1].name, i.stages.size(), i.steps, i.seconds * 1e6, i.apart * 1e6);
 }
 
-std::vector<Interleaving> find_interleavings(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                                             const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
-                                             const std::vector<Mapping>& mappings, const std::vector<double>& apart,
-                                             const std::vector<bool>& alone, double share) {
+std::vector<Interleaving> find_interleavings(const Machine& machine, const MappedKernels& mapped, double share) {
   if (!hands_on_tiles(machine)) return {};
-  return Finder(machine, g, kernels, layouts, stays, mappings, apart, alone, share).run();
+  return Finder(machine, mapped, share).run();
 }
 
 }  // namespace switchyard::compiler

@@ -29,9 +29,6 @@ std::string print_interleaving(const Interleaving& interleaving, const std::vect
 /// Neighbours run on different units, and the loops over tiles are parallel in all of them: heads and rows of attention, whose products
 /// are a matrix unit's and whose softmax is a vector unit's. All of a run are split over components alike, as `mappings` has it. Kernels
 /// that are `alone` are in no run.
-std::vector<Interleaving> find_interleavings(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
-                                             const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
-                                             const std::vector<Mapping>& mappings, const std::vector<double>& apart,
-                                             const std::vector<bool>& alone, double share);
+std::vector<Interleaving> find_interleavings(const Machine& machine, const MappedKernels& mapped, double share);
 
 }  // namespace switchyard::compiler

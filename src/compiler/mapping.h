@@ -124,4 +124,15 @@ Result<std::vector<Mapping>> choose_mappings(const Machine& machine, const graph
                                              const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach,
                                              std::int64_t reserved, int effort, std::size_t most);
 
+/// A program's kernels as they would run one after the other: what those who join some of them begin with. Holds references.
+struct MappedKernels {
+  const graph::Graph& graph;
+  const std::vector<Kernel>& kernels;
+  const std::vector<std::vector<int>>& layouts;
+  const std::vector<bool>& stays;        ///< by tensor: it stays in scratchpads
+  const std::vector<Mapping>& mappings;  ///< by kernel
+  std::vector<double> apart;             ///< by kernel: seconds
+  const std::vector<bool>& alone;        ///< by kernel: it is joined with none
+};
+
 }  // namespace switchyard::compiler

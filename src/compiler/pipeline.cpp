@@ -56,29 +56,18 @@ const KernelOperand* only_write(const Kernel& kernel) {
 
 class Finder {
  public:
-  Finder(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<std::vector<int>>& layouts,
-         const std::vector<bool>& stays, const std::vector<Mapping>& mappings, const std::vector<double>& apart,
-         const std::vector<bool>& alone, double share)
-      : machine_(machine),
-        g_(g),
-        kernels_(kernels),
-        layouts_(layouts),
-        stays_(stays),
-        mappings_(mappings),
-        apart_(apart),
-        alone_(alone),
-        share_(share),
-        order_(machine.components) {}
+  Finder(const Machine& machine, const MappedKernels& mapped, double share)
+      : machine_(machine), mapped_(mapped), share_(share), order_(machine.components) {}
 
   std::vector<Pipeline> run() {
     std::vector<Pipeline> found;
-    for (std::size_t first = 0; first < kernels_.size();) {
+    for (std::size_t first = 0; first < mapped_.kernels.size();) {
       std::optional<Pipeline> best;
       for (const int dim : streams_of(first)) {
         dims_.assign(1, dim);
         std::int64_t common = extent(first, dim);
-        for (std::size_t end = first + 2; end <= std::min(kernels_.size(), first + kMostStages); ++end) {
-          const int next = alone_[end - 1] ? -1 : stream_of(first, end - 1);
+        for (std::size_t end = first + 2; end <= std::min(mapped_.kernels.size(), first + kMostStages); ++end) {
+          const int next = mapped_.alone[end - 1] ? -1 : stream_of(first, end - 1);
           if (next < 0) break;
           dims_.push_back(next);
           common = std::gcd(common, extent(end - 1, next));
@@ -99,7 +88,7 @@ class Finder {
   }
 
  private:
-  [[nodiscard]] std::int64_t extent(std::size_t k, int dim) const { return kernels_[k].dims[static_cast<std::size_t>(dim)].extent; }
+  [[nodiscard]] std::int64_t extent(std::size_t k, int dim) const { return mapped_.kernels[k].dims[static_cast<std::size_t>(dim)].extent; }
 
   /// Of the divisors of what must be cut the one nearest to a good number of steps; 0: none is near.
   static std::int64_t steps_of(std::int64_t common) {
@@ -113,10 +102,10 @@ class Finder {
   /// Dims of a run's first kernel that may stream.
   [[nodiscard]] std::vector<int> streams_of(std::size_t k) const {
     std::vector<int> dims;
-    const KernelOperand* out = only_write(kernels_[k]);
-    if (alone_[k] || out == nullptr || !stays_[out->tensor.index()]) return dims;
+    const KernelOperand* out = only_write(mapped_.kernels[k]);
+    if (mapped_.alone[k] || out == nullptr || !mapped_.stays[out->tensor.index()]) return dims;
     for (std::size_t x = 0; x < out->index.size(); ++x)
-      if (const int d = dim_along(kernels_[k], *out, x);
+      if (const int d = dim_along(mapped_.kernels[k], *out, x);
           d >= 0 && extent(k, d) >= kLeastSteps && dimension_along(*out, d) == static_cast<int>(x))
         dims.push_back(d);
     return dims;
@@ -126,20 +115,20 @@ class Finder {
   /// nothing of them.
   [[nodiscard]] int stream_of(std::size_t first, std::size_t k) const {
     int dim = -1;
-    for (const KernelOperand& o : kernels_[k].operands) {
+    for (const KernelOperand& o : mapped_.kernels[k].operands) {
       if (o.write) continue;
       for (std::size_t j = first; j < k; ++j) {
-        const KernelOperand* out = only_write(kernels_[j]);
+        const KernelOperand* out = only_write(mapped_.kernels[j]);
         if (out->tensor != o.tensor) continue;
         const int x = dimension_along(*out, dims_[j - first]);
-        if (x < 0 || !stays_[o.tensor.index()]) return -1;
-        const int d = dim_along(kernels_[k], o, static_cast<std::size_t>(x));
+        if (x < 0 || !mapped_.stays[o.tensor.index()]) return -1;
+        const int d = dim_along(mapped_.kernels[k], o, static_cast<std::size_t>(x));
         if (d < 0 || (dim >= 0 && d != dim)) return -1;
         dim = d;
       }
     }
     if (dim < 0) return -1;
-    const KernelOperand* out = only_write(kernels_[k]);
+    const KernelOperand* out = only_write(mapped_.kernels[k]);
     return out != nullptr && dimension_along(*out, dim) >= 0 ? dim : -1;
   }
 
@@ -155,8 +144,8 @@ class Finder {
     p.steps = steps;
     std::vector<double> work;
     for (std::size_t k = first; k < end; ++k) {
-      p.apart += apart_[k];
-      work.push_back(std::max(1e-9, mappings_[k].on_chip * static_cast<double>(mappings_[k].instances)));
+      p.apart += mapped_.apart[k];
+      work.push_back(std::max(1e-9, mapped_.mappings[k].on_chip * static_cast<double>(mapped_.mappings[k].instances)));
     }
     // Stages run at one rate: more components for those that turn out slow, as long as that helps.
     constexpr int kRounds = 3;
@@ -203,24 +192,24 @@ class Finder {
   const Stage& stage(std::size_t k, int dim, std::int64_t steps, std::int64_t count) {
     const auto [at, fresh] = known_.try_emplace({k, dim, steps, count});
     if (!fresh) return at->second;
-    const Kernel& kernel = kernels_[k];
+    const Kernel& kernel = mapped_.kernels[k];
     const auto d = static_cast<std::size_t>(dim);
     Machine part = machine_;
     part.components.assign(order_.begin(), order_.begin() + count);
     part.extent = {count};
-    const auto reach = reach_of(machine_, g_, kernel, stays_, k == 0);
+    const auto reach = reach_of(machine_, mapped_.graph, kernel, mapped_.stays, k == 0);
     // One step is a kernel of its own, of which that dim stays whole.
     Kernel step = kernel;
     step.dims[d].extent /= steps;
     step.dims[d].parallel = false;
-    const auto found = choose_mappings(part, g_, step, layouts_, reach, 0, 0, 4);
+    const auto found = choose_mappings(part, mapped_.graph, step, mapped_.layouts, reach, 0, 0, 4);
     if (!found) return at->second;
     for (Mapping m : found.value()) {
       m.tile[d] = step.dims[d].extent;
       m.trips[d] = steps;
       std::erase(m.order, dim);
       m.order.insert(m.order.begin(), dim);
-      const Evaluator evaluator(part, g_, kernel, layouts_, reach, 0, m.unit, m.epilogue_unit);
+      const Evaluator evaluator(part, mapped_.graph, kernel, mapped_.layouts, reach, 0, m.unit, m.epilogue_unit);
       if (!evaluator.evaluate(m)) continue;
       if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing s) { return s == Sharing::ring; })) continue;
       m.stream = dim;
@@ -237,7 +226,7 @@ class Finder {
     if (!machine_.cast.valid()) return 0;
     const chip::Mover& mover = machine_.chip->movers[machine_.cast.index()];
     const KernelOperand& out = *only_write(kernel);
-    double bytes = numerics::stored_size(g_.tensor(out.tensor).format);
+    double bytes = numerics::stored_size(mapped_.graph.tensor(out.tensor).format);
     std::vector<std::int64_t> block = m.tile;
     for (std::size_t d = 0; d < block.size(); ++d)
       if (static_cast<int>(d) != m.stream) block[d] *= m.trips[d];
@@ -246,13 +235,7 @@ class Finder {
   }
 
   const Machine& machine_;
-  const graph::Graph& g_;
-  const std::vector<Kernel>& kernels_;
-  const std::vector<std::vector<int>>& layouts_;
-  const std::vector<bool>& stays_;
-  const std::vector<Mapping>& mappings_;
-  const std::vector<double>& apart_;
-  const std::vector<bool>& alone_;
+  const MappedKernels& mapped_;
   double share_;
   std::vector<std::uint32_t> order_;
   std::vector<int> dims_;  ///< of the run at hand: what streams
@@ -269,12 +252,9 @@ std::string print_pipeline(const Pipeline& p, const std::vector<Kernel>& kernels
                      p.apart * 1e6);
 }
 
-std::vector<Pipeline> find_pipelines(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
-                                     const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
-                                     const std::vector<Mapping>& mappings, const std::vector<double>& apart, const std::vector<bool>& alone,
-                                     double share) {
+std::vector<Pipeline> find_pipelines(const Machine& machine, const MappedKernels& mapped, double share) {
   if (!streams_kernels(machine)) return {};
-  return Finder(machine, g, kernels, layouts, stays, mappings, apart, alone, share).run();
+  return Finder(machine, mapped, share).run();
 }
 
 }  // namespace switchyard::compiler

@@ -25,9 +25,6 @@ std::string print_pipeline(const Pipeline& pipeline, const std::vector<Kernel>& 
 /// its work, splits its other dims over them, and hands its results on step by step. Components go to
 /// stages in plain order.
 /// Kernels that are `alone` are no stages.
-std::vector<Pipeline> find_pipelines(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
-                                     const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
-                                     const std::vector<Mapping>& mappings, const std::vector<double>& apart, const std::vector<bool>& alone,
-                                     double share);
+std::vector<Pipeline> find_pipelines(const Machine& machine, const MappedKernels& mapped, double share);
 
 }  // namespace switchyard::compiler
