@@ -18,15 +18,13 @@ namespace {
 Result<report::ConformReport> conform(Workplace& work) {
   const Options& options = work.options;
   SY_TRY(const std::shared_ptr<const chip::Chip> chip, load_chip(options, options.chips.front()));
-  std::optional<numerics::Format> precision;
-  if (!options.precision.empty()) {
-    SY_TRY(precision, named_precision(options));
-  }
   SY_TRY(const std::vector<report::ConformCase> cases, report::find_cases(options.arguments.front()));
   report::ConformOptions how;
   how.seed = options.seed;
   how.effort = options.effort;
-  how.precision = precision;
+  if (!options.precision.empty()) {
+    SY_TRY(how.precision, named_precision(options));
+  }
   how.rtol = options.rtol;
   how.atol = options.atol;
   report::ConformReport report;
