@@ -18,15 +18,16 @@ namespace {
 Result<report::ConformReport> conform(Workplace& work) {
   const Options& options = work.options;
   SY_TRY(const std::shared_ptr<const chip::Chip> chip, load_chip(options, options.chips.front()));
-  SY_TRY(const std::vector<report::ConformCase> cases, report::find_cases(options.arguments.front()));
   report::ConformOptions how;
   how.seed = options.seed;
   how.effort = options.effort;
+  // Before the folder is read: what was typed wrong is told first, as every verb does.
   if (!options.precision.empty()) {
     SY_TRY(how.precision, named_precision(options));
   }
   how.rtol = options.rtol;
   how.atol = options.atol;
+  SY_TRY(const std::vector<report::ConformCase> cases, report::find_cases(options.arguments.front()));
   report::ConformReport report;
   report.chip = chip->name;
   report.precision = options.precision;
