@@ -30,7 +30,7 @@ constexpr std::array kFields = {
     NumberField{"/units/*/tiles/k", Dimension::bytes, 1, 65536, true},
     NumberField{"/units/*/tiles/least", Dimension::ratio, 1, 1 << 24, true, "1"},
     NumberField{"/units/*/tiles/most", Dimension::ratio, 1, 1 << 24, true},
-    NumberField{"/units/*/vectors/rows/*", Dimension::ratio, 1, 64, true},
+    NumberField{"/units/*/vectors/rows/*", Dimension::ratio, 1, 256, true},
     NumberField{"/units/*/vectors/k", Dimension::bytes, 1, 65536, true},
     NumberField{"/units/*/instructions/*", Dimension::ratio, 1, 1 << 16},
     NumberField{"/units/*/energy/*", Dimension::joules, 1e-18, 1e-3},

@@ -153,13 +153,14 @@ class GridSearch {
     const std::int64_t few = program::most_thin_rows(unit_, g_.tensor(a.tensor).format, g_.tensor(b.tensor).format);
     for (const auto& [rows_of, columns_of] : {std::pair{0, 1}, {1, 0}}) {
       if (extent_of(sides[rows_of]) > few) continue;
-      for (const std::int64_t columns : unit_.vectors.columns) {
-        Mapping m = blank();
-        fill(m, sides[rows_of], few);
-        fill(m, sides[columns_of], columns);
-        fill(m, sides[2], std::max<std::int64_t>(1, unit_.vectors.k / bytes));
-        if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
-      }
+      for (const std::int64_t columns : unit_.vectors.columns)
+        for (const std::int64_t depth : program::thin_depths(unit_, static_cast<double>(bytes))) {
+          Mapping m = blank();
+          fill(m, sides[rows_of], few);
+          fill(m, sides[columns_of], columns);
+          fill(m, sides[2], depth);
+          if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
+        }
     }
   }
 

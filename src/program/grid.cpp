@@ -72,7 +72,7 @@ void whole_tile(const chip::Unit& unit, double& m, double& n) {
 /// Multiply-accumulates that a block costs. Of a tile: all of it, its two sides rounded up to the unit's step, whichever lies along which.
 struct Contraction {
   double points = 0;
-  bool thin = false;  ///< there is no tile
+  double thin_rows = 0;  ///< where there is no tile
 };
 Contraction contraction_points(const chip::Unit& unit, const Actor& actor, const Statement& s) {
   double side[3] = {1, 1, 1}, all[3] = {1, 1, 1}, batch = 1;
@@ -86,7 +86,8 @@ Contraction contraction_points(const chip::Unit& unit, const Actor& actor, const
   }
   const auto factors = s.factors();
   const std::int64_t most = most_thin_rows(unit, format_of_slot(actor, factors[0]->slot), format_of_slot(actor, factors[1]->slot));
-  if (is_thin(unit, most, side[0], side[1], all[0], all[1])) return {batch * side[0] * side[1] * side[2], true};
+  if (const double rows = thin_rows(unit, most, side[0], side[1], all[0], all[1]); rows > 0)
+    return {batch * side[0] * side[1] * side[2], rows};
   const auto area = [&](double m, double n) { return round_up(m, unit.geometry[0]) * round_up(n, unit.geometry[1]); };
   whole_tile(unit, side[0], side[1]);
   return {batch * std::min(area(side[0], side[1]), area(side[1], side[0])) * round_up(side[2], unit.geometry[2])};
@@ -147,7 +148,7 @@ void add_compute(const chip::Chip& chip, const Actor& actor, GridWork& work) {
       work.matrix = actor.unit;
       const Contraction block = contraction_points(unit, actor, s);
       work.contract_cycles += times * block.points / rate->per_cycle.value;
-      work.thin = block.thin;
+      work.thin_rows = block.thin_rows;
       if (const auto w = widening(chip, actor, s))
         (w->beside ? work.inner_cycles : work.contract_cycles) += times * factor_points(actor, s, w->factor) * w->cycles;
       work.steps += times;
@@ -356,7 +357,7 @@ GridTime grid_time(const chip::Chip& chip, const GridWork& work, std::int64_t sl
   t.launch = launch_seconds(chip);
   double bytes = -cached;
   for (const GridWork::Touched& touched : work.touched) bytes += touched.bytes;
-  if (work.thin && work.steps > 0)
+  if (work.thin_rows > 0 && work.steps > 0)
     time_thin(chip, work, static_cast<double>(slices), bytes, t);
   else if (work.matrix.valid() && work.steps > 0)
     time_rounds(chip, machine, work, static_cast<double>(slices), bytes, t);

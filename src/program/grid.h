@@ -38,7 +38,7 @@ struct GridWork {
   };
   std::vector<Touched> touched;  ///< in the order of actors; boxes of one buffer are different ones
   double macs = 0, vector_ops = 0;
-  bool thin = false;  ///< few rows, multiplied without tiles (program/thin.h)
+  double thin_rows = 0;  ///< of a product without tiles (program/thin.h); 0: there are tiles
   /// Rows that are reduced and then used again, where there are any (program/rows.h).
   struct Rows {
     double count = 0;       ///< of rows

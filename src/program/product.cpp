@@ -152,15 +152,16 @@ double scratchpad_latency(const chip::Chip& chip, chip::ComponentId component) {
   return latency;
 }
 
-/// The kernel in blocks of bm x bn results.
-GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const ProductWork& w, double bm, double bn) {
-  const auto up = [](double value, std::int64_t step) { return std::ceil(value / static_cast<double>(step)) * static_cast<double>(step); };
+/// The kernel in blocks of bm x bn results, with `step` elements of each row in a step.
+GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const ProductWork& w, double bm, double bn, double step) {
+  const auto up = [](double value, std::int64_t by) { return std::ceil(value / static_cast<double>(by)) * static_cast<double>(by); };
   const auto area = [&](double a, double b) { return up(a, unit.geometry[0]) * up(b, unit.geometry[1]); };
   const double element = numerics::stored_size(w.format);
   bm = std::min(bm, w.m), bn = std::min(bn, w.n);
   GridWork g;
-  g.thin = w.parts <= 1 && is_thin(unit, most_thin_rows(unit, w.format, w.format), bm, bn, w.m, w.n);
-  const double depth = std::min(std::max(1.0, static_cast<double>(g.thin ? unit.vectors.k : unit.tiles.k) / element), w.k / w.parts);
+  if (w.parts <= 1) g.thin_rows = thin_rows(unit, most_thin_rows(unit, w.format, w.format), bm, bn, w.m, w.n);
+  const bool thin = g.thin_rows > 0;
+  const double depth = std::min(std::max(1.0, step), w.k / w.parts);
   const double blocks = w.groups * std::ceil(w.m / bm) * std::ceil(w.n / bn);
   g.blocks = static_cast<std::int64_t>(blocks);
   g.component = w.component;
@@ -168,7 +169,7 @@ GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const Product
   g.format = w.format;
   const auto rows = static_cast<double>(unit.geometry[0]);
   const double k = w.parts * up(w.k / w.parts, unit.geometry[2]);
-  g.contract_cycles = (g.thin ? bm * bn : std::min(area(bm, bn), area(bn, bm))) * k / w.macs_per_cycle;
+  g.contract_cycles = (thin ? bm * bn : std::min(area(bm, bn), area(bn, bm))) * k / w.macs_per_cycle;
   g.macs = w.groups * w.m * w.n * w.k;
   g.useful_cycles = g.macs / w.macs_per_cycle;
   g.steps = w.parts * std::ceil(w.k / w.parts / depth);
@@ -230,8 +231,9 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
   best.blocks = 0;
   best.time.control = std::numeric_limits<double>::infinity();
   const bool unpacks = w.unpack[1] > 0 && w.unpack[0] == 0;
-  const auto consider = [&](double bm, double bn, bool anyhow = false) {
-    const GridWork g = blocks_of(chip, unit, w, bm, bn);
+  const double element = numerics::stored_size(w.format);
+  const auto consider = [&](double bm, double bn, double step, bool anyhow = false) {
+    const GridWork g = blocks_of(chip, unit, w, bm, bn, step);
     const bool fits = g.accumulator_bytes <= static_cast<double>(registers) && g.held_bytes <= static_cast<double>(scratchpad);
     if (!fits && !anyhow) return;
     for (const std::int64_t slices : kSlices) {
@@ -244,25 +246,27 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
     }
   };
   const auto listed = w.parts > 1 && chip.sequencer.waves->fill_once ? listed_tile(chip, unit, w) : std::nullopt;
-  if (listed) consider((*listed)[0], (*listed)[1], true);
+  const double whole = static_cast<double>(unit.tiles.k) / element;
+  if (listed) consider((*listed)[0], (*listed)[1], whole, true);
   for (const std::int64_t tm : unit.tiles.m)
     for (const std::int64_t tn : unit.tiles.n) {
       if (listed) break;
       if (tm * tn < unit.tiles.least || tm * tn > unit.tiles.most) continue;
       if (w.parts > 1 && tm > kMostRows) continue;
       if (unpacks && (tn != kUnpackedColumns || tm > kUnpackedRows)) continue;
-      consider(static_cast<double>(tm), static_cast<double>(tn));
-      if (unit.tiles.turn && tm != tn && w.parts <= 1 && !unpacks) consider(static_cast<double>(tn), static_cast<double>(tm));
+      consider(static_cast<double>(tm), static_cast<double>(tn), whole);
+      if (unit.tiles.turn && tm != tn && w.parts <= 1 && !unpacks) consider(static_cast<double>(tn), static_cast<double>(tm), whole);
     }
   const auto few = static_cast<double>(most_thin_rows(unit, w.format, w.format));
-  for (const std::int64_t columns : unit.vectors.columns) {
-    if (w.parts > 1) break;
-    if (w.m <= few) consider(w.m, static_cast<double>(columns));
-    if (w.n <= few) consider(static_cast<double>(columns), w.n);
-  }
+  for (const std::int64_t columns : unit.vectors.columns)
+    for (const std::int64_t depth : thin_depths(unit, element)) {
+      if (w.parts > 1) break;
+      if (w.m <= few) consider(w.m, static_cast<double>(columns), static_cast<double>(depth));
+      if (w.n <= few) consider(static_cast<double>(columns), w.n, static_cast<double>(depth));
+    }
   if (best.blocks == 0)
     consider(static_cast<double>(*std::min_element(unit.tiles.m.begin(), unit.tiles.m.end())),
-             static_cast<double>(*std::min_element(unit.tiles.n.begin(), unit.tiles.n.end())), true);
+             static_cast<double>(*std::min_element(unit.tiles.n.begin(), unit.tiles.n.end())), whole, true);
   return best;
 }
 

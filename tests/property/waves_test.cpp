@@ -163,9 +163,10 @@ TEST(Waves, ATileAtTheEdgeIsComputedWhole) {
   EXPECT_LT(latency("128"), 0.6 * latency("256"));
 }
 
-/// Microseconds of a product of m rows by 8192 x 8192 in fp32.
-double few_rows(const std::shared_ptr<const chip::Chip>& chip, std::int64_t m, numerics::Format format = numerics::Format::fp32) {
-  const graph::Graph gemm = build("gemm", {{"m", fmt::format("{}", m)}, {"n", "8192"}, {"k", "8192"}});
+/// Microseconds of a product of m rows, by 8192 x 8192 in fp32 unless said otherwise.
+double few_rows(const std::shared_ptr<const chip::Chip>& chip, std::int64_t m, numerics::Format format = numerics::Format::fp32,
+                const char* n = "8192", const char* k = "8192") {
+  const graph::Graph gemm = build("gemm", {{"m", fmt::format("{}", m)}, {"n", n}, {"k", k}});
   return microseconds(time(gemm, chip, format).timing.latency);
 }
 
@@ -181,9 +182,7 @@ TEST(Waves, FewRowsTakeWhatMemoryTakes) {
       const double taken = few_rows(chip, m);
       EXPECT_GE(taken, before) << m;
       EXPECT_GT(taken, least) << m;
-      if (m <= 16) {  // beyond, tiles of more rows are as long as they are
-        EXPECT_LT(taken, 1.1 * least) << m;
-      }
+      EXPECT_LT(taken, 1.15 * least) << m;
       before = taken;
     }
   }
@@ -194,18 +193,51 @@ TEST(Waves, FewRowsTakeWhatMemoryTakes) {
             4 * few_rows(library_chip("a100-sxm-80g"), 4));
 }
 
+TEST(Waves, ARowMoreIsNoCliffBeyondTheEdgesOfTiles) {
+  // Kernels for few rows reach to where tiles take over, so that nothing lies between them. A row more than whole tiles may take twice as
+  // long, as it does on silicon (bf16 on an A100, 256 to 257 rows: 1.96 measured).
+  std::vector<std::int64_t> rows;
+  for (std::int64_t m = 1; m <= 72; ++m) rows.push_back(m);
+  for (const std::int64_t m : {95, 96, 97, 127, 128, 129, 160, 191, 192, 193, 224, 255, 256, 257, 320, 384, 448, 511, 512})
+    rows.push_back(m);
+  struct Case {
+    const char* chip;
+    numerics::Format format;
+  };
+  for (const Case& c :
+       {Case{"a100-sxm-80g", numerics::Format::fp32}, Case{"v100-pcie-32g", numerics::Format::bf16},
+        Case{"p100-pcie-16g", numerics::Format::fp16}, Case{"l4", numerics::Format::fp32}, Case{"h100-sxm", numerics::Format::bf16}}) {
+    const auto chip = library_chip(c.chip);
+    for (const auto& [n, k] : std::vector<std::pair<const char*, const char*>>{{"8192", "8192"}, {"128", "8192"}, {"4096", "1024"}}) {
+      double before = 0, most = 0;
+      for (const std::int64_t m : rows) {
+        SCOPED_TRACE(fmt::format("{} rows by {} x {} in {} on {}", m, n, k, numerics::format_name(c.format), c.chip));
+        const double taken = few_rows(chip, m, c.format, n, k);
+        if (before > 0 && (m <= 72 || m % 32 == 1)) {
+          EXPECT_LT(taken, (m % 32 == 1 ? 2.1 : 1.35) * before);
+        }
+        EXPECT_GT(taken, 0.92 * most);
+        before = taken;
+        most = std::max(most, taken);
+      }
+    }
+  }
+}
+
 TEST(Waves, FewRowsComputeWhatTheModelSays) {
   const auto chip = library_chip("a100-sxm-80g");
   ASSERT_TRUE(chip);
-  const graph::Graph g = build("gemm", {{"m", "3"}, {"n", "50"}, {"k", "700"}});
-  std::vector<numerics::Tensor> inputs;
-  for (const graph::TensorId id : g.inputs)
-    inputs.push_back(numerics::seeded_uniform(inputs.size() + 1, numerics::Format::fp32, g.tensor(id).shape, 1));
-  const Timed t = time(g, chip, numerics::Format::fp32);
-  const auto run = simulation::execute(t.compiled.program, inputs, {1, {}});
-  ASSERT_TRUE(run.ok()) << format_failure(run.failure());
-  const auto expected = graph::evaluate(g, inputs);
-  for (std::int64_t i = 0; i < expected[0].count(); ++i) EXPECT_NEAR(run.value().outputs[0].at(i), expected[0].at(i), 1e-4) << i;
+  for (const char* rows : {"3", "40"}) {
+    const graph::Graph g = build("gemm", {{"m", rows}, {"n", "50"}, {"k", "700"}});
+    std::vector<numerics::Tensor> inputs;
+    for (const graph::TensorId id : g.inputs)
+      inputs.push_back(numerics::seeded_uniform(inputs.size() + 1, numerics::Format::fp32, g.tensor(id).shape, 1));
+    const Timed t = time(g, chip, numerics::Format::fp32);
+    const auto run = simulation::execute(t.compiled.program, inputs, {1, {}});
+    ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+    const auto expected = graph::evaluate(g, inputs);
+    for (std::int64_t i = 0; i < expected[0].count(); ++i) EXPECT_NEAR(run.value().outputs[0].at(i), expected[0].at(i), 1e-4) << i;
+  }
 }
 
 TEST(Waves, InstructionsOfAnOperationAreItsTime) {
