@@ -189,6 +189,11 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.mappings) {
     SY_TRY(machine, apply_array(*options.mappings, machine));
   }
+  std::optional<LesserMachine> made_for;
+  if (options.mappings) {
+    SY_TRY(made_for, apply_made_for(*options.mappings, machine));
+    if (made_for) machine = made_for->machine;
+  }
   const graph::Graph uncut = out.graph;  // bounds hold for the model as it is, however its sums are made
   std::vector<ReductionCut> cuts;
   if (options.mappings) {
@@ -197,6 +202,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   SY_TRY(Chosen chosen, choose_strategy(machine, out, options, chip));
   cuts.insert(cuts.end(), chosen.cuts.begin(), chosen.cuts.end());
   machine = chosen.machine;
+  if (options.mappings) chosen.strategy.deep = options.mappings->deep();
+  if (made_for) chosen.lesser = made_for->chip, chosen.made_for = made_for->what;
   out.timed = chosen.timed;
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   Builder builder{machine, out.graph, options, out.decisions, chip, chosen.lesser ? chosen.lesser : chip, std::move(chosen.known)};
@@ -293,7 +300,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.dump_mappings) {
     std::vector<std::vector<Reach>> reaches;
     for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
-    out.mappings = print_mapping_file(machine, g, kernels, splits.mappings, reaches, placement, cuts);
+    out.mappings = print_mapping_file(
+        {machine, g, kernels, splits.mappings, sections, std::move(reaches), placement, cuts, chosen.made_for, chosen.strategy.deep});
   }
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;

@@ -254,9 +254,10 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted), known.costs);
     d.pipelines.clear();
     if (strategy.pipelined) pipeline(d, strategy);
+    if (options.mappings) d.pipelines = pipelines_among(machine, mapped_of(d));
     d.interleavings.clear();
     if (strategy.interleaved) interleave(d, strategy);
-    for (std::size_t k = 0; k < d.kernels.size(); ++k) d.splits.mappings[k].readers = d.attempt.one_reader[k] ? 1 : strategy.readers;
+    set_readers(d, strategy);
     for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
       if (d.attempt.stays[t] && std::isinf(d.splits.moves[t])) {
         d.attempt.stays[t] = false;
@@ -265,7 +266,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     tell("splits", [&] { return print_splits(d.kernels, d.splits); });
     if (again) continue;
     emit(d, tell);
-    auto overflow = plan_contexts(d, strategy);
+    SY_TRY(auto overflow, plan_contexts(d, strategy));
     tell("storage", [&] { return print_storage(d.program); });
     if (!overflow) {
       if (!d.interleavings.empty()) drop_unused_buffers(d);
@@ -274,7 +275,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     const std::string& name = d.program.contexts[overflow->context].name;
     const std::size_t end = d.end_of(overflow->context);
     overflow->context = d.sections[overflow->context].first;
-    if (dissolve(d, overflow->context, end)) continue;
+    if (!options.mappings && dissolve(d, overflow->context, end)) continue;  // what a file has stays as it is
     const std::vector<std::size_t> alike = like(d, overflow->context);
     SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
     for (const std::size_t k : alike) {
@@ -449,10 +450,22 @@ void Builder::emit(Draft& d, const Tell& tell) const {
   tell("emit", [&] { return program::print(d.program); });
 }
 
-std::optional<Overflow> Builder::plan_contexts(Draft& d, const Strategy& strategy) const {
+void Builder::set_readers(Draft& d, const Strategy& strategy) const {
+  for (std::size_t k = 0; k < d.kernels.size(); ++k) d.splits.mappings[k].readers = d.attempt.one_reader[k] ? 1 : strategy.readers;
+  if (!options.mappings) return;
+  const auto numbers = numbers_among_namesakes(d.kernels);
+  for (std::size_t k = 0; k < d.kernels.size(); ++k)
+    if (const auto* entry = options.mappings->find(d.kernels[k].name, numbers[k]); entry && entry->readers)
+      d.splits.mappings[k].readers = entry->readers->value;
+}
+
+Result<std::optional<Overflow>> Builder::plan_contexts(Draft& d, const Strategy& strategy) const {
   const std::size_t count = d.program.contexts.size();
   d.sections.clear();
-  if (strategy.chained) {
+  const bool given = options.mappings && !options.mappings->contexts().empty();
+  if (given) {
+    SY_TRY(d.sections, sections_of(*options.mappings, machine, d.kernels, d.program));
+  } else if (strategy.chained) {
     std::vector<KernelCost> costs;
     for (std::size_t k = 0; k < count; ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
     d.sections = partition(machine, d.program, costs, *strategy.chained, {strategy.room, strategy.dearer}, tiles_of(d));
@@ -464,6 +477,9 @@ std::optional<Overflow> Builder::plan_contexts(Draft& d, const Strategy& strateg
   for (;;) {
     join(d, kernels, tiles);
     const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
+    if (given)
+      for (const Section& s : d.sections)
+        if (s.why != kCutByFile) return not_one_context(*options.mappings, d.kernels, s);
     if (!overflow) return overflow;
     const std::size_t first = d.sections[overflow->context].first, phases = d.end_of(overflow->context) - first;
     if (phases == 1) return overflow;

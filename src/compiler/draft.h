@@ -114,11 +114,15 @@ struct Builder {
  private:
   std::vector<std::optional<std::size_t>> fixed_of(const Draft& d, const std::map<std::string, Mapping>& wanted) const;
 
+  /// How many members of a group read what is multicast.
+  void set_readers(Draft& d, const Strategy& strategy) const;
+
   template <class Tell>
   void emit(Draft& d, const Tell& tell) const;
 
-  /// Which kernels are one context, and where all that lies in scratchpads lies. What does not fit: of a context of one kernel.
-  std::optional<Overflow> plan_contexts(Draft& d, const Strategy& strategy) const;
+  /// Which kernels are one context, and where all that lies in scratchpads lies. What does not fit: of a context of one kernel. Failure:
+  /// contexts of a mapping file that cannot be.
+  Result<std::optional<Overflow>> plan_contexts(Draft& d, const Strategy& strategy) const;
 
   /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context.
   static void join(Draft& d, std::vector<program::Context>& kernels, const std::map<program::BufferId, std::int64_t>& tiles);

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "compiler/lesser.h"
 #include "compiler/mapping.h"
+#include "compiler/partition.h"
 #include "compiler/reduction.h"
 #include "support/document.h"
 #include "support/result.h"
@@ -45,6 +47,9 @@ class MappingFile {
     std::optional<std::vector<Name>> order;
     std::optional<Value> accumulators, slices;
     std::optional<bool> overlap;
+    std::optional<Value> readers;
+    std::optional<Name> stream;                    ///< the outermost loop: results are handed on step by step of it
+    std::optional<std::vector<Value>> components;  ///< that do the work; none: the first ones
     std::vector<Operand> operands;
   };
 
@@ -59,6 +64,12 @@ class MappingFile {
   [[nodiscard]] const std::optional<std::vector<Value>>& within() const { return within_; }
   /// By component instance: where what the other keys put there goes, where the file says so.
   [[nodiscard]] const std::optional<std::vector<Value>>& placement() const { return placement_; }
+  /// Kernels that are one context, by name; every other one is a context of its own.
+  [[nodiscard]] const std::vector<std::vector<Name>>& contexts() const { return contexts_; }
+  /// The lesser machine that the program was made for, where the file says so.
+  [[nodiscard]] const std::optional<Name>& made_for() const { return made_for_; }
+  /// Channels of what is fetched early are as deep as they can be, rather than begun early.
+  [[nodiscard]] bool deep() const { return deep_; }
   /// Operators whose longest reduction is cut, and into how many parts.
   [[nodiscard]] const std::vector<Named>& reductions() const { return reductions_; }
   [[nodiscard]] Diagnostic diagnose(std::string code, std::string message, const Location& at, std::string hint = {}) const;
@@ -67,17 +78,30 @@ class MappingFile {
   Document document_;
   std::vector<Entry> entries_;
   std::optional<std::vector<Value>> within_, placement_;
+  std::vector<std::vector<Name>> contexts_;
+  std::optional<Name> made_for_;
+  bool deep_ = false;
   std::vector<Named> reductions_;
 };
 
 /// The machine as far as the file lets it work: mapping/value where its array has no such corner.
 Result<Machine> apply_array(const MappingFile& file, const Machine& machine);
+/// The lesser machine that the file names, of those that `machine` has; none where it names none. mapping/value where there is none of
+/// that name.
+Result<std::optional<LesserMachine>> apply_made_for(const MappingFile& file, const Machine& machine);
 /// The file's placement, for program/relocate.h; empty where it has none. mapping/value where it is no permutation of working components.
 Result<std::vector<std::uint32_t>> placement_of(const MappingFile& file, const Machine& machine);
 /// Cuts the reductions that the file cuts, and says which: mapping/unknown-name, mapping/value.
 Result<std::vector<ReductionCut>> apply_reductions(const MappingFile& file, const Machine& machine, graph::Graph& graph);
 /// Entries whose kernel the model does not have: mapping/unknown-name.
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels);
+/// Contexts as the file has them. mapping/unknown-name; mapping/value where kernels of one do not follow each other or are in two;
+/// mapping/impossible where the machine joins none, or where one of them reads off chip what another one has written there. `program` has
+/// one context per kernel.
+Result<std::vector<Section>> sections_of(const MappingFile& file, const Machine& machine, const std::vector<Kernel>& kernels,
+                                         const program::Program& program);
+/// Those sections had to be cut before a kernel (mapping/impossible), and why.
+Failure not_one_context(const MappingFile& file, const std::vector<Kernel>& kernels, const Section& cut);
 /// Which of the tensors that could stay in scratchpads the file keeps off chip: their stays[t] becomes false.
 void apply_places(const MappingFile& file, const graph::Graph& graph, const std::vector<Kernel>& kernels, std::vector<bool>& stays);
 /// The mapping of kernels[k] as an entry has it, with storage and estimate. Failures: mapping/unknown-name (malformed), mapping/impossible
@@ -87,10 +111,20 @@ Result<Mapping> apply_entry(const MappingFile& file, const MappingFile::Entry& e
 
 /// The `nth` of each kernel among those of its name, from 1.
 std::vector<std::int64_t> numbers_among_namesakes(const std::vector<Kernel>& kernels);
-/// All mappings in full, as text of a mapping file. Read back they give the same program. `reach` is by kernel and operand; `placement`
-/// (empty: plain order) by component.
-std::string print_mapping_file(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
-                               const std::vector<Mapping>& mappings, const std::vector<std::vector<Reach>>& reach,
-                               const std::vector<std::uint32_t>& placement, const std::vector<ReductionCut>& cuts);
+/// What a mapping file says of a program.
+struct Written {
+  const Machine& machine;
+  const graph::Graph& graph;
+  const std::vector<Kernel>& kernels;
+  const std::vector<Mapping>& mappings;   ///< by kernel
+  const std::vector<Section>& sections;   ///< contexts
+  std::vector<std::vector<Reach>> reach;  ///< by kernel and operand
+  std::vector<std::uint32_t> placement;   ///< by component; empty: plain order
+  std::vector<ReductionCut> cuts;
+  std::string made_for;  ///< a lesser machine's name; empty: the machine as it is
+  bool deep = false;
+};
+/// All of it as text of a mapping file. Read back it gives the same program.
+std::string print_mapping_file(const Written& written);
 
 }  // namespace switchyard::compiler

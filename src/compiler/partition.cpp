@@ -60,8 +60,9 @@ Living living(const program::Program& program, const std::map<program::BufferId,
   return result;
 }
 
-/// By kernel: the first one that may share its context, as nothing written there to off-chip memory is read here, or the other way round.
-std::vector<std::size_t> reach_back(const program::Program& program) {
+}  // namespace
+
+std::vector<std::size_t> first_sharers(const program::Program& program) {
   constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max();
   std::vector<std::size_t> result(program.contexts.size(), 0), written(program.buffers.size(), kNever), read = written;
   for (std::size_t k = 0; k < result.size(); ++k) {
@@ -77,8 +78,6 @@ std::vector<std::size_t> reach_back(const program::Program& program) {
   }
   return result;
 }
-
-}  // namespace
 
 double context_seconds(const Machine& machine, std::int64_t components, double before) {
   const chip::Chip& chip = *machine.chip;
@@ -97,7 +96,7 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
   const std::int64_t all = range.end - range.begin, room = less.room > 0 ? std::min(less.room, all) : all;
   const double dearer = std::max(0.0, less.switch_least - machine.chip->context.switch_time.value);
-  const std::vector<std::size_t> from = reach_back(program);
+  const std::vector<std::size_t> from = first_sharers(program);
   const Living buffers = living(program, tiles);
   std::vector<std::int64_t> own, used;
   for (const Context& context : program.contexts) {
@@ -150,7 +149,7 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
 
 std::string print_partition(const std::vector<Section>& sections, std::size_t kernels) {
   std::string text = fmt::format("{} contexts of {} kernels", sections.size(), kernels);
-  for (const std::string_view why : {kCutByCost, kCutByRoom, kCutByMemory, kCutByJoin}) {
+  for (const std::string_view why : {kCutByCost, kCutByRoom, kCutByMemory, kCutByJoin, kCutByFile}) {
     const auto count = std::count_if(sections.begin() + 1, sections.end(), [&](const Section& s) { return s.why == why; });
     if (count > 0) text += fmt::format("{} {} {}", text.find("cuts") == std::string::npos ? "; cuts:" : ",", why, count);
   }

@@ -32,9 +32,13 @@ inline constexpr std::string_view kCutByCost = "cheaper apart";
 inline constexpr std::string_view kCutByRoom = "scratchpads too small for both";
 inline constexpr std::string_view kCutByMemory = "values between them go through off-chip memory";
 inline constexpr std::string_view kCutByJoin = "too many components would wait for each other";
+inline constexpr std::string_view kCutByFile = "as the mapping file has it";
 
 /// "12 contexts of 30 kernels; cuts: cheaper apart 3, scratchpads too small for both 8".
 std::string print_partition(const std::vector<Section>& sections, std::size_t kernels);
+
+/// By context: the first one that may be one with it, as nothing that one of them writes to off-chip memory another one reads.
+std::vector<std::size_t> first_sharers(const program::Program& program);
 
 /// What a partition may be made for instead of the machine as it is.
 struct LessThanThereIs {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 #include <tuple>
 
 #include "compiler/estimate.h"
@@ -52,6 +53,29 @@ const KernelOperand* only_write(const Kernel& kernel) {
     found = &o;
   }
   return found;
+}
+
+/// From the end of a step until its results are with the next stage.
+double sending(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& m) {
+  const KernelOperand* out = only_write(kernel);
+  if (!machine.cast.valid() || out == nullptr) return 0;
+  const chip::Mover& mover = machine.chip->movers[machine.cast.index()];
+  double bytes = numerics::stored_size(g.tensor(out->tensor).format);
+  std::vector<std::int64_t> block = m.tile;
+  for (std::size_t d = 0; d < block.size(); ++d)
+    if (static_cast<int>(d) != m.stream) block[d] *= m.trips[d];
+  for (const std::int64_t e : token_shape(*out, block)) bytes *= static_cast<double>(e);
+  return mover.startup.value + bytes / mover.bandwidth.value + machine.chip->sequencer.issue.value;
+}
+
+/// What a kernel takes as a stage: of all steps, sending included, and until the results of one are with the next stage.
+struct StageTime {
+  double seconds = 0, step = 0;
+};
+StageTime time_of_stage(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& m) {
+  const auto steps = static_cast<double>(m.trips[static_cast<std::size_t>(m.stream)]);
+  const double out = sending(machine, g, kernel, m), seconds = std::max(m.on_chip, steps * out);
+  return {seconds, seconds / steps + out};
 }
 
 class Finder {
@@ -134,8 +158,7 @@ class Finder {
 
   struct Stage {
     std::optional<Mapping> mapping;
-    double seconds = 0;  ///< of all steps, sending included
-    double step = 0;     ///< until the results of one are with the next stage
+    StageTime time{};
   };
 
   std::optional<Pipeline> stages(std::size_t first, std::size_t end, std::int64_t steps) {
@@ -162,9 +185,9 @@ class Finder {
             order_.begin() + static_cast<std::ptrdiff_t>(at),
             order_.begin() + static_cast<std::ptrdiff_t>(at + static_cast<std::size_t>(share[k - first])));
         at += static_cast<std::size_t>(share[k - first]);
-        slowest = std::max(slowest, stage.seconds);
-        fill += stage.step;
-        work[k - first] = stage.seconds * static_cast<double>(share[k - first]);
+        slowest = std::max(slowest, stage.time.seconds);
+        fill += stage.time.step;
+        work[k - first] = stage.time.seconds * static_cast<double>(share[k - first]);
       }
       const double seconds = slowest + fill;
       if (!p.stages.empty() && seconds >= p.seconds) break;
@@ -213,25 +236,11 @@ class Finder {
       if (!evaluator.evaluate(m)) continue;
       if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing s) { return s == Sharing::ring; })) continue;
       m.stream = dim;
-      const double out = sending(kernel, m);
-      const double seconds = std::max(m.on_chip, static_cast<double>(steps) * out);
-      if (at->second.mapping && at->second.seconds <= seconds) continue;
-      at->second = {std::move(m), seconds, seconds / static_cast<double>(steps) + out};
+      const StageTime time = time_of_stage(machine_, mapped_.graph, kernel, m);
+      if (at->second.mapping && at->second.time.seconds <= time.seconds) continue;
+      at->second = {std::move(m), time};
     }
     return at->second;
-  }
-
-  /// From the end of a step until its results are with the next stage.
-  [[nodiscard]] double sending(const Kernel& kernel, const Mapping& m) const {
-    if (!machine_.cast.valid()) return 0;
-    const chip::Mover& mover = machine_.chip->movers[machine_.cast.index()];
-    const KernelOperand& out = *only_write(kernel);
-    double bytes = numerics::stored_size(mapped_.graph.tensor(out.tensor).format);
-    std::vector<std::int64_t> block = m.tile;
-    for (std::size_t d = 0; d < block.size(); ++d)
-      if (static_cast<int>(d) != m.stream) block[d] *= m.trips[d];
-    for (const std::int64_t e : token_shape(out, block)) bytes *= static_cast<double>(e);
-    return mover.startup.value + bytes / mover.bandwidth.value + machine_.chip->sequencer.issue.value;
   }
 
   const Machine& machine_;
@@ -250,6 +259,32 @@ std::string print_pipeline(const Pipeline& p, const std::vector<Kernel>& kernels
   return fmt::format("{} to {}: {} stages on {} components, {} steps; estimate {:.1f} us, one after the other {:.1f} us",
                      kernels[p.first].name, kernels[p.first + p.stages.size() - 1].name, p.stages.size(), counts, p.steps, p.seconds * 1e6,
                      p.apart * 1e6);
+}
+
+std::vector<Pipeline> pipelines_among(const Machine& machine, const MappedKernels& mapped) {
+  std::vector<Pipeline> found;
+  for (std::size_t first = 0; first < mapped.kernels.size();) {
+    Pipeline p;
+    p.first = first;
+    std::set<std::uint32_t> taken;
+    double fill = 0;
+    for (std::size_t k = first; k < mapped.kernels.size(); ++k) {
+      const Mapping& m = mapped.mappings[k];
+      if (m.stream < 0 || m.components.empty()) break;
+      if (std::any_of(m.components.begin(), m.components.end(), [&](std::uint32_t c) { return taken.contains(c); })) break;
+      taken.insert(m.components.begin(), m.components.end());
+      const StageTime time = time_of_stage(machine, mapped.graph, mapped.kernels[k], m);
+      p.steps = m.trips[static_cast<std::size_t>(m.stream)];
+      p.stages.push_back(m);
+      p.apart += mapped.apart[k];
+      p.seconds = std::max(p.seconds, time.seconds);
+      fill += time.step;
+    }
+    p.seconds += fill;
+    first += std::max<std::size_t>(1, p.stages.size());
+    if (p.stages.size() > 1) found.push_back(std::move(p));
+  }
+  return found;
 }
 
 std::vector<Pipeline> find_pipelines(const Machine& machine, const MappedKernels& mapped, double share) {

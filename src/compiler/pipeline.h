@@ -27,4 +27,8 @@ std::string print_pipeline(const Pipeline& pipeline, const std::vector<Kernel>& 
 /// Kernels that are `alone` are no stages.
 std::vector<Pipeline> find_pipelines(const Machine& machine, const MappedKernels& mapped, double share);
 
+/// Pipelines that mappings make by themselves, as those of a mapping file may: consecutive kernels that hand on step by step, on components
+/// of their own.
+std::vector<Pipeline> pipelines_among(const Machine& machine, const MappedKernels& mapped);
+
 }  // namespace switchyard::compiler

@@ -154,13 +154,14 @@ class Comparison {
     out_.decisions.insert(out_.decisions.end(), told_.begin(), told_.end());
     if (best_.strategy.in_parts) make_parts();
     SY_TRY([[maybe_unused]] Done refined, refine());
+    best_.made_for = machines_[best_.number].name;
     return std::move(best_);
   }
 
  private:
   struct Contender {
     Machine machine;
-    std::string name{};
+    std::string name{};                          ///< what its chip has less of
     std::shared_ptr<const chip::Chip> lesser{};  ///< its chip, where it is not the whole one
     Known known{};
     double time = std::numeric_limits<double>::infinity();  ///< of its fastest program
@@ -207,7 +208,7 @@ class Comparison {
     if (trials_.empty())
       for (const auto& [form, candidates] : c.known.candidates) searched_ += candidates->front().tried;
     const std::string took = std::isfinite(time) ? fmt::format("{:.1f} us", time * 1e6) : "circuits have no room";
-    told_.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {}", count, c.name,
+    told_.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {}", count, c.name.empty() ? "" : ", as for " + c.name,
                                              describe(machines_[0].machine, strategy), contexts, took)});
     if (time < c.time) c.time = time, c.reached = draft.attempt;
     if (trials_.empty() || time < least_) {
@@ -262,7 +263,7 @@ class Comparison {
     const std::int64_t affordable_searches = contexts_ <= kShort * patience() ? kSearchedForShort : kSearchedForLesser;
     for (const LesserMachine& l : lesser_machines(whole)) {
       if (++searches * searched_ > affordable_searches || spent_ > affordable_ / 2 || long_already()) break;
-      machines_.push_back({l.machine, ", as for " + l.what, l.chip});
+      machines_.push_back({l.machine, l.what, l.chip});
       const double before = least_;
       const std::size_t m = machines_.size() - 1;
       if (const auto time = time_of(m, best_.strategy); time && time.value() < before * kNear)

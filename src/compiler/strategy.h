@@ -18,6 +18,7 @@ struct Chosen {
   Machine machine;
   Strategy strategy;
   std::shared_ptr<const chip::Chip> lesser{};  ///< the machine's chip, where it is not the whole one
+  std::string made_for{};                      ///< what that has less of
   std::size_t number = 0;                      ///< of the machine, among those compared
   std::map<std::string, Mapping> wanted{};
   Known known{};    ///< mappings found on that machine

@@ -15,7 +15,7 @@ struct Case {
   const char* wanted;
 };
 
-std::string outcome(const std::string& text, FailureKind& kind) {
+std::string outcome(const std::string& text, FailureKind& kind, const std::string& name = "gemm") {
   static const auto chip = std::make_shared<const chip::Chip>(chip::load_chip("tx81", {SWITCHYARD_SOURCE_DIR "/chips"}, {}).value());
   auto file = compiler::MappingFile::parse(text, "m.yaml");
   if (!file) {
@@ -23,10 +23,10 @@ std::string outcome(const std::string& text, FailureKind& kind) {
     return format_failure(file.failure());
   }
   model::LoadOptions load;
-  load.set = {{"m", 1024}, {"n", 1024}, {"k", 1024}};
+  if (name == "gemm") load.set = {{"m", 1024}, {"n", 1024}, {"k", 1024}};
   compiler::CompileOptions options;
   options.mappings = std::make_shared<const compiler::MappingFile>(std::move(file).value());
-  const auto compiled = compiler::compile(model::build_zoo_model("gemm", load).value(), chip, options);
+  const auto compiled = compiler::compile(model::build_zoo_model(name, load).value(), chip, options);
   if (compiled) return "";
   kind = compiled.failure().kind;
   return format_failure(compiled.failure());
@@ -82,6 +82,37 @@ TEST(Mappings, MistakesAreLocatedAndExplained) {
   for (const Case& c : cases) {
     FailureKind kind = FailureKind::usage;
     const std::string text = outcome(c.text, kind);
+    EXPECT_NE(text.find(c.wanted), std::string::npos) << c.text << "\n" << text;
+    EXPECT_EQ(kind, c.kind) << c.text << "\n" << text;
+  }
+}
+
+TEST(Mappings, ContextsAndStreamsMustBePossible) {
+  const FailureKind bad = FailureKind::malformed, no = FailureKind::unsupported;
+  const Case cases[] = {
+      {"contexts: {a: b}\nmappings: []", bad, "'contexts' must be a list of lists of kernels [mapping/shape]"},
+      {"contexts: [conv1]\nmappings: []", bad, "m.yaml:1:12: error: a context must be a list of kernels [mapping/shape]"},
+      {"contexts: [[conv1, maxpol]]\nmappings: []", bad, "m.yaml:1:20: error: the model has no kernel 'maxpol' [mapping/unknown-name]"},
+      {"contexts: [[conv1, layer1.0.conv1]]\nmappings: []", bad,
+       "m.yaml:1:20: error: 'layer1.0.conv1' does not come right after 'conv1' [mapping/value]"},
+      {"contexts: [[conv1, maxpool], [maxpool]]\nmappings: []", bad, "'maxpool' is in a context already [mapping/value]"},
+      {"contexts: [[layer1.0.conv1, layer1.0.conv2]]\n"
+       "mappings: [{kernel: layer1.0.conv1, split: {oc: 16}, operands: {layer1.0.relu1.out: {in: memory}}}]",
+       no,
+       "'layer1.0.conv2' cannot be in one context with those before: values between them go through off-chip memory [mapping/impossible]"},
+      {"made_for: half the scratchpad\nmappings: []", bad, "did you mean 'half the scratchpads'?"},
+      {"deep: 3\nmappings: []", bad, "there is no '3' here [mapping/value]"},
+      {"mappings: [{kernel: conv1, stream: ix}]", bad, "'conv1' has no loop 'ix' [mapping/unknown-name]"},
+      {"mappings: [{kernel: conv1, stream: oh}]", no, "'oh' streams: it must be the outermost loop, of several tiles and no reduction"},
+      {"mappings: [{kernel: conv1, components: [3, 3]}]", bad, "tile 3 is named twice [mapping/value]"},
+      {"mappings: [{kernel: conv1, components: [16]}]", bad, "tile 16 is not there to work [mapping/value]"},
+      {"mappings: [{kernel: conv1, components: []}]", bad, "'components' names none [mapping/value]"},
+      {"mappings: [{kernel: conv1, split: {oh: 4}, components: [3, 5]}]", no, "4 instances along 'oh' need more than the 2 components"},
+      {"mappings: [{kernel: conv1, readers: 0}]", bad, "'0' is not a whole number from 1 on [mapping/value]"},
+  };
+  for (const Case& c : cases) {
+    FailureKind kind = FailureKind::usage;
+    const std::string text = outcome(c.text, kind, "resnet18");
     EXPECT_NE(text.find(c.wanted), std::string::npos) << c.text << "\n" << text;
     EXPECT_EQ(kind, c.kind) << c.text << "\n" << text;
   }

@@ -234,5 +234,39 @@ TEST(Mapping, WrittenDownGivesTheSameProgram) {
     }
 }
 
+/// What was compiled, written down and read back, is the same program: contexts of several kernels, pipelines, and what was made for a
+/// lesser machine.
+TEST(Mapping, WholeProgramsAreWrittenDown) {
+  const std::pair<const char*, const char*> programs[] = {{"resnet18", "rpu-4x4"}, {"resnet18", "rpu-8x8"}, {"bert-base", "rpu-8x8"}};
+  int joined = 0, streamed = 0, lesser = 0;
+  for (const auto& [name, on] : programs) {
+    SCOPED_TRACE(fmt::format("{} on {}", name, on));
+    model::LoadOptions load;
+    if (std::string(name) == "bert-base") load.set = {{"layers", 1}};
+    const graph::Graph model = model::build_zoo_model(name, load).value();
+    compiler::CompileOptions options;
+    options.dump_mappings = true;
+    options.time = [](const program::Program& p) { return static_cast<double>(simulation::time_program(p).value().latency.value) * 1e-12; };
+    const auto compiled = compiler::compile(model, library_chip(on), options);
+    ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+    const std::string& text = compiled.value().mappings;
+    auto file = compiler::MappingFile::parse(text, "mapping.yaml");
+    ASSERT_TRUE(file.ok()) << format_failure(file.failure());
+    compiler::CompileOptions given;
+    given.mappings = std::make_shared<const compiler::MappingFile>(std::move(file).value());
+    given.dump_mappings = true;
+    const auto again = compiler::compile(model, library_chip(on), given);
+    ASSERT_TRUE(again.ok()) << format_failure(again.failure());
+    EXPECT_EQ(program::print(again.value().program), program::print(compiled.value().program)) << text;
+    EXPECT_EQ(again.value().mappings, text);
+    joined += text.find("contexts:") != std::string::npos;
+    streamed += text.find("stream: ") != std::string::npos;
+    lesser += text.find("made_for: ") != std::string::npos;
+  }
+  EXPECT_EQ(joined, 3);
+  EXPECT_GT(streamed, 0);
+  EXPECT_GT(lesser, 0);
+}
+
 }  // namespace
 }  // namespace switchyard
