@@ -394,7 +394,7 @@ Outcome interrupted(const std::filesystem::path& folder, const std::vector<std::
     execv(SWITCHYARD_BINARY, argv.data());
     _exit(98);
   }
-  for (int i = 0; i < 600 && !ready(); ++i) usleep(100'000);
+  for (int i = 0; i < 3000 && !ready(); ++i) usleep(100'000);  // a busy machine under a sanitizer is slow
   kill(child, SIGINT);
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);

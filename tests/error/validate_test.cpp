@@ -81,7 +81,7 @@ TEST_F(Validate, CountsWhatItSkips) {
                              "{\"reason\": \"gemm on tx81 in fp64: compile/unsupported-format\", \"n\": 1}"})
     EXPECT_NE(json.find(reason), std::string::npos) << reason << "\n" << json;
   EXPECT_NE(json.find("exit 0"), std::string::npos) << json;
-  EXPECT_EQ(run(rows, "--threads 1"), run(rows, "--threads 3"));
+  EXPECT_EQ(run(rows, "--quiet --threads 1"), run(rows, "--quiet --threads 3"));
   EXPECT_EQ(run(rows, "--quiet --rows r.csv --report r.svg"), run(rows, "--quiet"));
   EXPECT_EQ(text_of(folder_ / "r.csv").substr(0, 8), "chip,op,");
   EXPECT_NE(text_of(folder_ / "r.svg").find("<svg"), std::string::npos);
