@@ -379,14 +379,15 @@ std::string key_text(const std::string& key, Context context) { return plain_saf
 
 bool is_leaf(const Node& node) { return node.kind == Node::Kind::null || node.kind == Node::Kind::scalar; }
 
-/// Whether `node` prints as one line: scalars, empty collections, and short collections of scalars that lose nothing in flow style.
-bool inline_able(const Node& node) {
-  constexpr std::size_t kWidest = 120;
+constexpr std::size_t kWidest = 120;  // of a collection in one line
+
+/// Whether `node` prints in flow style within a width: scalars, empty collections, and collections of scalars that lose nothing there.
+bool flow_able(const Node& node, std::size_t widest) {
   if (is_leaf(node) || (node.items.empty() && node.entries.empty())) return true;
   std::size_t width = 0;
   const auto fits = [&](const Node& child) {
     width += child.text.size() + 2;
-    if (width > kWidest || !is_leaf(child)) return false;
+    if (width > widest || !is_leaf(child)) return false;
     return child.kind == Node::Kind::null || child.quoted || plain_safe(child.text, Context::flow) ||
            !plain_safe(child.text, Context::block);
   };
@@ -397,6 +398,10 @@ bool inline_able(const Node& node) {
   return std::all_of(node.items.begin(), node.items.end(), fits);
 }
 
+bool inline_able(const Node& node) { return flow_able(node, kWidest); }
+/// A list of many scalars prints as lines of several.
+bool wrap_able(const Node& node) { return !node.items.empty() && flow_able(node, std::string::npos); }
+
 std::string inline_text(const Node& node, Context context) {
   if (is_leaf(node)) return scalar_text(node, context);
   std::string inside;
@@ -405,6 +410,24 @@ std::string inline_text(const Node& node, Context context) {
     inside += (inside.empty() ? "" : ", ") + key_text(key, Context::flow) + ": " + scalar_text(value, Context::flow);
   }
   return node.kind == Node::Kind::sequence ? "[" + inside + "]" : "{" + inside + "}";
+}
+
+/// The lines of a long list, the first of which stands behind `indent` places already.
+std::string wrapped_text(const Node& node, std::size_t indent) {
+  std::string out = "[";
+  std::size_t width = 0;
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    const std::string text = scalar_text(node.items[i], Context::flow) + (i + 1 < node.items.size() ? "," : "]");
+    if (width > 0 && width + text.size() > kWidest) {
+      out += "\n" + std::string(indent + 1, ' ');
+      width = 0;
+    } else if (width > 0) {
+      out += ' ';
+    }
+    out += text;
+    width += text.size() + 1;
+  }
+  return out + "\n";
 }
 
 /// Prints a collection of one or more lines; the first line begins without indentation when `continues` (it stands behind "- ").
@@ -419,6 +442,8 @@ void print_block(const Node& node, std::size_t indent, bool continues, std::stri
     out += "- ";
     if (inline_able(item)) {
       out += inline_text(item, Context::block) + "\n";
+    } else if (wrap_able(item)) {
+      out += wrapped_text(item, indent + 2);
     } else {
       print_block(item, indent + 2, true, out);
     }
@@ -434,6 +459,8 @@ void print_block(const Node& node, std::size_t indent, bool continues, std::stri
     }
     if (inline_able(value)) {
       out += ": " + inline_text(value, Context::block) + "\n";
+    } else if (wrap_able(value)) {
+      out += ":\n" + std::string(indent + 2, ' ') + wrapped_text(value, indent + 2);
     } else {
       out += ":\n";
       print_block(value, indent + 2, false, out);

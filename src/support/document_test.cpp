@@ -286,6 +286,23 @@ TEST(Document, RoundTripsPlainScalars) {
   }
 }
 
+TEST(Document, LongListsAreWrapped) {
+  Node root, list, numbers;
+  root.kind = Node::Kind::map;
+  list.kind = numbers.kind = Node::Kind::sequence;
+  for (int i = 0; i < 200; ++i) {
+    Node& number = numbers.items.emplace_back();
+    number.kind = Node::Kind::scalar;
+    number.text = fmt::format("{}", i * i);
+  }
+  list.items = {numbers, numbers};
+  root.entries = {{"places", numbers}, {"deeper", list}};
+  const std::string text = print_yaml(root);
+  EXPECT_EQ(shape(good(text)), shape(root)) << text;
+  EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 40) << text;
+  for (std::size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) EXPECT_LT(end - at, 130u) << text;
+}
+
 TEST(Document, SurvivesDamage) {
   const std::string seed_text =
       "chip: tx81\nbase: \"x\\u00e9\"\nmemories:\n  - {name: ddr, bytes: 64 GiB, at: [0, 1]}\n  - name: 'spm'\n    note: |\n      text\n? "
