@@ -112,10 +112,10 @@ class Joiner {
  public:
   explicit Joiner(const program::Program& program) : program_(program), parts_(program.buffers) {}
 
-  Chained run(std::span<const Context> phases, std::span<const BufferId> handed, std::int64_t slots) {
+  Chained run(std::span<const Context> phases, std::span<const HandedBuffer> handed) {
     if (!apart(phases)) return {std::nullopt, problem_, phase_};
     for (const Context& phase : phases) append(phase);
-    for (const BufferId buffer : handed) hand_on(buffer, slots);
+    for (const HandedBuffer& h : handed) hand_on(h.buffer, h.slots);
     if (phases.size() > 1) context_.name = fmt::format("{} to {}", phases.front().name, phases.back().name);
     if (!order()) return {std::nullopt, problem_, phase_};
     return {std::move(context_), {}, 0};
@@ -179,52 +179,50 @@ class Joiner {
     int port = 0;
   };
 
-  /// The loops over which the tokens of a port come, outermost first.
-  static std::vector<std::size_t> token_loops(const Actor& actor, const Port& port) {
-    std::vector<std::size_t> loops;
-    for (std::size_t l = 0; l < actor.loops.size(); ++l)
-      if (!port.kept[l]) loops.push_back(l);
-    return loops;
+  /// Where the tokens of a placed port begin, loop by loop, outermost first: steps along each dimension. A loop that goes on where the one
+  /// inside it ends is one with it.
+  struct Sweep {
+    std::int64_t trip = 1;
+    std::vector<std::int64_t> steps;
+    bool operator==(const Sweep&) const = default;
+  };
+  [[nodiscard]] std::vector<Sweep> sweeps_of(const Actor& actor, const Port& port) const {
+    const auto coordinates = static_cast<int>(context_.arrays[actor.array.index()].shape.size());
+    std::vector<Sweep> sweeps;
+    for (std::size_t l = 0; l < actor.loops.size(); ++l) {
+      if (port.kept[l] || actor.loops[l].trip == 1) continue;
+      Sweep sweep{actor.loops[l].trip, {}};
+      for (const Affine& f : port.place->start) sweep.steps.push_back(f.coefficient(coordinates + static_cast<int>(l)));
+      bool goes_on = !sweeps.empty();
+      for (std::size_t x = 0; goes_on && x < sweep.steps.size(); ++x) goes_on = sweeps.back().steps[x] == sweep.trip * sweep.steps[x];
+      if (goes_on) {
+        sweep.trip *= sweeps.back().trip;
+        sweeps.pop_back();
+      }
+      sweeps.push_back(std::move(sweep));
+    }
+    return sweeps;
   }
 
-  /// Do both ports touch the same boxes of the buffer, wholly inside it, token by token on the same components?
+  /// Do both ports touch the same boxes of the buffer, token by token on the same components, none before its beginning?
   [[nodiscard]] bool agree(const Place& from, const Place& to) const {
     const Actor &a = context_.actors[from.actor], &b = context_.actors[to.actor];
     const Port &out = a.ports[static_cast<std::size_t>(from.port)], &in = b.ports[static_cast<std::size_t>(to.port)];
     if (a.array != b.array || out.token.shape != in.token.shape || out.token.order != in.token.order || !out.guard.empty() ||
-        !in.guard.empty())
+        !in.guard.empty() || sweeps_of(a, out) != sweeps_of(b, in))
       return false;
-    const std::vector<std::size_t> outs = token_loops(a, out), ins = token_loops(b, in);
-    if (outs.size() != ins.size()) return false;
-    const Array& array = context_.arrays[a.array.index()];
-    const std::size_t coordinates = array.shape.size();
-    const auto coefficient = [](const Affine& f, std::size_t variable) {
-      for (const auto& term : f.terms)
-        if (term.variable == static_cast<int>(variable)) return term.coefficient;
-      return std::int64_t{0};
-    };
+    const auto coordinates = static_cast<int>(context_.arrays[a.array.index()].shape.size());
     const program::Buffer& buffer = program_.buffers[out.place->buffer.index()];
     for (std::size_t x = 0; x < buffer.shape.size(); ++x) {
       const Affine &f = out.place->start[x], &g = in.place->start[x];
       if (f.constant != g.constant || f.constant < 0) return false;
       for (const auto* place : {&*out.place, &*in.place})
         if (place->region[x] != std::array<std::int64_t, 2>{0, buffer.shape[x]}) return false;
-      std::int64_t last = f.constant + out.token.shape[x];
-      std::size_t moving = 0;  // terms that have been looked at
-      const auto same = [&](std::size_t u, std::size_t v, std::int64_t trips) {
-        const std::int64_t slope = coefficient(f, u);
-        if (slope < 0 || slope != coefficient(g, v)) return false;
-        if (slope > 0) ++moving;
-        last += slope * (trips - 1);
-        return true;
-      };
-      for (std::size_t c = 0; c < coordinates; ++c)
-        if (!same(c, c, array.shape[c])) return false;
-      for (std::size_t l = 0; l < outs.size(); ++l) {
-        if (a.loops[outs[l]].trip != b.loops[ins[l]].trip) return false;
-        if (!same(coordinates + outs[l], coordinates + ins[l], a.loops[outs[l]].trip)) return false;
-      }
-      if (moving != f.terms.size() || moving != g.terms.size() || last > buffer.shape[x]) return false;
+      for (int c = 0; c < coordinates; ++c)
+        if (f.coefficient(c) != g.coefficient(c)) return false;
+      for (const Affine* start : {&f, &g})
+        for (const Affine::Term& t : start->terms)
+          if (t.coefficient < 0) return false;
     }
     return true;
   }
@@ -443,8 +441,8 @@ class Joiner {
 
 }  // namespace
 
-Chained chain(const program::Program& program, std::span<const Context> phases, std::span<const BufferId> handed, std::int64_t slots) {
-  return Joiner(program).run(phases, handed, slots);
+Chained chain(const program::Program& program, std::span<const Context> phases, std::span<const HandedBuffer> handed) {
+  return Joiner(program).run(phases, handed);
 }
 
 }  // namespace switchyard::compiler

@@ -17,13 +17,19 @@ struct Chained {
   std::size_t phase = 0;
 };
 
+/// A buffer of which each firing of the one actor that reads takes what one firing of the one that writes has made, in the same order.
+/// Neither computes what of a last tile lies beyond the buffer's end. So many tokens of it have room.
+struct HandedBuffer {
+  program::BufferId buffer;
+  std::int64_t slots = 1;
+  std::int64_t bytes = 0;  ///< of all slots
+};
+
 /// `phases` are consecutive contexts of `program`, on listed components, as emit_context makes them (no offsets yet). An actor that reads
 /// what an earlier phase wrote into scratchpads waits, before its first firing, for a token from each writer that reaches its own part:
 /// from the one that computes there after its last firing, from those that send there after their last message has arrived. What
-/// goes through off-chip memory is ordered by contexts only, so that writer and reader of it are no phases of one. Of the buffers `handed`
-/// each firing of the one actor that reads takes what one firing of the one that writes has made, in the same order: they become channels
-/// of `slots` tokens.
-Chained chain(const program::Program& program, std::span<const program::Context> phases, std::span<const program::BufferId> handed = {},
-              std::int64_t slots = 0);
+/// goes through off-chip memory is ordered by contexts only, so that writer and reader of it are no phases of one. The buffers
+/// `handed` become channels.
+Chained chain(const program::Program& program, std::span<const program::Context> phases, std::span<const HandedBuffer> handed = {});
 
 }  // namespace switchyard::compiler

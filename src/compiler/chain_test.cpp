@@ -168,8 +168,8 @@ TEST(Chain, WhatIsHandedOnInOneOrderNeedsFewSlots) {
     a.ports.push_back(port);
     return c;
   };
-  const std::vector<BufferId> handed{rows_of_four};
-  const Chained chained = chain(s.program, std::vector<program::Context>{phase(true, 1, 0), phase(false, 1, 0)}, handed, 2);
+  const std::vector<HandedBuffer> handed{{rows_of_four, 2}};
+  const Chained chained = chain(s.program, std::vector<program::Context>{phase(true, 1, 0), phase(false, 1, 0)}, handed);
   ASSERT_TRUE(chained.context) << chained.problem;
   ASSERT_EQ(chained.context->channels.size(), 1u);
   const program::Channel& channel = chained.context->channels[0];
@@ -177,8 +177,8 @@ TEST(Chain, WhatIsHandedOnInOneOrderNeedsFewSlots) {
   EXPECT_EQ(channel.bytes, 2 * 4 * 2);
   for (const Actor& a : chained.context->actors) EXPECT_FALSE(a.ports[0].place);
   // Two rows at a time, the last rows only, the other way round; and where nobody asked for it.
-  const auto stays_in_place = [&](const program::Context& use, const std::vector<BufferId>& wanted) {
-    const Chained other = chain(s.program, std::vector<program::Context>{phase(true, 1, 0), use}, wanted, 2);
+  const auto stays_in_place = [&](const program::Context& use, const std::vector<HandedBuffer>& wanted) {
+    const Chained other = chain(s.program, std::vector<program::Context>{phase(true, 1, 0), use}, wanted);
     ASSERT_TRUE(other.context) << other.problem;
     EXPECT_TRUE(other.context->actors[1].ports[0].place);
   };

@@ -209,7 +209,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   Builder builder{machine, out.graph, options, out.decisions, chip, chosen.lesser ? chosen.lesser : chip, std::move(chosen.known)};
   builder.begin_with = std::move(chosen.start);
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
-  const auto& [kernels, layouts, attempt, candidates, pipelines, interleavings, splits, homes, chains, unused, sections] = draft;
+  const auto& [kernels, layouts, attempt, candidates, pipelines, interleavings, streamed, splits, homes, chains, unused, sections] = draft;
   program::Program& program = out.program;
   program.chip = chip;
   program.buffers = std::move(draft.program.buffers);
@@ -220,7 +220,9 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   out.decisions.push_back({"fuse", fmt::format("{} operators become {} kernels", g.ops.size(), kernels.size())});
   out.decisions.push_back({"partition", print_partition(sections, kernels.size())});
   for (const Pipeline& p : pipelines) out.decisions.push_back({"pipeline", print_pipeline(p, kernels)});
-  for (const Interleaving& i : interleavings) out.decisions.push_back({"interleave", print_interleaving(i, kernels)});
+  for (std::size_t i = 0; i < interleavings.size(); ++i)
+    out.decisions.push_back(i < streamed.size() ? Decision{"stream", print_streamed(streamed[i], interleavings[i], kernels)}
+                                                : Decision{"interleave", print_interleaving(interleavings[i], kernels)});
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
     d.alternatives = alternatives_of(kernels[k], *candidates[k], splits.costs[k]);
@@ -291,7 +293,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     out.timed.reset();  // what has no circuits was not timed: calls are numbered otherwise
   }
   tell("route", [&] { return print_decisions(out.decisions, "route"); });
-  const Bounds::Hidden hidden = hidden_work(g, kernels, chains);
+  Bounds::Hidden hidden = hidden_work(g, kernels, chains);
+  add_streamed(g, streamed, hidden);
   const Bounds of_model(*chip, cuts.empty() ? g : uncut);
   const Bound bound = of_model.model(hidden);
   labels.lower_bound = bound.time();
@@ -300,6 +303,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.dump_mappings) {
     std::vector<std::vector<Reach>> reaches;
     for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
+    for (const Streamed& run : streamed)
+      for (std::size_t k = run.first; k < run.first + kStreamedStages; ++k) reaches[k].assign(reaches[k].size(), Reach::handed);
     out.mappings = print_mapping_file(
         {machine, g, kernels, splits.mappings, sections, std::move(reaches), placement, cuts, chosen.made_for, chosen.strategy.deep});
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <span>
 #include <utility>
@@ -51,6 +52,11 @@ Status check_formats(const graph::Graph& g, const std::vector<Kernel>& kernels, 
   return failure;
 }
 
+std::int64_t usable_bytes(const Machine& machine) {
+  const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
+  return range.end - range.begin;
+}
+
 /// From so many on, what does not fit in one kernel is taken not to fit in those that look like it: each round makes the whole program
 /// anew, and models of so many kernels have many layers alike.
 constexpr std::size_t kManyKernels = 300;
@@ -92,12 +98,14 @@ std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vect
   return form;
 }
 
-/// Candidates of each kernel; kernels of one form are mapped once. Composite operators for which there are none are listed in `too_large`;
-/// a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and all is tried again by the caller
+/// Candidates of each kernel; those that are `decided` as they are, kernels of one form are mapped once. Composite operators for which
+/// there are none are listed in `too_large`; a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and
+/// all is tried again by the caller
 /// (`again`). Where others have none, all reasons are given.
 Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
                                             const std::vector<std::vector<int>>& layouts, const CompileOptions& options, int search,
-                                            Attempt& attempt, Known& known, std::vector<graph::OpId>& too_large, bool& again) {
+                                            Attempt& attempt, Known& known, const std::map<std::size_t, Candidates>& decided,
+                                            std::vector<graph::OpId>& too_large, bool& again) {
   constexpr std::size_t kCandidates = 12;
   std::vector<Candidates> mappings;
   const auto search_of = [&](std::size_t k, const std::vector<Reach>& reach) {
@@ -119,7 +127,7 @@ Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph:
   std::vector<New> searched;
   std::map<std::string, std::size_t> number_of;
   for (std::size_t k = 0; k < kernels.size(); ++k) {
-    if (entry_of(k)) continue;
+    if (entry_of(k) || decided.contains(k)) continue;
     auto reach = reach_of(machine, g, kernels[k], attempt.stays, k == 0);
     std::string form = form_at(k, reach);
     if (!known.candidates.contains(form) && number_of.emplace(std::move(form), searched.size()).second)
@@ -130,6 +138,10 @@ Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph:
 
   for (std::size_t k = 0; k < kernels.size(); ++k) {
     const Kernel& kernel = kernels[k];
+    if (const auto at = decided.find(k); at != decided.end()) {
+      mappings.push_back(at->second);
+      continue;
+    }
     const MappingFile::Entry* entry = entry_of(k);
     const auto reach = reach_of(machine, g, kernel, attempt.stays, k == 0);
     const std::string form = form_at(k, reach);
@@ -226,22 +238,27 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       tell("kernels", [&] { return print_kernels(g, d.kernels); });
       SY_TRY([[maybe_unused]] Done formats, check_formats(g, d.kernels, *chip));
       d.layouts = choose_layouts(g, d.kernels);
-      tell("layouts", [&] { return print_layouts(g, d.layouts); });
-      if (begin_with.reserved.size() == d.kernels.size()) {
-        d.attempt = begin_with;
-      } else {
-        d.attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
-        if (options.mappings) apply_places(*options.mappings, g, d.kernels, d.attempt.stays);
-        keep_lookups_off_chip(d.kernels, d.attempt.stays);
-        d.attempt.reserved.assign(d.kernels.size(), 0);
-        d.attempt.one_reader.assign(d.kernels.size(), false);
-        d.attempt.alone.assign(d.kernels.size(), false);
+      d.streamed.clear();
+      if (strategy.streamed) d.streamed = stream_attention(machine, g, d.kernels, begin_with.unstreamed);
+      for (std::size_t t = d.layouts.size(); t < g.tensors.size(); ++t) {  // what only streamed kernels know
+        d.layouts.emplace_back(g.tensors[t].shape.size());
+        std::iota(d.layouts.back().begin(), d.layouts.back().end(), 0);
       }
+      tell("layouts", [&] { return print_layouts(g, d.layouts); });
+      d.attempt = first_attempt(d);
       fresh = false;
     }
+    if (!map_attention(d)) {
+      fresh = true;
+      continue;
+    }
+    std::map<std::size_t, Candidates> given;
+    for (const Interleaving& i : d.interleavings)
+      for (std::size_t s = 0; s < i.stages.size(); ++s) given[i.first + s] = std::make_shared<const std::vector<Mapping>>(1, i.stages[s]);
     std::vector<graph::OpId> too_large;
     bool again = false;
-    SY_TRY(d.candidates, map_kernels(machine, g, d.kernels, d.layouts, options, strategy.search, d.attempt, known, too_large, again));
+    SY_TRY(d.candidates,
+           map_kernels(machine, g, d.kernels, d.layouts, options, strategy.search, d.attempt, known, given, too_large, again));
     tell("mappings", [&] { return print_mappings(d.kernels, d.candidates); });
     for (std::size_t i = too_large.size(); i-- > 0;) {  // from the last: the numbers of earlier operators stay
       decisions.push_back({"decompose", fmt::format("'{}' becomes one context per step: its rows do not fit the scratchpad",
@@ -255,7 +272,6 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     d.pipelines.clear();
     if (strategy.pipelined) pipeline(d, strategy);
     if (options.mappings) d.pipelines = pipelines_among(machine, mapped_of(d));
-    d.interleavings.clear();
     if (strategy.interleaved) interleave(d, strategy);
     set_readers(d, strategy);
     for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
@@ -275,7 +291,8 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     const std::string& name = d.program.contexts[overflow->context].name;
     const std::size_t end = d.end_of(overflow->context);
     overflow->context = d.sections[overflow->context].first;
-    if (!options.mappings && dissolve(d, overflow->context, end)) continue;  // what a file has stays as it is
+    if (!options.mappings && (leave_room(d, *overflow, end, usable_bytes(machine)) || dissolve(d, overflow->context, end)))
+      continue;  // what a file has stays as it is
     const std::vector<std::size_t> alike = like(d, overflow->context);
     SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
     for (const std::size_t k : alike) {
@@ -284,6 +301,73 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       make_room(same, g, d.kernels, d.attempt);
     }
   }
+}
+
+Attempt Builder::first_attempt(const Draft& d) const {
+  Attempt attempt;
+  const std::size_t more = d.streamed.size() * (kStreamedStages - 3);  // kernels than without blocks
+  if (begin_with.reserved.size() == d.kernels.size() || (more > 0 && begin_with.reserved.size() + more == d.kernels.size())) {
+    attempt = begin_with;
+    attempt.stays.resize(g.tensors.size(), true);
+    if (begin_with.reserved.size() < d.kernels.size())
+      for (const Streamed& s : d.streamed) {
+        const auto at = static_cast<std::ptrdiff_t>(s.first + kStreamedStages - 1);
+        attempt.reserved.insert(attempt.reserved.begin() + at, 0);
+        attempt.one_reader.insert(attempt.one_reader.begin() + at, false);
+        attempt.alone.insert(attempt.alone.begin() + at, true);
+      }
+  } else {
+    attempt.stays = tensors_that_may_stay(machine, g, d.kernels);
+    if (options.mappings) apply_places(*options.mappings, g, d.kernels, attempt.stays);
+    keep_lookups_off_chip(d.kernels, attempt.stays);
+    attempt.reserved.assign(d.kernels.size(), 0);
+    attempt.one_reader.assign(d.kernels.size(), false);
+    attempt.alone.assign(d.kernels.size(), false);
+    attempt.unstreamed = begin_with.unstreamed;
+  }
+  for (const Streamed& s : d.streamed) {
+    for (std::size_t k = s.first; k < s.first + kStreamedStages; ++k)
+      attempt.alone[k] = true, attempt.reserved[k] = std::max<std::int64_t>(0, attempt.reserved[k]);
+    for (const Handed& h : s.handed) attempt.stays[d.kernels[s.first + h.reader].operands[h.to].tensor.index()] = true;
+  }
+  return attempt;
+}
+
+bool Builder::map_attention(Draft& d) {
+  d.interleavings.clear();
+  bool all = true;
+  for (const Streamed& s : d.streamed) {
+    auto mapped = map_streamed(machine, g, d.kernels, d.layouts, d.attempt.stays, s, d.attempt.reserved[s.first]);
+    all = all && mapped;
+    if (mapped)
+      d.interleavings.push_back(*std::move(mapped));
+    else
+      begin_with.unstreamed.insert(s.softmax);
+  }
+  return all;
+}
+
+bool Builder::leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most) {
+  constexpr std::int64_t kSteps = 16;
+  bool found = false;
+  for (const Streamed& s : d.streamed) found = found || (s.first >= overflow.context && s.first < end);
+  if (!found) return false;
+  for (const Streamed& s : d.streamed) {  // one is like the other
+    std::int64_t& reserved = d.attempt.reserved[s.first];
+    reserved = std::max(overflow.through, reserved + most / kSteps);
+  }
+  return true;
+}
+
+bool Builder::may_stream(const Draft& d) const {
+  if (!d.streamed.empty()) return false;
+  graph::Graph trial = g;
+  std::vector<Kernel> kernels = d.kernels;
+  const std::vector<Streamed> found = stream_attention(machine, trial, kernels, {});
+  return std::any_of(found.begin(), found.end(), [&](const Streamed& s) {
+    const Handed& scores = s.handed.front();
+    return !d.attempt.stays[kernels[s.first].operands[scores.from].tensor.index()];
+  });
 }
 
 std::vector<std::size_t> Builder::like(const Draft& d, std::size_t kernel) const {
@@ -324,23 +408,24 @@ std::vector<Interleaving> Builder::interleavings_of(const Draft& d) const {
 }
 
 void Builder::interleave(Draft& d, const Strategy& strategy) {
-  d.interleavings = interleavings_of(d);
-  if (d.interleavings.empty()) return;
-  for (const Interleaving& i : d.interleavings)
-    for (std::size_t s = 0; s < i.stages.size(); ++s) {
+  const std::vector<Interleaving> found = interleavings_of(d);
+  if (found.empty()) return;
+  for (const Interleaving& i : found) {
+    for (std::size_t s = 0; s < i.stages.size(); ++s)
       d.candidates[i.first + s] = std::make_shared<const std::vector<Mapping>>(1, i.stages[s]);
-      if (s > 0) d.attempt.stays[d.kernels[i.first + s].operands[i.to[s - 1]].tensor.index()] = true;
-    }
+    for (const Handed& h : i.handed) d.attempt.stays[d.kernels[i.first + h.reader].operands[h.to].tensor.index()] = true;
+  }
+  d.interleavings.insert(d.interleavings.end(), found.begin(), found.end());
   d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight,
                            std::vector<std::optional<std::size_t>>(d.kernels.size()), known.costs);
 }
 
-std::map<program::BufferId, std::int64_t> Builder::tiles_of(const Draft& d) {
-  std::map<program::BufferId, std::int64_t> tiles;
+std::vector<HandedBuffer> Builder::tiles_of(const Draft& d) {
+  std::vector<HandedBuffer> tiles;
   for (const Interleaving& i : d.interleavings)
-    for (std::size_t s = 0; s < i.from.size(); ++s) {
-      const OperandHome &from = d.homes[i.first + s][i.from[s]], &to = d.homes[i.first + s + 1][i.to[s]];
-      if (from.placed && from.buffer == to.buffer) tiles[to.buffer] = kHandedDepth * i.tile_bytes[s];
+    for (const Handed& h : i.handed) {
+      const OperandHome &from = d.homes[i.first + h.writer][h.from], &to = d.homes[i.first + h.reader][h.to];
+      if (from.placed && from.buffer == to.buffer) tiles.push_back({to.buffer, h.slots(), h.slots() * h.tile_bytes});
     }
   return tiles;
 }
@@ -349,7 +434,8 @@ void Builder::drop_unused_buffers(Draft& d) {
   std::vector<bool> used(d.program.buffers.size(), false);
   for (const program::Context& context : d.program.contexts)
     program::for_each_buffer(context, [&](program::BufferId b, bool) { used[b.index()] = true; });
-  const auto tiles = tiles_of(d);
+  std::set<program::BufferId> tiles;
+  for (const HandedBuffer& h : tiles_of(d)) tiles.insert(h.buffer);
   std::vector<program::BufferId> moved(used.size());
   std::vector<program::Buffer> kept;
   for (std::size_t b = 0; b < used.size(); ++b) {
@@ -468,11 +554,13 @@ Result<std::optional<Overflow>> Builder::plan_contexts(Draft& d, const Strategy&
   } else if (strategy.chained) {
     std::vector<KernelCost> costs;
     for (std::size_t k = 0; k < count; ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
-    d.sections = partition(machine, d.program, costs, *strategy.chained, {strategy.room, strategy.dearer}, tiles_of(d));
+    std::map<program::BufferId, std::int64_t> tiles;
+    for (const HandedBuffer& h : tiles_of(d)) tiles[h.buffer] = h.bytes;
+    d.sections = partition(machine, d.program, costs, *strategy.chained, {strategy.room, strategy.dearer}, tiles);
   } else {
     for (std::size_t k = 0; k < count; ++k) d.sections.push_back({k, kCutByCost});
   }
-  const std::map<program::BufferId, std::int64_t> tiles = tiles_of(d);
+  const std::vector<HandedBuffer> tiles = tiles_of(d);
   std::vector<program::Context> kernels = std::move(d.program.contexts);
   for (;;) {
     join(d, kernels, tiles);
@@ -500,9 +588,7 @@ std::size_t Builder::cut_between(const Draft& d, std::size_t first, std::size_t 
   return cut;
 }
 
-void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::map<program::BufferId, std::int64_t>& tiles) {
-  std::vector<program::BufferId> handed;
-  for (const auto& [buffer, bytes] : tiles) handed.push_back(buffer);
+void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles) {
   d.program.contexts.clear();
   const bool apart = d.sections.size() == kernels.size();  // there is no other way to join them
   for (std::size_t c = 0; c < d.sections.size();) {
@@ -513,7 +599,7 @@ void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::
     else if (count == 1)
       chained.context = kernels[first];
     else
-      chained = chain(d.program, std::span(kernels).subspan(first, count), handed, kHandedDepth);
+      chained = chain(d.program, std::span(kernels).subspan(first, count), tiles);
     if (!chained.context) {
       // A run that hands on tiles is joined with nothing before it, rather than cut.
       std::size_t cut = first + chained.phase;

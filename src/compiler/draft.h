@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "compiler/chain.h"
 #include "compiler/compiler.h"
 #include "compiler/emit.h"
 #include "compiler/interleave.h"
@@ -19,6 +21,7 @@
 #include "compiler/residence.h"
 #include "compiler/stages.h"
 #include "compiler/storage.h"
+#include "compiler/streamed.h"
 
 namespace switchyard::compiler {
 
@@ -31,6 +34,7 @@ struct Strategy {
   int search = 1;                   ///< how thoroughly mappings of one kernel are searched
   bool pipelined = false;           ///< kernels that stream into each other have components of their own
   bool interleaved = false;         ///< kernels on different units hand on tile by tile
+  bool streamed = false;            ///< attention goes over blocks of keys
   bool in_parts = false;            ///< long sums with few results are made in parts
   std::int64_t room = 0;            ///< bytes of each scratchpad that a context of several kernels may fill; 0: all
   double dearer = 0;                ///< seconds that a switch is taken to cost at least, where several kernels are a context
@@ -44,6 +48,7 @@ struct Attempt {
   std::vector<std::int64_t> reserved;  ///< per kernel: bytes of each scratchpad it must leave to others; -1: it cannot leave any
   std::vector<bool> one_reader;        ///< per kernel: more members that read would not fit
   std::vector<bool> alone;             ///< per kernel: as a stage it would not fit
+  std::set<graph::OpId> unstreamed{};  ///< softmax operators of attention that no blocks make fit
 };
 
 /// What has been found out about one machine, kept from program to program.
@@ -60,7 +65,8 @@ struct Draft {
   Attempt attempt;
   std::vector<Candidates> candidates;
   std::vector<Pipeline> pipelines;
-  std::vector<Interleaving> interleavings;
+  std::vector<Interleaving> interleavings;  ///< those of `streamed` first
+  std::vector<Streamed> streamed;
   Splits splits;
   Homes homes;
   std::vector<Chain> chains;
@@ -99,6 +105,9 @@ struct Builder {
   /// Runs of kernels that would hand on tile by tile, given how they would run one after the other.
   [[nodiscard]] std::vector<Interleaving> interleavings_of(const Draft& d) const;
 
+  /// Scores of some attention that has no blocks yet do not stay in scratchpads.
+  [[nodiscard]] bool may_stream(const Draft& d) const;
+
   /// Kernels hand on tile by tile where that is estimated to be faster than one after the other.
   void interleave(Draft& d, const Strategy& strategy);
 
@@ -117,6 +126,15 @@ struct Builder {
   /// How many members of a group read what is multicast.
   void set_readers(Draft& d, const Strategy& strategy) const;
 
+  /// What is known not to work, of kernels made anew: `begin_with`, or nothing.
+  [[nodiscard]] Attempt first_attempt(const Draft& d) const;
+
+  /// Mappings of attention over blocks of keys; false: some has none, and is one kernel after the other.
+  bool map_attention(Draft& d);
+
+  /// A context with attention over blocks of keys does not fit: it must leave more room. False: there is none in it.
+  static bool leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most);
+
   template <class Tell>
   void emit(Draft& d, const Tell& tell) const;
 
@@ -125,10 +143,10 @@ struct Builder {
   Result<std::optional<Overflow>> plan_contexts(Draft& d, const Strategy& strategy) const;
 
   /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context.
-  static void join(Draft& d, std::vector<program::Context>& kernels, const std::map<program::BufferId, std::int64_t>& tiles);
+  static void join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles);
 
-  /// Buffers between kernels that hand on tile by tile, and the bytes of the tiles that have room.
-  static std::map<program::BufferId, std::int64_t> tiles_of(const Draft& d);
+  /// Buffers between kernels that hand on tile by tile.
+  static std::vector<HandedBuffer> tiles_of(const Draft& d);
 
   /// Where a section is cut, near to where that is wanted and between no two kernels that hand on tiles; its first kernel: nowhere.
   static std::size_t cut_between(const Draft& d, std::size_t first, std::size_t wanted, std::size_t end);

@@ -136,6 +136,7 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
     std::uint64_t mask = 0;
     for (const Affine& f : o.index)
       for (const auto& term : f.terms) mask |= std::uint64_t{1} << term.variable;
+    if (o.anew >= 0) mask |= std::uint64_t{1} << o.anew;
     masks_.push_back(mask);
     std::vector<Extent> extents;
     const auto& order = layouts[o.tensor.index()];
@@ -468,6 +469,10 @@ double Evaluator::cycles_of(const chip::Unit& unit, const KernelStatement& s) co
          s.expression.count(numerics::ScalarOpCost::special) / (unit.special_per_cycle ? unit.special_per_cycle->value : rate);
 }
 
+double Evaluator::epilogue_seconds(double points, double firings) const {
+  return points * epilogue_seconds_per_point_ + firings * epilogue_startup_;
+}
+
 double Evaluator::firing_seconds(const Mapping& m) const {
   double cycles = startup_cycles_;
   for (std::size_t n = 0; n < kernel_.statements.size(); ++n) {
@@ -477,11 +482,11 @@ double Evaluator::firing_seconds(const Mapping& m) const {
     if (kernel_.contraction) {
       const auto a = static_cast<std::size_t>(s.reads[0].number), b = static_cast<std::size_t>(s.reads[1].number);
       double mm = 1, nn = 1, kk = 1;
-      for (int dim : s.dims) {
-        const auto d = static_cast<std::size_t>(dim);
+      for (std::size_t i = 0; i < s.dims.size(); ++i) {
+        const auto d = static_cast<std::size_t>(s.dims[i]);
         const auto extent = static_cast<double>(std::min(m.tile[d], kernel_.dims[d].extent));
         const bool in_a = masks_[a] >> d & 1, in_b = masks_[b] >> d & 1;
-        (kernel_.dims[d].reduction ? kk : in_a && in_b ? points : in_a ? mm : nn) *= extent;
+        (s.kinds[i] == numerics::LoopKind::reduction ? kk : in_a && in_b ? points : in_a ? mm : nn) *= extent;
       }
       const auto up = [](double v, std::int64_t g) { return std::ceil(v / static_cast<double>(g)) * static_cast<double>(g); };
       // A fold's turn is not left out after the last: to cut a product would pay by it.
@@ -575,7 +580,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
     footprint += std::min(again ? std::numeric_limits<double>::infinity() : footprint_[i],
                           tokens * wire_bytes_[i] * (again ? instances / sharers : instances));
   }
-  const double epilogue = epilogue_points * epilogue_seconds_per_point_ + epilogue_tokens * epilogue_startup_;
+  const double epilogue = epilogue_seconds(epilogue_points, epilogue_tokens);
   const double active = std::min(instances, components);
   // Through a cache each byte of the footprint comes from memory once: instances that run together share what they read.
   const double dram = cache_rate_ > 0 ? std::max(footprint / off_rate_, total / cache_rate_) : total / off_rate_;

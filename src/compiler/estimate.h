@@ -30,6 +30,8 @@ class Evaluator {
   [[nodiscard]] bool steps_are_free() const {
     return issue_ == 0 && startup_cycles_ == 0 && epilogue_startup_ == 0 && load_.startup == 0 && cast_.startup == 0;
   }
+  /// Of the unit that runs the epilogue, for so many results.
+  [[nodiscard]] double epilogue_seconds(double points, double firings) const;
   [[nodiscard]] bool fits(const Mapping& m) const;  ///< of a complete mapping
   /// The terms of the demand, of a complete mapping and for a kernel that fits in no mapping.
   [[nodiscard]] Infeasible explain_complete(const Mapping& m) const;

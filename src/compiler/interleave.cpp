@@ -19,24 +19,6 @@ namespace {
 constexpr std::size_t kMostStages = 4;
 constexpr std::int64_t kMostSteps = 4096;
 
-/// The dim that alone moves along dimension `x` of what is accessed, from 0 in steps of 1; -1: there is none.
-int dim_at(const KernelOperand& o, std::size_t x) {
-  const numerics::Affine& f = o.index[x];
-  return f.constant == 0 && f.terms.size() == 1 && f.terms[0].coefficient == 1 ? f.terms[0].variable : -1;
-}
-
-/// Is the tensor accessed element by element: each dimension by a dim of its own, over its whole extent?
-bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& tensor) {
-  if (o.picking || !o.lookups.empty() || o.fill) return false;
-  std::set<int> dims;
-  for (std::size_t x = 0; x < o.index.size(); ++x) {
-    if (tensor.shape[x] == 1 && o.index[x].terms.empty() && o.index[x].constant == 0) continue;
-    const int d = dim_at(o, x);
-    if (d < 0 || kernel.dims[static_cast<std::size_t>(d)].extent != tensor.shape[x] || !dims.insert(d).second) return false;
-  }
-  return true;
-}
-
 class Finder {
  public:
   Finder(const Machine& machine, const MappedKernels& mapped, double share)
@@ -212,15 +194,12 @@ class Finder {
       all += m.on_chip;
       out.apart += mapped_.apart[k];
       if (k + 1 < end) {
-        out.from.push_back(links_[k - first].from);
-        out.to.push_back(links_[k - first].to);
-        const KernelOperand& handed = kernel.operands[out.from.back()];
-        out.tile_bytes.push_back(
-            numerics::stored_bytes(mapped_.graph.tensor(handed.tensor).format, numerics::element_count(token_shape(handed, m.tile))));
+        const Link& link = links_[k - first];
+        out.handed.push_back({k - first, link.from, k + 1 - first, link.to, tile_bytes(mapped_.graph, kernel.operands[link.from], m)});
       }
       out.stages.push_back(std::move(m));
     }
-    for (const std::int64_t handed : out.tile_bytes) bytes -= kHandedDepth * handed;  // both its users have counted it
+    for (const Handed& h : out.handed) bytes -= (2 * kHandedDepth - h.slots()) * h.tile_bytes;  // both its users have counted it
     const auto range = chip::usable_range(machine_.chip->memories[machine_.scratchpad.index()]);
     if (bytes > range.end - range.begin) return std::nullopt;
     double longest = issue;
@@ -239,6 +218,26 @@ class Finder {
 };
 
 }  // namespace
+
+int dim_at(const KernelOperand& o, std::size_t x) {
+  const numerics::Affine& f = o.index[x];
+  return f.constant == 0 && f.terms.size() == 1 && f.terms[0].coefficient == 1 ? f.terms[0].variable : -1;
+}
+
+bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& tensor) {
+  if (o.picking || !o.lookups.empty() || o.fill) return false;
+  std::set<int> dims;
+  for (std::size_t x = 0; x < o.index.size(); ++x) {
+    if (tensor.shape[x] == 1 && o.index[x].terms.empty() && o.index[x].constant == 0) continue;
+    const int d = dim_at(o, x);
+    if (d < 0 || kernel.dims[static_cast<std::size_t>(d)].extent != tensor.shape[x] || !dims.insert(d).second) return false;
+  }
+  return true;
+}
+
+std::int64_t tile_bytes(const graph::Graph& g, const KernelOperand& o, const Mapping& m) {
+  return numerics::stored_bytes(g.tensor(o.tensor).format, numerics::element_count(token_shape(o, m.tile)));
+}
 
 std::string print_interleaving(const Interleaving& i, const std::vector<Kernel>& kernels) {
   return fmt::format("{} to {}: {} kernels hand on {} tiles; estimate {:.1f} us, one after the other {:.1f} us", kernels[i.first].name,

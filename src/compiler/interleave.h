@@ -12,16 +12,31 @@ namespace switchyard::compiler {
 /// Tiles of a handed tensor that have room in a component: one is made while the one before it is used.
 inline constexpr std::int64_t kHandedDepth = 2;
 
-/// A run of kernels that hand on tile by tile. What stands between stages s and s + 1 is used by nobody else.
+/// A tensor between two stages of a run, which is used by nobody else: the operands of the one that writes, and of the one that reads.
+struct Handed {
+  std::size_t writer = 0, from = 0;  ///< stage and operand
+  std::size_t reader = 0, to = 0;
+  std::int64_t tile_bytes = 0;  ///< in one component
+  /// Tiles of it that have room: as many for each stage on its way.
+  [[nodiscard]] std::int64_t slots() const { return kHandedDepth * static_cast<std::int64_t>(reader - writer); }
+};
+
+/// A run of kernels that hand on tile by tile.
 struct Interleaving {
   std::size_t first = 0;
-  std::int64_t steps = 1;                ///< tiles that each component hands on
-  std::vector<Mapping> stages;           ///< of its kernels, on the same components, with the same loops
-  std::vector<std::size_t> from, to;     ///< by tensor between two stages: the operand of the one that writes, and of the one that reads
-  std::vector<std::int64_t> tile_bytes;  ///< of each such tensor, in one component
-  double apart = 0, seconds = 0;         ///< estimates: one kernel after the other, and tile by tile
+  std::int64_t steps = 1;       ///< tiles that each component hands on
+  std::vector<Mapping> stages;  ///< of its kernels, on the same components, with the same loops
+  std::vector<Handed> handed;
+  double apart = 0, seconds = 0;  ///< estimates: one kernel after the other, and tile by tile
   [[nodiscard]] std::size_t end() const { return first + stages.size(); }
 };
+/// The dim that alone moves along dimension `x` of what is accessed, from 0 in steps of 1; -1: there is none.
+int dim_at(const KernelOperand& o, std::size_t x);
+/// Is the tensor accessed element by element: each dimension by a dim of its own, over its whole extent?
+bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& tensor);
+/// Bytes of the tiles of an operand that is handed on.
+std::int64_t tile_bytes(const graph::Graph& graph, const KernelOperand& o, const Mapping& mapping);
+
 /// "scores to context: 3 kernels hand on 12 tiles; estimate 125.1 us, one after the other 150.3 us".
 std::string print_interleaving(const Interleaving& interleaving, const std::vector<Kernel>& kernels);
 

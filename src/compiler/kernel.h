@@ -34,10 +34,12 @@ struct KernelOperand {
   bool epilogue = false;                   ///< read only after the reduction has ended
   std::vector<KernelLookup> lookups = {};  ///< `index` there moves with the dims that the picking operand's moves with
   bool picking = false;                    ///< read by the mover of another operand, not by a statement
+  int anew = -1;                           ///< a dim for each tile of which it is another, though its index does not move with it
 };
 
-/// Does a dim of the group move the operand's index?
+/// Is the operand another one where a dim of the group moves?
 inline bool depends(const KernelOperand& operand, int dim) {
+  if (operand.anew >= 0 && operand.anew == dim) return true;
   return std::any_of(operand.index.begin(), operand.index.end(), [&](const numerics::Affine& f) { return f.depends_on(dim); });
 }
 

@@ -124,7 +124,8 @@ struct Written {
   std::string made_for;  ///< a lesser machine's name; empty: the machine as it is
   bool deep = false;
 };
-/// All of it as text of a mapping file. Read back it gives the same program.
+/// All of it as text of a mapping file. Read back it gives the same program, but for kernels with an operand that is handed on: these are
+/// no kernels by themselves, and neither they nor their contexts are in it.
 std::string print_mapping_file(const Written& written);
 
 }  // namespace switchyard::compiler

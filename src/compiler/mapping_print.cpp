@@ -31,7 +31,9 @@ std::string print_mapping_file(const Written& written) {
   const auto numbers = numbers_among_namesakes(kernels);
   std::map<std::string, int> namesakes;
   for (const Kernel& k : kernels) ++namesakes[k.name];
+  const auto handed = [&](std::size_t k) { return std::find(reach[k].begin(), reach[k].end(), Reach::handed) != reach[k].end(); };
   for (std::size_t k = 0; k < kernels.size(); ++k) {
+    if (handed(k)) continue;
     const Kernel& kernel = kernels[k];
     const Mapping& m = mappings[k];
     const auto loops = loop_names(kernel);
@@ -102,7 +104,9 @@ std::string print_mapping_file(const Written& written) {
   const std::vector<std::string> all = kernel_names(kernels);
   for (std::size_t c = 0; c < sections.size(); ++c) {
     const std::size_t end = c + 1 < sections.size() ? sections[c + 1].first : kernels.size();
-    if (end - sections[c].first == 1) continue;
+    bool known = end - sections[c].first > 1;
+    for (std::size_t k = sections[c].first; k < end; ++k) known = known && !handed(k);
+    if (!known) continue;
     Node context = collection(Node::Kind::sequence);
     for (std::size_t k = sections[c].first; k < end; ++k) context.items.push_back(scalar(all[k], true));
     contexts.items.push_back(std::move(context));

@@ -77,6 +77,7 @@ std::string describe(const Machine& machine, const Strategy& s) {
   if (s.dearer > 0) chained += fmt::format(" (as if a switch took {:.0f} us)", s.dearer * 1e6);
   if (s.pipelined) chained += ", pipelines";
   if (s.interleaved) chained += ", tiles handed on from unit to unit";
+  if (s.streamed) chained += ", attention over blocks of keys";
   if (s.in_parts) chained += ", long sums in parts";
   if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
   const std::string held =
@@ -149,6 +150,7 @@ class Comparison {
       SY_TRY([[maybe_unused]] Done sooner, try_others_of_the_soonest(apart));
       SY_TRY([[maybe_unused]] Done pipelines, try_pipelines());
       SY_TRY([[maybe_unused]] Done interleaved, try_interleaving());
+      SY_TRY([[maybe_unused]] Done streamed, try_streaming());
     }
     try_parts();
     out_.decisions.insert(out_.decisions.end(), told_.begin(), told_.end());
@@ -183,7 +185,7 @@ class Comparison {
   /// Makes and times a program; remembers it where it is the fastest.
   Result<double> time_of(std::size_t m, const Strategy& strategy) {
     // What does not fit a corner is no reason to change the graph for all, and parts of sums are only tried.
-    const bool apart = m > 0 || strategy.in_parts;
+    const bool apart = m > 0 || strategy.in_parts || strategy.streamed;
     graph::Graph trial;
     if (apart) trial = out_.graph;
     std::vector<Decision> ignored;
@@ -198,7 +200,12 @@ class Comparison {
     if (apart && trial.ops.size() != ops) return std::numeric_limits<double>::infinity();
     if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
     if (strategy.interleaved && draft.interleavings.empty()) return std::numeric_limits<double>::infinity();
+    if (strategy.streamed && draft.streamed.empty()) {
+      if (!builder.begin_with.unstreamed.empty()) told_.push_back({"strategy", "attention over blocks of keys: no blocks fit"});
+      return std::numeric_limits<double>::infinity();
+    }
     SY_TRY(const double time, builder.time_of(draft));
+    if (strategy.chained && !streams_ && !options_.streams && time < least_ * kClose) streams_ = builder.may_stream(draft);
     if (strategy.chained && !strategy.pipelined && !strategy.interleaved && !interleaves_ && time < least_ * kClose)
       interleaves_ = !builder.interleavings_of(draft).empty();
     const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
@@ -389,6 +396,20 @@ class Comparison {
     return attempt(best_.number, interleaved);
   }
 
+  /// Where scores leave the chip, attention goes over blocks of keys.
+  Status try_streaming() {
+    if (!options_.streams.value_or(streams_)) return Done{};
+    Strategy streamed = best_.strategy;
+    if (!streamed.chained) streamed.chained = kChainedWeights[0];
+    streamed.pipelined = streamed.interleaved = false;
+    streamed.streamed = true;
+    std::set<std::size_t> machines{0, best_.number};
+    for (const std::size_t m : machines) {
+      SY_TRY([[maybe_unused]] Done tried, attempt(m, streamed));
+    }
+    return Done{};
+  }
+
   [[nodiscard]] bool few() const { return effort_ > 0 && each_ <= kFewKernels * best_.machine.components.size(); }
 
   /// Sums of few results in parts, so that more components have something to do: on the whole array, too, where a corner of it was better.
@@ -500,6 +521,7 @@ class Comparison {
   Chosen best_;
   std::vector<ReductionCut> cuts_;
   bool interleaves_ = false;   ///< some kernels would hand on tiles, as a program of several kernels to a context has them that was fast
+  bool streams_ = false;       ///< scores of some attention leave the chip, as such a program has them
   double least_ = 0;           ///< seconds of the best program
   std::size_t each_ = 0;       ///< its components times contexts
   std::size_t spent_ = 0;      ///< of all programs, components times contexts

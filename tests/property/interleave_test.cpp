@@ -140,6 +140,7 @@ TEST(Interleaving, AttentionTakesLittleMoreThanItsLongestUnit) {
     for (const bool most : {false, true}) {
       compiler::CompileOptions options{numerics::Format::bf16, 0, 1};
       options.time = seconds_of;
+      options.streams = false;
       if (!most) options.interleavings = 0;
       const auto compiled = compiler::compile(graph.value(), chip, options);
       ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());

@@ -1,0 +1,475 @@
+#include "compiler/streamed.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "chip/query.h"
+#include "compiler/estimate.h"
+#include "compiler/formats.h"
+#include "compiler/means.h"
+#include "compiler/residence.h"
+#include "numerics/packing.h"
+
+namespace switchyard::compiler {
+namespace {
+
+using graph::TensorId;
+using numerics::Affine;
+using numerics::Combiner;
+using numerics::Expression;
+using numerics::Format;
+using numerics::LoopKind;
+using numerics::ScalarOp;
+
+enum Stage : std::uint8_t { kScores, kWeights, kProduct, kSum };
+
+/// The statements of a softmax, in order: the largest score of a row, powers, their sum, its reciprocal, weights.
+struct Step {
+  const char* expression;
+  Combiner combiner;
+};
+constexpr std::array<Step, 5> kSoftmax{{{"x0", Combiner::max},
+                                        {"exp(sub(x0, x1))", Combiner::none},
+                                        {"x0", Combiner::add},
+                                        {"reciprocal(x0)", Combiner::none},
+                                        {"mul(x0, x1)", Combiner::none}}};
+
+bool is_softmax(const Kernel& kernel) {
+  if (kernel.statements.size() != kSoftmax.size() || kernel.operands.size() != 2) return false;
+  for (std::size_t s = 0; s < kSoftmax.size(); ++s)
+    if (numerics::print_expression(kernel.statements[s].expression) != kSoftmax[s].expression ||
+        kernel.statements[s].combiner != kSoftmax[s].combiner)
+      return false;
+  return !kernel.operands[0].write && kernel.operands[1].write && kernel.operands[0].index == kernel.operands[1].index;
+}
+
+/// A product and its epilogue.
+bool is_product(const Kernel& kernel) {
+  const auto lookup = [](const KernelOperand& o) { return o.picking || !o.lookups.empty(); };
+  return kernel.contraction && kernel.statements.size() == 2 && kernel.statements[1].epilogue && kernel.locals.size() == 1 &&
+         kernel.statements[1].combiner == Combiner::none && std::none_of(kernel.operands.begin(), kernel.operands.end(), lookup);
+}
+
+bool floats(Format format) { return format == Format::fp32 || format == Format::fp16 || format == Format::bf16; }
+
+Expression input(int number) { return numerics::expr_input(number); }
+
+std::vector<Affine> variables(const std::vector<int>& dims) {
+  std::vector<Affine> index;
+  for (const int d : dims) index.push_back(numerics::affine_variable(d));
+  return index;
+}
+
+KernelAccess local(const Kernel& kernel, std::size_t number) {
+  return {true, static_cast<int>(number), variables(kernel.locals[number].dims)};
+}
+KernelAccess operand(std::size_t number) { return {false, static_cast<int>(number), {}}; }
+
+KernelStatement statement(const std::vector<int>& dims, std::vector<KernelAccess> reads, Expression expression, KernelAccess write) {
+  KernelStatement s;
+  s.dims = dims;
+  s.kinds.assign(dims.size(), LoopKind::parallel);
+  s.reads = std::move(reads);
+  s.expression = std::move(expression);
+  s.write = std::move(write);
+  return s;
+}
+
+/// The same over one more dim, along which it combines.
+KernelStatement combining(KernelStatement s, int dim, Combiner combiner) {
+  s.dims.push_back(dim);
+  s.kinds.push_back(LoopKind::reduction);
+  s.combiner = combiner;
+  return s;
+}
+
+class Finder {
+ public:
+  Finder(const Machine& machine, graph::Graph& g, std::vector<Kernel>& kernels, const std::set<graph::OpId>& unless)
+      : machine_(machine), g_(g), kernels_(kernels), unless_(unless), uses_(g.tensors.size(), 0) {
+    for (const Kernel& kernel : kernels)
+      for (const KernelOperand& o : kernel.operands) ++uses_[o.tensor.index()];
+    for (const TensorId t : g.outputs) ++uses_[t.index()];
+    for (std::size_t t = 0; t < g.tensors.size(); ++t) named_.emplace(g.tensors[t].name, TensorId(t));
+  }
+
+  std::vector<Streamed> run() {
+    std::vector<Streamed> found;
+    for (std::size_t k = 0; k + 2 < kernels_.size(); ++k)
+      if (auto streamed = streamed_at(k)) {
+        k += kStreamedStages - 1;
+        found.push_back(*std::move(streamed));
+      }
+    return found;
+  }
+
+ private:
+  /// The operand that writes, and the one of the next kernel that reads it; both go over the tensor element by element, and nobody else
+  /// uses it.
+  struct Link {
+    std::size_t from = 0, to = 0;
+  };
+  [[nodiscard]] std::optional<Link> link(std::size_t k) const {
+    std::optional<Link> found;
+    for (std::size_t i = 0; i < kernels_[k].operands.size(); ++i) {
+      const KernelOperand& out = kernels_[k].operands[i];
+      if (!out.write) continue;
+      const graph::Tensor& t = g_.tensor(out.tensor);
+      if (found || t.role != graph::Role::intermediate || uses_[out.tensor.index()] != 2 || !floats(t.format)) return std::nullopt;
+      for (std::size_t j = 0; j < kernels_[k + 1].operands.size(); ++j) {
+        const KernelOperand& in = kernels_[k + 1].operands[j];
+        if (!in.write && in.tensor == out.tensor && plain(kernels_[k], out, t) && plain(kernels_[k + 1], in, t)) found = Link{i, j};
+      }
+      if (!found) return std::nullopt;
+    }
+    return found;
+  }
+
+  /// A tensor that only kernels know; the same one whenever kernels are made again.
+  TensorId tensor(const std::string& name, numerics::Shape shape) {
+    const auto [at, fresh] = named_.try_emplace(name, TensorId(g_.tensors.size()));
+    if (fresh) g_.tensors.push_back({name, Format::fp32, std::move(shape), graph::Role::intermediate, nullptr, false});
+    return at->second;
+  }
+
+  std::optional<Streamed> streamed_at(std::size_t k) {
+    const Kernel &scores = kernels_[k], &softmax = kernels_[k + 1], &product = kernels_[k + 2];
+    if (!is_product(scores) || !is_softmax(softmax) || !is_product(product) || unless_.contains(softmax.ops.front())) return std::nullopt;
+    const auto first = link(k), second = link(k + 1);
+    if (!first || !second) return std::nullopt;
+    const KernelOperand &made = scores.operands[first->from], &taken = softmax.operands[0], &weighs = product.operands[second->to];
+    const auto& factors = product.statements[0].reads;
+    if (weighs.epilogue ||
+        std::none_of(factors.begin(), factors.end(), [&](const KernelAccess& a) { return a.number == static_cast<int>(second->to); }))
+      return std::nullopt;
+    Streamed out;
+    out.first = k;
+    out.softmax = softmax.ops.front();
+    const KernelStatement& largest = softmax.statements.front();
+    out.keys = {-1, -1, -1, -1};
+    std::vector<int> rows_of_weights, rows_of_sum;
+    numerics::Shape rows;
+    for (std::size_t x = 0; x < made.index.size(); ++x) {
+      const OfStages along{dim_at(made, x), dim_at(taken, x), dim_at(weighs, x), dim_at(weighs, x)};
+      if (along[kWeights] < 0) continue;  // one index
+      const auto at = std::find(largest.dims.begin(), largest.dims.end(), along[kWeights]);
+      const bool key = largest.kinds[static_cast<std::size_t>(at - largest.dims.begin())] == LoopKind::reduction;
+      const KernelDim &of_scores = dim(scores, along[kScores]), &of_product = dim(product, along[kProduct]);
+      if (!of_scores.parallel || of_scores.single || (key ? !of_product.reduction : !of_product.parallel || of_product.single))
+        return std::nullopt;
+      if (key) {
+        if (out.keys[0] >= 0) return std::nullopt;
+        out.keys = along;
+        continue;
+      }
+      if (!dim(softmax, along[kWeights]).parallel) return std::nullopt;
+      rows_of_weights.push_back(along[kWeights]);
+      rows_of_sum.push_back(along[kSum]);
+      rows.push_back(of_scores.extent);
+      if (of_scores.extent > 1) out.axes.push_back(along);
+    }
+    if (out.keys[0] < 0 || out.axes.empty()) return std::nullopt;
+    for (std::size_t d = 0; d < product.dims.size(); ++d)
+      if (product.dims[d].single || (product.dims[d].reduction && static_cast<int>(d) != out.keys[kProduct] && product.dims[d].extent > 1))
+        return std::nullopt;
+    out.rows = numerics::element_count(rows);
+    for (const TensorId t : {made.tensor, weighs.tensor})
+      out.whole += numerics::stored_bytes(g_.tensor(t).format, numerics::element_count(g_.tensor(t).shape));
+    const TensorId correction = tensor(softmax.name + ":correction", rows), sum = tensor(softmax.name + ":sum", rows);
+
+    const Kernel weights = online(softmax, out, rows_of_weights, correction, sum);
+    const Kernel block = product_of_block(product, out);
+    const Kernel total = sum_of_blocks(product, out, block, rows_of_sum, correction, sum);
+    const auto place = [](const Kernel& kernel, TensorId t) {
+      const auto at = std::find_if(kernel.operands.begin(), kernel.operands.end(), [&](const auto& o) { return o.tensor == t; });
+      return static_cast<std::size_t>(at - kernel.operands.begin());
+    };
+    const TensorId part = block.operands.back().tensor;
+    out.handed = {{kScores, first->from, kWeights, 0, 0},
+                  {kWeights, 1, kProduct, place(block, weighs.tensor), 0},
+                  {kWeights, place(weights, correction), kSum, place(total, correction), 0},
+                  {kWeights, place(weights, sum), kSum, place(total, sum), 0},
+                  {kProduct, place(block, part), kSum, place(total, part), 0}};
+    kernels_[k + 1] = weights;
+    kernels_[k + 2] = block;
+    kernels_.insert(kernels_.begin() + static_cast<std::ptrdiff_t>(k) + 3, total);
+    return out;
+  }
+
+  [[nodiscard]] static const KernelDim& dim(const Kernel& kernel, int d) { return kernel.dims[static_cast<std::size_t>(d)]; }
+
+  /// Powers of a block of scores above the largest so far, their sum by row, and by what that makes earlier powers smaller. The first
+  /// largest is no score, but the least number: minus infinity less minus infinity would be none.
+  static Kernel online(const Kernel& softmax, const Streamed& run, const std::vector<int>& rows, TensorId correction, TensorId sum) {
+    Kernel k = softmax;
+    const int keys = run.keys[kWeights];
+    k.dims[static_cast<std::size_t>(keys)].parallel = false;
+    k.dims[static_cast<std::size_t>(keys)].reduction = true;
+    for (const TensorId t : {correction, sum}) {
+      KernelOperand o{t, variables(rows), {}, true, false};
+      o.anew = keys;
+      k.operands.push_back(std::move(o));
+    }
+    k.locals = {{"largest", rows, true, std::numeric_limits<float>::lowest()}, {"before", rows, false, 0}};
+    const KernelAccess largest = local(k, 0), before = local(k, 1);
+    std::vector<int> all = rows;
+    all.push_back(keys);
+    const Expression power = apply(ScalarOp::exp, apply(ScalarOp::sub, input(0), input(1)));
+    k.statements = {statement(rows, {largest}, input(0), before),
+                    combining(statement(rows, {operand(0)}, input(0), largest), keys, Combiner::max),
+                    statement(rows, {before, largest}, power, operand(2)), statement(all, {operand(0), largest}, power, operand(1)),
+                    combining(statement(rows, {operand(1)}, input(0), operand(3)), keys, Combiner::add)};
+    return k;
+  }
+
+  /// What the weights of a block weigh of its values: each block anew.
+  Kernel product_of_block(const Kernel& product, const Streamed& run) {
+    Kernel k = product;
+    const int keys = run.keys[kProduct];
+    k.name = product.name + ":block";
+    k.dims[static_cast<std::size_t>(keys)].parallel = true;
+    k.dims[static_cast<std::size_t>(keys)].reduction = false;
+    KernelStatement& multiply = k.statements[0];
+    k.operands.clear();
+    for (KernelAccess& a : multiply.reads) {
+      k.operands.push_back(product.operands[static_cast<std::size_t>(a.number)]);
+      a = operand(k.operands.size() - 1);
+    }
+    numerics::Shape shape;
+    for (const int d : product.locals[0].dims) shape.push_back(dim(product, d).extent);
+    KernelOperand out{tensor(k.name, std::move(shape)), variables(product.locals[0].dims), {}, true, true};
+    out.anew = keys;
+    k.operands.push_back(std::move(out));
+    k.locals[0].accumulator = false;
+    k.statements[1] = statement(k.locals[0].dims, {local(k, 0)}, input(0), operand(k.operands.size() - 1));
+    k.statements[1].epilogue = true;
+    return k;
+  }
+
+  /// What blocks come to together; then the product's own epilogue.
+  static Kernel sum_of_blocks(const Kernel& product, const Streamed& run, const Kernel& block, const std::vector<int>& rows,
+                              TensorId correction, TensorId sum) {
+    Kernel k = product;
+    k.contraction = false;
+    k.macs = 0;
+    const int keys = run.keys[kSum];
+    k.operands = {block.operands.back(), {correction, variables(rows), {}, false, false}, {sum, variables(rows), {}, false, false}};
+    k.operands[0].write = k.operands[0].epilogue = false;
+    for (KernelOperand& o : k.operands) o.anew = keys;
+    KernelStatement last = product.statements[1];
+    const auto keep = [&](KernelAccess& a) {
+      if (a.local) return;
+      k.operands.push_back(product.operands[static_cast<std::size_t>(a.number)]);
+      a.number = static_cast<int>(k.operands.size()) - 1;
+    };
+    for (KernelAccess& a : last.reads) keep(a);
+    keep(last.write);
+    k.locals[0].accumulator = true;
+    k.locals.push_back({"sum", rows, true, 0});
+    const KernelAccess whole = local(k, 0), weights = local(k, 1);
+    const Expression corrected = apply(ScalarOp::add, apply(ScalarOp::mul, input(0), input(1)), input(2));
+    KernelStatement share = statement(k.locals[0].dims, {whole, weights}, apply(ScalarOp::div, input(0), input(1)), whole);
+    share.epilogue = true;
+    k.statements = {statement(rows, {weights, operand(1), operand(2)}, corrected, weights),
+                    statement(k.locals[0].dims, {whole, operand(1), operand(0)}, corrected, whole), std::move(share), std::move(last)};
+    return k;
+  }
+
+  const Machine& machine_;
+  graph::Graph& g_;
+  std::vector<Kernel>& kernels_;
+  const std::set<graph::OpId>& unless_;
+  std::vector<int> uses_;  ///< by tensor: operands, and once more where it is an output
+  std::map<std::string, TensorId> named_;
+};
+
+/// How much of the room a product may fill with keys or values that stay over blocks of rows, the most first; at last none of it.
+constexpr std::array<double, 4> kPanels{0.45, 0.3, 0.15, 0};
+
+/// Tiles that cut an extent into ever more parts, in whole steps of a unit.
+std::vector<std::int64_t> tiles_of(std::int64_t extent, std::int64_t step) {
+  std::vector<std::int64_t> tiles;
+  for (std::int64_t parts = 1; parts <= extent; parts = std::max(parts + 1, parts * 5 / 4)) {
+    const std::int64_t tile = std::min(extent, ceil_div(ceil_div(extent, parts), step) * step);
+    if (tiles.empty() || tile < tiles.back()) tiles.push_back(tile);
+  }
+  return tiles;
+}
+
+class Mapper {
+ public:
+  Mapper(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<std::vector<int>>& layouts,
+         const std::vector<bool>& stays, const Streamed& streamed, std::int64_t reserved)
+      : machine_(machine), plain_(machine), g_(g), kernels_(kernels), run_(streamed) {
+    plain_.pins = false;
+    const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
+    room_ = range.end - range.begin - reserved;
+    for (std::size_t s = 0; s < kStreamedStages; ++s) {
+      const Kernel& kernel = kernel_of(s);
+      reach_.push_back(reach_of(machine, g, kernel, stays, false));
+      for (const Handed& h : run_.handed) {
+        if (h.writer == s) reach_[s][h.from] = Reach::handed;
+        if (h.reader == s) reach_[s][h.to] = Reach::handed;
+      }
+    }
+    for (std::size_t s = 0; s < kStreamedStages; ++s) {
+      const auto choices = unit_choices(machine, g, kernel_of(s));
+      if (!choices) return;
+      units_.push_back(choices.value().front());
+    }
+    for (const double panels : kPanels)
+      for (std::size_t s = 0; s < kStreamedStages; ++s) {
+        const bool keeps = panels > 0 && kernel_of(s).contraction;
+        const auto left = keeps ? static_cast<std::int64_t>((1 - panels) * static_cast<double>(room_)) : 0;
+        evaluators_.emplace_back(keeps ? machine_ : plain_, g, kernel_of(s), layouts, reach_[s], reserved + left, units_[s].unit,
+                                 units_[s].epilogue);
+      }
+  }
+
+  std::optional<Interleaving> run() {
+    if (evaluators_.empty() || units_[kScores].unit == units_[kWeights].unit) return std::nullopt;
+    split_.assign(run_.axes.size(), 1);
+    split_axes(0, static_cast<std::int64_t>(machine_.components.size()));
+    return std::move(best_);
+  }
+
+ private:
+  [[nodiscard]] const Kernel& kernel_of(std::size_t stage) const { return kernels_[run_.first + stage]; }
+  [[nodiscard]] std::int64_t extent(int stage, int d) const {
+    return kernel_of(static_cast<std::size_t>(stage)).dims[static_cast<std::size_t>(d)].extent;
+  }
+
+  /// All splits in which no component could be given more than it has.
+  void split_axes(std::size_t axis, std::int64_t left) {
+    if (axis == run_.axes.size()) {
+      cut();
+      return;
+    }
+    const std::int64_t n = extent(0, run_.axes[axis][0]);
+    for (std::int64_t parts = 1; parts <= std::min(n, left); ++parts) {
+      if (left % parts != 0 && parts != std::min(n, left)) continue;
+      split_[axis] = parts;
+      split_axes(axis + 1, left / parts);
+    }
+    split_[axis] = 1;
+  }
+
+  void cut() {
+    const auto& geometry = machine_.chip->units[units_[kScores].unit.index()].geometry;
+    const std::size_t last = run_.axes.size() - 1;
+    const std::int64_t rows = ceil_div(extent(0, run_.axes[last][0]), split_[last]);
+    for (const std::int64_t keys : tiles_of(extent(0, run_.keys[0]), geometry[1]))
+      for (const std::int64_t tile : tiles_of(rows, geometry[0]))
+        for (std::size_t panels = 0; panels < kPanels.size(); ++panels)
+          if (consider(tile, keys, panels)) break;
+  }
+
+  /// False: it does not fit.
+  bool consider(std::int64_t rows, std::int64_t keys, std::size_t panels) {
+    Interleaving found;
+    found.first = run_.first;
+    std::map<std::size_t, double> busy;  // by unit
+    double issue = 0, movers = 0, memory = 0, firing = 0, ends = 0;
+    std::int64_t bytes = 0;
+    for (std::size_t s = 0; s < kStreamedStages; ++s) {
+      const Kernel& kernel = kernel_of(s);
+      Mapping m;
+      m.split.assign(kernel.dims.size(), 1);
+      m.trips = m.split;
+      for (const KernelDim& d : kernel.dims) m.tile.push_back(d.extent);
+      const auto give = [&](int dim, std::int64_t split, std::int64_t tile) {
+        const auto d = static_cast<std::size_t>(dim);
+        const std::int64_t share = ceil_div(kernel.dims[d].extent, split);
+        m.split[d] = split;
+        m.tile[d] = std::min(tile, share);
+        m.trips[d] = ceil_div(share, m.tile[d]);
+        if (m.trips[d] > 1) m.order.push_back(dim);
+      };
+      for (std::size_t a = 0; a < run_.axes.size(); ++a) give(run_.axes[a][s], split_[a], a + 1 == run_.axes.size() ? rows : 1);
+      give(run_.keys[s], 1, keys);
+      const Evaluator& evaluator = evaluators_[panels * kStreamedStages + s];
+      if (!evaluator.evaluate(m)) return false;
+      if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing how) { return how == Sharing::ring; })) return false;
+      found.steps = tokens_per_instance(std::vector<bool>(m.order.size(), false), m.order, m.trips);
+      busy[m.unit.index()] += m.terms[0];
+      if (m.epilogue_unit.valid()) {
+        const auto steps = static_cast<double>(found.steps);
+        const std::int64_t points = m.tile[static_cast<std::size_t>(run_.axes.back()[s])] * m.tile[static_cast<std::size_t>(run_.keys[s])];
+        busy[m.epilogue_unit.index()] += evaluator.epilogue_seconds(steps * static_cast<double>(points), steps);
+      }
+      movers += m.terms[1];
+      issue += m.terms[2];
+      memory += m.terms[3];
+      ends = std::max(ends, m.terms[4]);
+      firing += m.terms[0] / static_cast<double>(found.steps);
+      bytes += m.storage + m.placed;
+      found.stages.push_back(std::move(m));
+    }
+    found.handed = run_.handed;
+    for (Handed& h : found.handed) {
+      h.tile_bytes = tile_bytes(g_, kernel_of(h.writer).operands[h.from], found.stages[h.writer]);
+      bytes -= (2 * kHandedDepth - h.slots()) * h.tile_bytes;  // both its users have counted it
+    }
+    if (bytes > room_) return false;
+    double squares = issue * issue + movers * movers + memory * memory;
+    for (const auto& [unit, time] : busy) squares += time * time;
+    found.seconds = std::sqrt(squares) + firing + ends;
+    if (!best_ || found.seconds < best_->seconds) best_ = std::move(found);
+    return true;
+  }
+
+  const Machine& machine_;
+  Machine plain_;  ///< the same, without panels
+  const graph::Graph& g_;
+  const std::vector<Kernel>& kernels_;
+  const Streamed& run_;
+  std::int64_t room_ = 0;
+  std::vector<std::vector<Reach>> reach_;  ///< by stage
+  std::vector<UnitChoice> units_;
+  std::vector<Evaluator> evaluators_;  ///< by share of panels, then by stage
+  std::vector<std::int64_t> split_;    ///< by axis
+  std::optional<Interleaving> best_;
+};
+
+}  // namespace
+
+std::vector<Streamed> stream_attention(const Machine& machine, graph::Graph& g, std::vector<Kernel>& kernels,
+                                       const std::set<graph::OpId>& unless) {
+  if (!hands_on_tiles(machine) || !stores(*machine.chip, Format::fp32)) return {};
+  return Finder(machine, g, kernels, unless).run();
+}
+
+std::optional<Interleaving> map_streamed(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
+                                         const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
+                                         const Streamed& streamed, std::int64_t reserved) {
+  return Mapper(machine, g, kernels, layouts, stays, streamed, reserved).run();
+}
+
+std::string print_streamed(const Streamed& streamed, const Interleaving& mapped, const std::vector<Kernel>& kernels) {
+  const std::vector<std::int64_t>& tile = mapped.stages[kScores].tile;
+  return fmt::format(
+      "{} to {}: {} rows by {} keys at a time, {} times on each component; {:.1f} MB of scores and weights are never whole; "
+      "estimate {:.1f} us",
+      kernels[streamed.first].name, kernels[streamed.first + kSum].name, tile[static_cast<std::size_t>(streamed.axes.back()[kScores])],
+      tile[static_cast<std::size_t>(streamed.keys[kScores])], mapped.steps, static_cast<double>(streamed.whole) * 1e-6,
+      mapped.seconds * 1e6);
+}
+
+void add_streamed(const graph::Graph& g, const std::vector<Streamed>& streamed, Bounds::Hidden& hidden) {
+  for (const Streamed& run : streamed) {
+    double all = 0, last = 0;
+    for (const numerics::Nest& nest : g.ops[run.softmax.index()].nests) {
+      last = (nest.expression.count(numerics::ScalarOpCost::simple) + (nest.combiner == Combiner::none ? 0 : 1)) *
+             static_cast<double>(nest.points());
+      all += last;
+    }
+    if (hidden.shares.empty()) hidden.shares.assign(g.ops.size(), 1);
+    hidden.shares[run.softmax.index()] = 1 - last / all;
+  }
+}
+
+}  // namespace switchyard::compiler
