@@ -7,6 +7,7 @@
 
 #include "chip/query.h"
 #include "compiler/epilogue.h"
+#include "compiler/grid_search.h"
 #include "numerics/packing.h"
 
 namespace switchyard::compiler {
@@ -233,6 +234,12 @@ bool Evaluator::fit_storage(Mapping& m) const {
     if (!placed(i) && m.depth[i] > 2) {
       m.storage -= aligned(token_bytes_[i] * m.depth[i]) - aligned(token_bytes_[i] * 2);
       m.depth[i] = 2;
+    }
+  // Blocks that hardware deals one by one hide each other's stores: an instance that stands for several needs no second place for results.
+  for (std::size_t i = 0; i < n && deals_waves(machine_) && m.storage + m.placed > capacity_; ++i)
+    if (!placed(i) && kernel_.operands[i].write && m.depth[i] == 2) {
+      m.storage -= aligned(token_bytes_[i] * 2) - aligned(token_bytes_[i]);
+      m.depth[i] = 1;
     }
   return m.storage + m.placed <= capacity_;
 }

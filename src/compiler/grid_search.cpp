@@ -153,7 +153,8 @@ class GridSearch {
     const std::int64_t few = program::most_thin_rows(unit_, g_.tensor(a.tensor).format, g_.tensor(b.tensor).format);
     for (const auto& [rows_of, columns_of] : {std::pair{0, 1}, {1, 0}}) {
       if (extent_of(sides[rows_of]) > few) continue;
-      for (const std::int64_t columns : unit_.vectors.columns)
+      for (const std::int64_t columns : unit_.vectors.columns) {
+        if (extent_of(sides[rows_of]) * columns >= tiles.least) continue;
         for (const std::int64_t depth : program::thin_depths(unit_, static_cast<double>(bytes))) {
           Mapping m = blank();
           fill(m, sides[rows_of], few);
@@ -161,6 +162,7 @@ class GridSearch {
           fill(m, sides[2], depth);
           if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
         }
+      }
     }
   }
 

@@ -217,6 +217,27 @@ void add_move(std::span<const Buffer> buffers, const Actor& actor, const std::ve
 
 }  // namespace
 
+namespace {
+
+/// Programs have no more than so many instances, each of which may make several results, one after another: hardware deals each as a
+/// block of its own.
+void unfold(const Context& context, GridWork& work) {
+  double results = 1;
+  for (const Actor& actor : context.actors) {
+    if (!actor.destination) continue;
+    double times = 1;
+    for (const Loop& loop : actor.loops) times *= static_cast<double>(loop.trip);
+    results = std::max(results, times);
+  }
+  if (!work.matrix.valid() || results <= 1 || std::fmod(work.steps, results) != 0) return;
+  work.blocks *= static_cast<std::int64_t>(results);
+  for (double* of_block :
+       {&work.contract_cycles, &work.steps, &work.inner_cycles, &work.vector_cycles, &work.load_bytes, &work.store_bytes})
+    *of_block /= results;
+}
+
+}  // namespace
+
 bool runs_in_waves(const chip::Chip& chip, const Context& context) {
   return chip.sequencer.waves.has_value() && !context.arrays.empty() &&
          std::all_of(context.arrays.begin(), context.arrays.end(), [](const Array& a) { return a.dynamic; });
@@ -235,6 +256,7 @@ GridWork grid_work(const chip::Chip& chip, std::span<const Buffer> buffers, cons
       add_move(buffers, actor, extents, work);
   }
   for (const Channel& channel : context.channels) work.held_bytes += static_cast<double>(channel.bytes);
+  unfold(context, work);
   return work;
 }
 
@@ -316,17 +338,18 @@ void time_rounds(const chip::Chip& chip, const GridMachine& m, const GridWork& w
   // Blocks that share a component take its units in turn, and hide each other's latencies.
   const double resident = resident_blocks(chip, w, blocks / m.components);
   const double rounds = std::ceil(blocks / (m.components * resident)), active = std::min(blocks, m.components * resident);
+  const double share = std::ceil(blocks / m.components);  // of the fullest component: in the last round it may hold fewer
   // Some warps of a block do the work between contractions while others contract, and then wait for each other: they overlap but half, as
   // where the same warps fetch and compute.
-  const double multiply = rounds * resident * std::hypot(w.contract_cycles / unit.sustained.value, w.inner_cycles) * part;
+  const double multiply = share * std::hypot(w.contract_cycles / unit.sustained.value, w.inner_cycles) * part;
   const double latency = rounds * steps * (unit.step_cycles.value + w.between_cycles);
   // One read of the cache serves all blocks that share it, but each takes all of its operands through its port.
   const double operands = w.load_bytes * part;
   const double arrive =
-      rounds * operands * std::max(resident / waves.port.value, active * load / m.cache_rate / static_cast<double>(waves.share));
+      operands * std::max(share / waves.port.value, rounds * active * load / m.cache_rate / static_cast<double>(waves.share));
   const double steady = std::max({multiply, latency, arrive});
-  const double leave = rounds * resident * w.store_bytes / waves.store.value;
-  const double cycles = steady + leave + rounds * resident * w.vector_cycles + waves.fill.value * (waves.fill_once ? 1 : rounds);
+  const double leave = share * w.store_bytes / waves.store.value;
+  const double cycles = steady + leave + share * w.vector_cycles + waves.fill.value * (waves.fill_once ? 1 : rounds);
   // The clock sinks as the multipliers are used.
   const double useful = w.useful_cycles / m.components, used = std::min(1.0, useful / cycles);
   t.hertz = used * load + (1 - used) * boost;

@@ -260,9 +260,10 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
   const auto few = static_cast<double>(most_thin_rows(unit, w.format, w.format));
   for (const std::int64_t columns : unit.vectors.columns)
     for (const std::int64_t depth : thin_depths(unit, element)) {
+      const auto wide = static_cast<double>(columns);
       if (w.parts > 1) break;
-      if (w.m <= few) consider(w.m, static_cast<double>(columns), static_cast<double>(depth));
-      if (w.n <= few) consider(static_cast<double>(columns), w.n, static_cast<double>(depth));
+      if (w.m <= few && w.m * wide < static_cast<double>(unit.tiles.least)) consider(w.m, wide, static_cast<double>(depth));
+      if (w.n <= few && w.n * wide < static_cast<double>(unit.tiles.least)) consider(wide, w.n, static_cast<double>(depth));
     }
   if (best.blocks == 0)
     consider(static_cast<double>(*std::min_element(unit.tiles.m.begin(), unit.tiles.m.end())),

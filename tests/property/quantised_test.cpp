@@ -11,6 +11,7 @@
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
+#include "model/operation.h"
 #include "program/verify.h"
 #include "property/library_chip.h"
 #include "simulation/execute.h"
@@ -52,6 +53,21 @@ std::vector<numerics::Tensor> inputs_of(const graph::Graph& g) {
     inputs.push_back(numerics::convert_tensor(values, t.format));
   }
   return inputs;
+}
+
+TEST(Quantised, FewerBytesOfWeightsAreNoSlowerForOneRow) {
+  for (const char* name : {"a100-sxm-80g", "h100-sxm", "l4", "v100-pcie-32g", "p100-pcie-16g", "t4", "mi210", "mi300x", "b200"}) {
+    const auto chip = library_chip(name);
+    ASSERT_TRUE(chip);
+    auto plain = model::build_operation({"gemm", {{"m", "1"}, {"n", "8192"}, {"k", "8192"}}});
+    ASSERT_TRUE(plain.ok());
+    const auto compiled = compiler::compile(plain.value(), chip, {numerics::Format::fp16, 0, 1});
+    ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+    const auto whole = simulation::time_program(compiled.value().program);
+    ASSERT_TRUE(whole.ok());
+    for (const std::string_view scheme : {"int8_wo", "int4_wo"})
+      EXPECT_LE(time(build(scheme, 1, 8192, 8192), chip).timing.latency, whole.value().latency) << scheme << " on " << name;
+  }
 }
 
 TEST(Quantised, ComputesWhatTheSchemeSays) {

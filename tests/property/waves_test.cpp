@@ -224,6 +224,23 @@ TEST(Waves, ARowMoreIsNoCliffBeyondTheEdgesOfTiles) {
   }
 }
 
+TEST(Waves, MoreBlocksThanAProgramMayHaveTakeTheirShare) {
+  // Instances that stand for several blocks are timed as these: twice as many products, and a few more, take twice as long.
+  struct Case {
+    const char *chip, *scratchpad;
+    int batch, more;
+  };
+  for (const Case& c : {Case{"p100-pcie-16g", "48 KiB", 64, 130}, Case{"a100-pcie-80g", "163 KiB", 300, 605}}) {
+    const auto chip = library_chip(c.chip, {{"/memories/smem/bytes", c.scratchpad}});
+    ASSERT_TRUE(chip);
+    const auto latency = [&](int b) {
+      const auto g = build("batch_gemm", {{"b", fmt::format("{}", b)}, {"m", "4096"}, {"n", "4096"}, {"k", "64"}});
+      return microseconds(time(g, chip, numerics::Format::fp32).timing.latency);
+    };
+    EXPECT_NEAR(latency(c.more) / latency(c.batch), static_cast<double>(c.more) / c.batch, 0.05) << c.chip;
+  }
+}
+
 TEST(Waves, FewRowsComputeWhatTheModelSays) {
   const auto chip = library_chip("a100-sxm-80g");
   ASSERT_TRUE(chip);

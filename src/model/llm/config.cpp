@@ -64,6 +64,13 @@ class Reader {
     complain(*node, fmt::format("'{}' must be a whole number from {} to {}", key, least, most));
     return std::nullopt;
   }
+  /// A number that may be left out, for what the class takes then, or be null: there is none, 0.
+  std::int64_t whole_or(const char* key, std::int64_t usual, std::int64_t least = 1) {
+    if (const auto value = whole(key, false, least)) return *value;
+    return is_left_out(key) ? usual : 0;
+  }
+  /// Neither a value nor null.
+  [[nodiscard]] bool is_left_out(const char* key) const { return own_.find(key) == nullptr && document_.root.find(key) == nullptr; }
   double real(const char* key, double otherwise) {
     const Node* node = find(key);
     if (node == nullptr) return otherwise;
@@ -159,20 +166,20 @@ void read_experts(Reader& reader, const Family& family, Config& c) {
   e.count = *count;
   e.chosen = reader.whole("num_experts_per_tok", true).value_or(1);
   e.ffn = reader.whole(family.expert_ffn, true).value_or(1);
-  if (family.shared != nullptr) e.shared_ffn = reader.whole(family.shared, false, 0).value_or(0);
-  if (family.latent) e.shared_ffn = reader.whole("n_shared_experts", false, 0).value_or(0) * e.ffn;
+  if (family.shared != nullptr) e.shared_ffn = reader.whole_or(family.shared, family.usual_shared, 0);
+  if (family.latent) e.shared_ffn = reader.whole_or("n_shared_experts", family.usual_shared, 0) * e.ffn;
   e.shared_gate = family.shared_gate;
   e.bias = family.expert_bias;
-  e.first_dense = reader.whole("first_k_dense_replace", false, 0).value_or(0);
+  e.first_dense = reader.whole_or("first_k_dense_replace", family.usual_dense, 0);
   e.step = reader.whole("decoder_sparse_step", false).value_or(reader.whole("moe_layer_freq", false).value_or(1));
   if (const Node* dense = reader.find("mlp_only_layers")) e.dense = reader.numbers(*dense, "mlp_only_layers", c.layers);
-  e.normalised = reader.flag("norm_topk_prob", true);
+  e.normalised = reader.flag("norm_topk_prob", family.normalised);
   if (e.chosen > e.count) reader.complain(fmt::format("a token cannot take {} of {} experts", e.chosen, e.count));
 }
 
-void read_latent(Reader& reader, Config& c) {
+void read_latent(Reader& reader, const Family& family, Config& c) {
   c.latent.rank = reader.whole("kv_lora_rank", true).value_or(1);
-  c.latent.query_rank = reader.whole("q_lora_rank", false, 0).value_or(0);
+  c.latent.query_rank = reader.whole_or("q_lora_rank", family.usual_query_rank, 0);
   c.latent.plain = reader.whole("qk_nope_head_dim", true).value_or(1);
   c.latent.turned = reader.whole("qk_rope_head_dim", true).value_or(2);
   c.latent.value = reader.whole("v_head_dim", true).value_or(1);
@@ -201,7 +208,13 @@ void read_heads(Reader& reader, const Family& family, Config& c) {
   if (c.type == "falcon")
     kv = reader.flag("new_decoder_architecture", false) ? reader.whole("num_kv_heads", true) : one("multi_query", true);
   if (c.type == "gpt_bigcode") kv = one("multi_query", true);
-  c.kv_heads = kv.value_or(heads || family.usual_kv_heads == 0 ? c.heads : family.usual_kv_heads);
+  c.kv_heads = kv.value_or(c.heads);
+  // Where the class has a number of its own that goes together with these heads, a configuration that leaves it out means that.
+  if (!kv && reader.is_left_out("num_key_value_heads") && family.usual_kv_heads > 0 && c.heads % family.usual_kv_heads == 0) {
+    c.kv_heads = family.usual_kv_heads;
+    if (c.kv_heads != c.heads)
+      c.notes.push_back(fmt::format("'num_key_value_heads' is left out: {}, as the class of '{}' has it", c.kv_heads, c.type));
+  }
   auto head_size = reader.whole("head_dim", false);
   if (!head_size) head_size = usual(family.usual_head_size);
   if (!head_size && !family.latent && c.hidden % c.heads != 0)
@@ -214,8 +227,9 @@ void read_heads(Reader& reader, const Family& family, Config& c) {
 /// Which positions are seen, and how they turn.
 void read_positions(Reader& reader, const Family& family, Config& c) {
   if (family.positions != nullptr)
-    c.positions = reader.whole(reader.named(family.positions, {"max_position_embeddings", "n_positions"}), false).value_or(1024) +
-                  family.more_positions;
+    c.positions =
+        reader.whole(reader.named(family.positions, {"max_position_embeddings", "n_positions"}), false).value_or(family.usual_positions) +
+        family.more_positions;
   if (c.positions > 0) c.spare_positions = family.more_positions;
   c.rotary = family.rotary;
   c.biased_scores = family.biased_scores;
@@ -236,11 +250,19 @@ void read_positions(Reader& reader, const Family& family, Config& c) {
   c.rotary_size =
       reader.whole("rotary_dim", false).value_or(static_cast<std::int64_t>(static_cast<double>(c.head_size) * std::min(1.0, turned)));
   if (c.rotary_size > c.head_size) reader.complain_of("rotary_dim", "no more than all of a head turns");
-  if (reader.flag("use_sliding_window", family.windows)) c.window = reader.whole("sliding_window", false).value_or(family.usual_window);
+  if (reader.flag("use_sliding_window", family.windows)) c.window = reader.whole_or("sliding_window", family.usual_window);
   c.window_every = reader.whole("sliding_window_pattern", false).value_or(family.window_every);
   c.whole_every = family.whole_every;
   c.whole = reader.layers("layer_types", {"full_attention", "sliding_attention"}, c.layers);
-  if (c.type == "smollm3") c.still = reader.layers("no_rope_layers", {"0", "1"}, c.layers);
+  // Of Qwen's layers the first ones look back to the beginning.
+  if (c.whole.empty() && c.window > 0 && (c.type == "qwen2" || c.type == "qwen3"))
+    for (std::int64_t l = 0, first = reader.whole("max_window_layers", false, 0).value_or(28); l < c.layers; ++l)
+      c.whole.push_back(l < first);
+  if (c.type == "smollm3") {
+    c.still = reader.layers("no_rope_layers", {"0", "1"}, c.layers);
+    const std::int64_t every = reader.whole("no_rope_layer_interval", false).value_or(4);
+    for (std::int64_t l = 0; reader.find("no_rope_layers") == nullptr && l < c.layers; ++l) c.still.push_back((l + 1) % every == 0);
+  }
   if (c.type == "cohere2")
     for (std::int64_t l = 0; l < c.layers; ++l) c.still.push_back(c.window_of(l) == 0);
   if (c.type == "falcon" && reader.flag("alibi", false)) reader.refuse("alibi", "positions as biases of scores cannot be built");
@@ -318,7 +340,7 @@ Result<Config> config_of(const Document& document, const std::string&) {
   const std::int64_t times = reader.whole("expansion_ratio", false, 1, 1024).value_or(4);
   c.ffn = reader.whole(family->ffn, width != "n_inner" && width != "ffn_hidden_size").value_or(times * c.hidden);
   c.encoder = family->encoder;
-  if (c.encoder) c.kinds = reader.whole("type_vocab_size", false, 0).value_or(0);
+  if (c.encoder) c.kinds = reader.whole_or("type_vocab_size", family->usual_kinds, 0);
   c.gated = family->gated;
   read_norms(reader, *family, c);
   read_biases(reader, *family, c);
@@ -327,9 +349,10 @@ Result<Config> config_of(const Document& document, const std::string&) {
   c.activation = family->activation;
   for (const char* key : {"hidden_act", "activation_function", "hidden_activation", "activation"})
     reader.choice(key, kActivations, c.activation);
-  c.score_cap = reader.real("attn_logit_softcapping", 0);
-  c.logit_cap = reader.real("final_logit_softcapping", 0);
-  if (family->latent) read_latent(reader, c);
+  const auto cap = [&](const char* key, double usual) { return reader.real(key, reader.is_left_out(key) ? usual : 0); };
+  c.score_cap = cap("attn_logit_softcapping", family->usual_score_cap);
+  c.logit_cap = cap("final_logit_softcapping", family->usual_logit_cap);
+  if (family->latent) read_latent(reader, *family, c);
   if (family->experts != nullptr) read_experts(reader, *family, c);
   if (c.rotary && (c.rotary_size % 2 != 0 || c.rotary_size == 0)) reader.complain("rotary positions need heads of even size");
   if (!reader.failure.diagnostics.empty()) return reader.failure;

@@ -32,35 +32,40 @@ constexpr Family kBert = with(kPlain, "bert", [](Family& f) {
   f.encoder = true, f.rotary = false, f.tied = true;
   f.norms = Norms::after;
   f.activation = Activation::gelu;
+  f.usual_positions = 512, f.usual_kinds = 2;
 });
-constexpr Family kGemma{.type = "gemma", .tied = true, .activation = Activation::gelu_tanh, .usual_head_size = 256};
+constexpr Family kGemma{.type = "gemma", .tied = true, .activation = Activation::gelu_tanh, .usual_kv_heads = 16, .usual_head_size = 256};
 constexpr Family kGemma2 = with(kGemma, "gemma2", [](Family& f) {
   f.windows = true, f.norms = Norms::around;
   f.window_every = 2, f.whole_every = 1;
-  f.usual_vocabulary = 256000, f.usual_window = 4096;
+  f.usual_kv_heads = 4, f.usual_vocabulary = 256000, f.usual_window = 4096;
+  f.usual_score_cap = 50, f.usual_logit_cap = 30;
 });
 constexpr Family kCohere{
     .type = "cohere", .layer_norm = true, .parallel = true, .tied = true, .norm_bias = false, .not_as_there = "logits are not scaled"};
-constexpr Family kGlm{.type = "glm", .attention_bias = true, .turned = 0.5};
-constexpr Family kMixtral{.type = "mixtral", .experts = "num_local_experts", .expert_ffn = "intermediate_size", .windows = true};
-constexpr Family kDeepseek{.type = "deepseek_v2", .experts = "n_routed_experts", .latent = true};
+constexpr Family kGlm{.type = "glm", .attention_bias = true, .usual_kv_heads = 2, .usual_head_size = 128, .turned = 0.5};
+constexpr Family kMixtral{
+    .type = "mixtral", .experts = "num_local_experts", .expert_ffn = "intermediate_size", .windows = true, .usual_kv_heads = 8};
+constexpr Family kDeepseek{
+    .type = "deepseek_v2", .experts = "n_routed_experts", .latent = true, .usual_shared = 2, .usual_query_rank = 1536, .normalised = false};
 
 constexpr std::array kFamilies{
     Family{.type = "llama"},
-    Family{.type = "mistral", .windows = true},
+    Family{.type = "mistral", .windows = true, .usual_kv_heads = 8, .usual_window = 4096},
     Family{.type = "internlm2"},
     Family{.type = "granite", .not_as_there = kMultipliers},
-    Family{.type = "smollm3", .tied = true},
+    Family{.type = "smollm3", .tied = true, .usual_kv_heads = 4},
     Family{.type = "phi3", .windows = true},
-    Family{.type = "qwen2", .attention_bias = true},
-    Family{.type = "qwen3", .query_norm = true, .usual_head_size = 128},
+    Family{.type = "qwen2", .attention_bias = true, .usual_kv_heads = 32, .usual_window = 4096},
+    Family{.type = "qwen3", .query_norm = true, .usual_kv_heads = 32, .usual_head_size = 128, .usual_window = 4096},
     kGemma,
     kGemma2,
     with(kGemma2, "gemma3_text",
          [](Family& f) {
            f.query_norm = true;
            f.window_every = 6;
-           f.usual_heads = 8, f.usual_kv_heads = 4, f.usual_vocabulary = 262208;
+           f.usual_heads = 8, f.usual_vocabulary = 262208;
+           f.usual_score_cap = f.usual_logit_cap = 0;
          }),
     kGlm,
     with(kGlm, "glm4", [](Family& f) { f.norms = Norms::around; }),
@@ -88,15 +93,16 @@ constexpr std::array kFamilies{
            .tied = true,
            .activation = Activation::gelu,
            .says_bias = "bias"},
-    Family{.type = "stablelm", .layer_norm = true, .turned = 0.25},
+    Family{.type = "stablelm", .layer_norm = true, .usual_kv_heads = 32, .turned = 0.25},
     with(kPlain, "starcoder2",
          [](Family& f) {
            f.tied = true, f.windows = true;
            f.activation = Activation::gelu_tanh;
+           f.usual_kv_heads = 2;
            f.says_bias = "use_bias";
          }),
     kCohere,
-    with(kCohere, "cohere2", [](Family& f) { f.windows = true, f.window_every = 4, f.whole_every = 1; }),
+    with(kCohere, "cohere2", [](Family& f) { f.windows = true, f.window_every = 4, f.whole_every = 1, f.usual_window = 4096; }),
     Family{.type = "olmo", .layer_norm = true, .norm_scale = false, .norm_bias = false},
     Family{.type = "olmo2", .norms = Norms::results, .wide_query_norm = true},
     kGpt2,
@@ -115,22 +121,32 @@ constexpr std::array kFamilies{
          }),
     with(kPlain, "opt",
          [](Family& f) {
-           f.ffn = "ffn_dim", f.positions = "max_position_embeddings", f.more_positions = 2;
+           f.ffn = "ffn_dim", f.positions = "max_position_embeddings", f.more_positions = 2, f.usual_positions = 2048;
            f.rotary = false, f.tied = true;
            f.activation = Activation::relu;
          }),
     kBert,
     named(kBert, "roberta"),
-    with(kBert, "distilbert", [](Family& f) { f.layers = "n_layers", f.hidden = "dim", f.heads = "n_heads", f.ffn = "hidden_dim"; }),
+    with(kBert, "distilbert",
+         [](Family& f) { f.layers = "n_layers", f.hidden = "dim", f.heads = "n_heads", f.ffn = "hidden_dim", f.usual_kinds = 0; }),
     kMixtral,
-    with(kMixtral, "granitemoe", [](Family& f) { f.windows = false, f.not_as_there = kMultipliers; }),
-    with(kMixtral, "olmoe", [](Family& f) { f.windows = false, f.experts = "num_experts", f.wide_query_norm = true; }),
+    with(kMixtral, "granitemoe", [](Family& f) { f.windows = false, f.usual_kv_heads = 0, f.not_as_there = kMultipliers; }),
+    with(kMixtral, "olmoe",
+         [](Family& f) {
+           f.windows = f.normalised = false, f.usual_kv_heads = 0;
+           f.experts = "num_experts", f.wide_query_norm = true;
+         }),
     Family{.type = "qwen2_moe",
            .experts = "num_experts",
            .shared = "shared_expert_intermediate_size",
            .attention_bias = true,
-           .shared_gate = true},
-    Family{.type = "qwen3_moe", .experts = "num_experts", .query_norm = true},
+           .shared_gate = true,
+           .usual_kv_heads = 16,
+           .usual_window = 4096,
+           .usual_shared = 5632,
+           .normalised = false},
+    Family{
+        .type = "qwen3_moe", .experts = "num_experts", .query_norm = true, .usual_kv_heads = 4, .usual_window = 4096, .normalised = false},
     Family{.type = "gpt_oss",
            .experts = "num_local_experts",
            .expert_ffn = "intermediate_size",
@@ -147,7 +163,7 @@ constexpr std::array kFamilies{
            .sinks = true,
            .not_as_there = "attention sinks and the clamps of the experts' activation are not applied"},
     kDeepseek,
-    named(kDeepseek, "deepseek_v3"),
+    with(kDeepseek, "deepseek_v3", [](Family& f) { f.usual_shared = 1, f.usual_dense = 3, f.normalised = true; }),
 };
 
 /// Types that are another's models under a name of their own, or the text part of one that sees and hears.

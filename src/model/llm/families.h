@@ -20,8 +20,14 @@ struct Family {
   Norms norms = Norms::before;
   Activation activation = Activation::silu;
   std::int64_t window_every = 1, whole_every = 0;
-  // What its class takes where a configuration says nothing; 0: it must say it.
-  std::int64_t usual_heads = 0, usual_kv_heads = 0, usual_head_size = 0, usual_vocabulary = 0, usual_window = 0;
+  // What its class takes where a configuration says nothing; 0: it must say it, or there is none.
+  std::int64_t usual_heads = 0, usual_kv_heads = 0, usual_head_size = 0, usual_vocabulary = 0, usual_window = 0, usual_positions = 1024,
+               usual_kinds = 0;
+  std::int64_t usual_shared = 0;      ///< experts that all tokens take; of a family that says their width: that
+  std::int64_t usual_dense = 0;       ///< layers at the beginning without experts
+  std::int64_t usual_query_rank = 0;  ///< of latent attention
+  double usual_score_cap = 0, usual_logit_cap = 0;
+  bool normalised = true;  ///< the weights of experts sum to one
   bool norm_scale = true, norm_bias = true, two_norms = false, output_bias = false, head_bias = false, wide_query_norm = false;
   double turned = 1;                   ///< part of a head that turns
   const char* says_bias = nullptr;     ///< the key that says whether projections have biases

@@ -39,6 +39,50 @@ TEST(Config, ReadsSizesAndWhatTheyImply) {
   EXPECT_FALSE(gpt.value().rotary);
 }
 
+TEST(Config, WhatIsLeftOutIsWhatTheClassTakes) {
+  const auto parsed = [](const std::string& type, const std::string& more) {
+    auto c = parse_config(R"({"model_type": ")" + type + R"(", "hidden_size": 64, "intermediate_size": 48, "num_hidden_layers": 8,
+                          "num_attention_heads": 32, "vocab_size": 50)" +
+                              more + "}",
+                          "config.json");
+    EXPECT_TRUE(c.ok()) << (c.ok() ? "" : format_failure(c.failure()));
+    return c.ok() ? std::move(c).value() : Config{};
+  };
+  struct Expected {
+    const char* type;
+    std::int64_t kv_heads, head_size, window;
+  };
+  const std::string experts = R"(, "num_local_experts": 4, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16)";
+  for (const Expected& e :
+       {Expected{"llama", 32, 2, 0}, Expected{"mistral", 8, 2, 4096}, Expected{"mixtral", 8, 2, 0}, Expected{"qwen2", 32, 2, 0},
+        Expected{"qwen3", 32, 128, 0}, Expected{"qwen3_moe", 4, 2, 0}, Expected{"qwen2_moe", 16, 2, 0}, Expected{"gemma", 16, 256, 0},
+        Expected{"gemma2", 4, 256, 4096}, Expected{"glm", 2, 128, 0}, Expected{"glm4", 2, 128, 0}, Expected{"smollm3", 4, 2, 0},
+        Expected{"cohere2", 32, 2, 4096}, Expected{"granitemoe", 32, 2, 0}, Expected{"gpt_oss", 8, 64, 128}}) {
+    SCOPED_TRACE(e.type);
+    const Config c = parsed(e.type, experts);
+    EXPECT_EQ(c.kv_heads, e.kv_heads);
+    EXPECT_EQ(c.head_size, e.head_size);
+    EXPECT_EQ(c.window, e.window);
+    EXPECT_EQ(parsed(e.type, experts + R"(, "num_key_value_heads": null, "sliding_window": null)").kv_heads, 32)
+        << "null: as many as heads";
+    EXPECT_EQ(parsed(e.type, experts + R"(, "num_key_value_heads": null, "sliding_window": null)").window, 0) << "null: none";
+  }
+  EXPECT_EQ(parsed("qwen2_moe", experts).experts.shared_ffn, 5632);
+  EXPECT_FALSE(parsed("mistral", "").notes.empty()) << "what is assumed is said";
+  EXPECT_TRUE(parsed("mistral", R"(, "num_key_value_heads": 8)").notes.empty());
+  const std::string latent = R"(, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8,
+      "n_routed_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 16)";
+  const Config v3 = parsed("deepseek_v3", latent);
+  EXPECT_EQ(v3.experts.first_dense, 3);
+  EXPECT_EQ(v3.experts.shared_ffn, 16);
+  EXPECT_EQ(v3.latent.query_rank, 1536);
+  EXPECT_EQ(parsed("deepseek_v2", latent + R"(, "q_lora_rank": null)").latent.query_rank, 0);
+  EXPECT_EQ(parsed("deepseek_v2", latent).experts.shared_ffn, 32);
+  const Config windows = parsed("qwen2", R"(, "use_sliding_window": true, "max_window_layers": 6)");
+  EXPECT_EQ(windows.window_of(5), 0);
+  EXPECT_EQ(windows.window_of(6), 4096);
+}
+
 TEST(Config, RefusesMoreLayersThanAGraphCanHave) {
   const auto c = parse_config(R"({"model_type": "llama", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 9000000,
                                   "num_attention_heads": 4, "vocab_size": 50})",
