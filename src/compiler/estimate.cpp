@@ -25,38 +25,6 @@ std::int64_t outermost_coefficient(const Affine& f) {
   return most;
 }
 
-/// A tile can be stored as one box only when the dims that share an index of the result fill it without gaps, and when no block of a faster
-/// dim reaches beyond its end into the next index of a slower one.
-bool writes_densely(const KernelOperand& operand, const std::vector<KernelDim>& dims, const Mapping& m) {
-  for (const Affine& f : operand.index) {
-    if (f.terms.size() == 1 && f.terms[0].coefficient == 1) continue;
-    const std::int64_t outermost = outermost_coefficient(f);
-    std::vector<Affine::Term> terms;
-    for (const auto& t : f.terms) {
-      const auto v = static_cast<std::size_t>(t.variable);
-      if (t.coefficient < 0 || (t.coefficient != outermost && dims[v].extent % (m.trips[v] * m.tile[v]) != 0)) return false;
-      if (m.tile[v] > 1) terms.push_back(t);
-    }
-    std::sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) { return a.coefficient < b.coefficient; });
-    std::int64_t expected = 1;
-    for (const auto& t : terms) {
-      if (t.coefficient != expected) return false;
-      expected *= m.tile[static_cast<std::size_t>(t.variable)];
-    }
-  }
-  return true;
-}
-
-/// The same of what an instance writes over all its firings: a part of a spread buffer is one box.
-bool writes_one_box(const KernelOperand& operand, const std::vector<KernelDim>& dims, const Mapping& m) {
-  Mapping whole = m;
-  for (std::size_t d = 0; d < dims.size(); ++d) {
-    whole.tile[d] = std::min(m.tile[d] * m.trips[d], dims[d].extent);
-    whole.trips[d] = 1;
-  }
-  return writes_densely(operand, dims, whole);
-}
-
 std::int64_t local_bytes(const KernelLocal& l, const Mapping& m) {
   std::int64_t bytes = 4;
   for (int d : l.dims) bytes *= m.tile[static_cast<std::size_t>(d)];
@@ -139,6 +107,13 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
       for (const auto& term : f.terms) mask |= std::uint64_t{1} << term.variable;
     if (o.anew >= 0) mask |= std::uint64_t{1} << o.anew;
     masks_.push_back(mask);
+    std::vector<SharedIndex>& shared = shared_.emplace_back();
+    for (const Affine& f : o.index) {
+      if (!o.write || (f.terms.size() == 1 && f.terms[0].coefficient == 1)) continue;
+      shared.push_back({f.terms, outermost_coefficient(f)});
+      std::sort(shared.back().terms.begin(), shared.back().terms.end(),
+                [](const auto& x, const auto& y) { return x.coefficient < y.coefficient; });
+    }
     std::vector<Extent> extents;
     const auto& order = layouts[o.tensor.index()];
     for (std::size_t d = order.size(); d-- > 0;) {
@@ -170,11 +145,28 @@ std::int64_t Evaluator::part_bytes(std::size_t i, const Mapping& m) const {
   return bytes_of(i, count);
 }
 
+/// A tile can be stored as one box only when the dims that share an index of the result fill it without gaps, and when no block of a faster
+/// dim reaches beyond its end into the next index of a slower one. The same of what an instance writes over all its firings (`whole`): a
+/// part of a spread buffer is one box.
+bool Evaluator::writes_densely(const SharedIndex& index, const Mapping& m, bool whole) const {
+  std::int64_t expected = 1;
+  for (const auto& t : index.terms) {
+    const auto v = static_cast<std::size_t>(t.variable);
+    const std::int64_t extent = kernel_.dims[v].extent, block = m.trips[v] * m.tile[v];
+    const std::int64_t tile = whole ? std::min(block, extent) : m.tile[v];
+    if (t.coefficient < 0 || (t.coefficient != index.outermost && extent % (whole ? tile : block) != 0)) return false;
+    if (tile == 1) continue;
+    if (t.coefficient != expected) return false;
+    expected *= tile;
+  }
+  return true;
+}
+
 void Evaluator::size_tokens(const Mapping& m) const {
   const std::size_t n = kernel_.operands.size();
   token_bytes_.assign(n, 0);
   wire_bytes_.assign(n, 0);
-  tokens_.assign(n, 0);
+  firing_.reset();
   for (std::size_t i = 0; i < n; ++i) {
     std::int64_t count = 1, padded = 1, run = 1;
     bool contiguous = true, innermost = true;
@@ -194,24 +186,36 @@ void Evaluator::size_tokens(const Mapping& m) const {
     token_bytes_[i] = bytes_of(i, padded);
     wire_bytes_[i] =
         static_cast<double>(bytes_of(i, count)) * std::max(1.0, static_cast<double>(granule_) / static_cast<double>(bytes_of(i, run)));
-    std::int64_t tokens = 1;  // default residency: every loop from the outermost to the innermost one used
+  }
+}
+
+/// Has the operand several tokens, by default?
+bool Evaluator::moves(std::size_t operand, const Mapping& m) const {
+  bool turns = false;
+  for (const int d : m.order) {
+    turns = turns || m.trips[static_cast<std::size_t>(d)] > 1;
+    if (turns && (masks_[operand] >> d & 1) != 0) return true;
+  }
+  return false;
+}
+
+/// Tokens of each operand, by default kept over the loops inside the innermost one that it depends on.
+void Evaluator::count_tokens(const Mapping& m) const {
+  const std::size_t n = kernel_.operands.size();
+  tokens_.assign(n, 1);
+  for (std::size_t i = 0; i < n; ++i)
     for (std::size_t l = m.order.size(), used = 0; l-- > 0;) {
       used |= masks_[i] >> m.order[l] & 1;
-      if (used) tokens *= m.trips[static_cast<std::size_t>(m.order[l])];
+      if (used) tokens_[i] *= m.trips[static_cast<std::size_t>(m.order[l])];
     }
-    tokens_[i] = tokens;
-  }
 }
 
 /// Depths and bytes of the channels, with plain double buffering where more does not fit.
 bool Evaluator::fit_storage(Mapping& m) const {
   const std::size_t n = kernel_.operands.size();
-  m.placed = 0;
+  m.placed = placed_;
   for (std::size_t i = 0; i < n; ++i) {
-    if (placed(i)) {
-      m.placed += aligned(part_bytes(i, m));
-      continue;
-    }
+    if (placed(i)) continue;
     m.depth[i] = tokens_[i] > 1 ? 2 : 1;
     if (!kernel_.operands[i].write && tokens_[i] > 2) {
       // Enough in flight to hide the start-up, but no more than the mover keeps outstanding.
@@ -222,13 +226,11 @@ bool Evaluator::fit_storage(Mapping& m) const {
     }
     m.storage += aligned(token_bytes_[i] * m.depth[i]);
   }
-  std::int64_t accumulators = 0;
-  for (const KernelLocal& l : kernel_.locals) accumulators += aligned(local_bytes(l, m));
-  if (m.epilogue_unit.valid()) m.storage += aligned(accumulators) * m.accumulator_depth;
+  if (m.epilogue_unit.valid()) m.storage += aligned(accumulators_) * m.accumulator_depth;
   if (accumulators_apart_) {
-    if (accumulators > accumulator_capacity_) return false;
+    if (accumulators_ > accumulator_capacity_) return false;
   } else {
-    m.storage += accumulators;
+    m.storage += accumulators_;
   }
   for (std::size_t i = 0; i < n && m.storage + m.placed > capacity_; ++i)
     if (!placed(i) && m.depth[i] > 2) {
@@ -256,10 +258,18 @@ void Evaluator::keep_panels(Mapping& m) const {
     for (std::size_t i = 0; i < n; ++i) {
       const KernelOperand& o = kernel_.operands[i];
       if (o.write || m.resident[i] || placed(i) || tokens_[i] == 1) continue;
-      const auto kept = kept_loops(o, m.order, true);
-      const std::int64_t tokens = tokens_per_instance(kept, m.order, m.trips);
+      // As kept_loops, tokens_per_instance and live_tokens have it of a resident operand.
+      std::int64_t tokens = 1, live = 1;
+      bool inside = false;
+      for (const int d : m.order) {
+        if (!(masks_[i] >> d & 1)) {
+          inside = true;
+          continue;
+        }
+        tokens *= m.trips[static_cast<std::size_t>(d)];
+        if (inside) live *= m.trips[static_cast<std::size_t>(d)];
+      }
       if (tokens >= tokens_[i]) continue;
-      const std::int64_t live = live_tokens(kept, m.order, m.trips);
       const std::int64_t depth = live < tokens ? live + std::min<std::int64_t>(live, 2) : live;
       const std::int64_t grown = m.storage - aligned(token_bytes_[i] * m.depth[i]) + aligned(token_bytes_[i] * depth);
       const double saving = static_cast<double>(tokens_[i] - tokens) * wire_bytes_[i];
@@ -282,8 +292,8 @@ void Evaluator::keep_panels(Mapping& m) const {
 
 bool Evaluator::writes_well(const Mapping& m) const {
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    const KernelOperand& o = kernel_.operands[i];
-    if (o.write && (!writes_densely(o, kernel_.dims, m) || (placed(i) && !writes_one_box(o, kernel_.dims, m)))) return false;
+    for (const SharedIndex& index : shared_[i])
+      if (!writes_densely(index, m, false) || (placed(i) && !writes_densely(index, m, true))) return false;
   }
   return true;
 }
@@ -292,9 +302,11 @@ bool Evaluator::writes_well(const Mapping& m) const {
 std::int64_t Evaluator::count_sharers(Mapping& m) const {
   m.instances = 1;
   sharers_.assign(kernel_.operands.size(), 1);
+  along_.assign(kernel_.dims.size(), 1);
   for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
     if (kernel_.dims[d].reduction) continue;
-    const std::int64_t along = ceil_div(kernel_.dims[d].extent, m.trips[d] * m.tile[d]);
+    const std::int64_t along = along_[d] = ceil_div(kernel_.dims[d].extent, m.trips[d] * m.tile[d]);
+    if (along == 1) continue;
     m.instances *= along;
     for (std::size_t i = 0; i < sharers_.size(); ++i)
       if (!(masks_[i] >> d & 1)) sharers_[i] *= along;
@@ -304,23 +316,62 @@ std::int64_t Evaluator::count_sharers(Mapping& m) const {
   return firings;
 }
 
-bool Evaluator::evaluate(Mapping& m, double limit) const {
-  const std::size_t n = kernel_.operands.size();
+bool Evaluator::begin(Mapping& m) const {
   m.unit = unit_id_;
   m.epilogue_unit = epilogue_id_;
-  m.resident.assign(n, false);
-  m.depth.assign(n, 1);
-  m.sharing.assign(n, Sharing::none);
   m.storage = 0;
   m.placed = 0;
   if (!writes_well(m)) return false;
-  const std::int64_t firings = count_sharers(m);
+  firings_ = count_sharers(m);
   size_tokens(m);
+  // Whether a mapping fits does not depend on the order of its loops: depths beyond plain double buffering are given up first.
+  placed_ = 0;
+  std::int64_t least = 0;
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i)
+    if (placed(i))
+      placed_ += aligned(part_bytes(i, m));
+    else
+      least += aligned(token_bytes_[i] * (moves(i, m) ? 2 : 1));
+  accumulators_ = accumulator_bytes(m);
+  if (accumulators_apart_ && accumulators_ > accumulator_capacity_) return true;  // which `end` finds out
+  if (m.epilogue_unit.valid()) least += aligned(accumulators_) * m.accumulator_depth;
+  if (!accumulators_apart_) least += accumulators_;
+  m.storage = least;
+  m.placed = placed_;
+  return least + placed_ <= capacity_;
+}
+
+bool Evaluator::end(Mapping& m, double limit) const {
+  const std::size_t n = kernel_.operands.size();
+  m.resident.assign(n, false);
+  m.depth.assign(n, 1);
+  m.sharing.assign(n, Sharing::none);
+  const bool registers = accumulators_apart_ && accumulators_ > accumulator_capacity_;
+  if (!registers && limit < kNoLimit && !steps_are_free() &&
+      firing_seconds(m) * static_cast<double>(firings_) * rounds_of(m) > limit) {  // how much worse it is nobody asks
+    m.cost = m.late = kNoLimit;
+    return true;
+  }
+  m.storage = 0;
+  count_tokens(m);
   if (!fit_storage(m)) return false;
   keep_panels(m);
-  estimate(m, firings);
-  if (m.terms[0] <= limit) choose_sharing(m, firings);
+  estimate(m, firings_);
+  if (m.terms[0] <= limit) choose_sharing(m, firings_);
   return true;
+}
+
+bool Evaluator::evaluate(Mapping& m) const {
+  m.resident.assign(kernel_.operands.size(), false);
+  m.depth.assign(kernel_.operands.size(), 1);
+  m.sharing.assign(kernel_.operands.size(), Sharing::none);
+  if (begin(m)) return end(m, kNoLimit);
+  if (m.storage > 0) {  // the depths with which it would not fit
+    m.storage = 0;
+    count_tokens(m);
+    fit_storage(m);
+  }
+  return false;
 }
 
 std::int64_t Evaluator::accumulator_bytes(const Mapping& m) const {
@@ -339,6 +390,7 @@ std::string Evaluator::complete(Mapping& m) const {
       return fmt::format("'{}' is not shared: it is looked up, or picks what is", g_.tensor(kernel_.operands[i].tensor).name);
   const std::int64_t firings = count_sharers(m);
   size_tokens(m);
+  count_tokens(m);
   m.storage = m.placed = 0;
   const Ring ring = ring_of(kernel_, m, reach_).ring.value_or(Ring{});
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
@@ -480,7 +532,14 @@ double Evaluator::epilogue_seconds(double points, double firings) const {
   return points * epilogue_seconds_per_point_ + firings * epilogue_startup_;
 }
 
+/// Waves of a grid.
+double Evaluator::rounds_of(const Mapping& m) const {
+  return machine_.grid ? std::ceil(static_cast<double>(m.instances) / static_cast<double>(machine_.components.size())) : 1;
+}
+
+/// Of the tiles at hand, whatever the order of loops and the sharing.
 double Evaluator::firing_seconds(const Mapping& m) const {
+  if (firing_) return *firing_;
   double cycles = startup_cycles_;
   for (std::size_t n = 0; n < kernel_.statements.size(); ++n) {
     const KernelStatement& s = kernel_.statements[n];
@@ -512,7 +571,7 @@ double Evaluator::firing_seconds(const Mapping& m) const {
       points *= static_cast<double>(std::min(m.tile[static_cast<std::size_t>(d)], kernel_.dims[static_cast<std::size_t>(d)].extent));
     cycles += points * cycles_per_point_[n];
   }
-  return cycles / clock_;
+  return firing_.emplace(cycles / clock_);
 }
 
 /// The share of the work that is left when the last of a panel has come: it is used again in every later pass of the loops it is kept over.
@@ -534,9 +593,7 @@ double Evaluator::left_after_panels(const Mapping& m) const {
 void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   const auto components = static_cast<double>(machine_.components.size());
   const auto instances = static_cast<double>(m.instances);
-  const double rounds = machine_.grid ? std::ceil(instances / components) : 1;
-  const double firing = firing_seconds(m);
-  const double compute = firing * static_cast<double>(firings);
+  const double rounds = rounds_of(m), firing = firing_seconds(m), compute = firing * static_cast<double>(firings);
   double load_bytes = 0, store_bytes = 0, loads = 0, stores = 0, first = 0, footprint = 0, total = 0, last_store = 0;
   double casts = 0, cast_bytes = 0, relay = 0;
   double epilogue_points = 0, epilogue_tokens = 0;

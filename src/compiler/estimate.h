@@ -21,9 +21,18 @@ class Evaluator {
   Evaluator(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const std::vector<std::vector<int>>& layouts,
             const std::vector<Reach>& reach, std::int64_t reserved, chip::UnitId unit, chip::UnitId epilogue);
 
+  static constexpr double kNoLimit = std::numeric_limits<double>::infinity();
   /// Fills units, residency, depths, sharing, storage and the estimate of a mapping that has splits, trips, tiles and an order; false when
   /// it does not fit or cannot be stored.
-  bool evaluate(Mapping& m, double limit = std::numeric_limits<double>::infinity()) const;
+  bool evaluate(Mapping& m) const;
+  /// The same in two steps. What is the same in every order of its loops; false when it does not fit (then it has the bytes that it would
+  /// take) or cannot be stored (0 bytes).
+  bool begin(Mapping& m) const;
+  /// The rest, of the mapping that was begun last; false when its sums do not fit their registers. One that computes for longer than
+  /// `limit` costs more than that: its estimate is left out, unless steps are free.
+  bool end(Mapping& m, double limit) const;
+  /// Instances along each dim of the mapping that was begun last (1 for reductions).
+  [[nodiscard]] const std::vector<std::int64_t>& instances() const { return along_; }
   /// Fills storage and the estimate of a mapping that has everything else. In words what makes it impossible; empty when nothing does.
   std::string complete(Mapping& m) const;
   /// Neither firings nor transfers cost more than what they compute and move.
@@ -42,19 +51,27 @@ class Evaluator {
     const std::vector<numerics::Affine::Term>* terms;  ///< of the index along this dimension
     std::int64_t full;                                 ///< of the tensor
   };
+  struct SharedIndex {                          ///< of a result, with several dims in it or a stride
+    std::vector<numerics::Affine::Term> terms;  ///< by coefficient
+    std::int64_t outermost;                     ///< the largest of them
+  };
   struct MoverRates {  ///< of one kind of mover
     double startup = 0, places = 1, rate = 1;
   };
 
   [[nodiscard]] bool writes_well(const Mapping& m) const;
+  [[nodiscard]] bool writes_densely(const SharedIndex& index, const Mapping& m, bool whole) const;
   std::int64_t count_sharers(Mapping& m) const;
   [[nodiscard]] std::int64_t accumulator_bytes(const Mapping& m) const;
   void size_tokens(const Mapping& m) const;
+  [[nodiscard]] bool moves(std::size_t operand, const Mapping& m) const;
+  void count_tokens(const Mapping& m) const;
   bool fit_storage(Mapping& m) const;
   void keep_panels(Mapping& m) const;
   [[nodiscard]] bool may_ring(const Mapping& m, std::size_t operand) const;
   void choose_sharing(Mapping& m, std::int64_t firings) const;
   void estimate(Mapping& m, std::int64_t firings) const;
+  [[nodiscard]] double rounds_of(const Mapping& m) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
   [[nodiscard]] double left_after_panels(const Mapping& m) const;
   [[nodiscard]] std::int64_t reading_members(std::size_t operand, const Mapping& m) const;
@@ -71,10 +88,11 @@ class Evaluator {
   const graph::Graph& g_;
   const std::vector<Reach>& reach_;
   chip::UnitId unit_id_, epilogue_id_;
-  std::vector<std::uint64_t> masks_;          ///< per operand: dims its index depends on
-  std::vector<std::vector<Extent>> extents_;  ///< per operand, innermost dimension first
-  std::vector<std::int64_t> bits_;            ///< per operand: of one element
-  std::vector<double> footprint_;             ///< per operand: bytes of its tensor
+  std::vector<std::uint64_t> masks_;              ///< per operand: dims its index depends on
+  std::vector<std::vector<Extent>> extents_;      ///< per operand, innermost dimension first
+  std::vector<std::vector<SharedIndex>> shared_;  ///< per operand; of those that are written
+  std::vector<std::int64_t> bits_;                ///< per operand: of one element
+  std::vector<double> footprint_;                 ///< per operand: bytes of its tensor
   std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
   bool accumulators_apart_ = false;
   MoverRates load_, store_, cast_;
@@ -84,7 +102,9 @@ class Evaluator {
   double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
   std::vector<double> cycles_per_point_;  ///< per statement that is no contraction and runs on the unit
   // Of the mapping at hand.
-  mutable std::vector<std::int64_t> token_bytes_, tokens_, sharers_;
+  mutable std::vector<std::int64_t> token_bytes_, tokens_, sharers_, along_;
+  mutable std::int64_t firings_ = 1, placed_ = 0, accumulators_ = 0;
+  mutable std::optional<double> firing_;
   mutable std::vector<double> wire_bytes_;
 };
 

@@ -8,20 +8,15 @@
 namespace switchyard::compiler {
 namespace {
 
-/// Candidate tile sizes along one dim.
-std::vector<std::int64_t> halvings(std::int64_t extent, int most) {
-  std::vector<std::int64_t> out;
-  for (int e = 0; e < most; ++e) {
-    const std::int64_t t = ceil_div(extent, std::int64_t{1} << e);
-    if (out.empty() || out.back() != t) out.push_back(t);
+/// Of an extent, the largest first.
+std::vector<std::int64_t> divisors(std::int64_t extent) {
+  std::vector<std::int64_t> small, out;
+  for (std::int64_t t = 1; t <= extent / t; ++t) {
+    if (extent % t != 0) continue;
+    small.push_back(t);
+    if (t != extent / t) out.push_back(extent / t);
   }
-  return out;
-}
-
-std::vector<std::int64_t> divisors(std::int64_t extent, std::int64_t most) {
-  std::vector<std::int64_t> out;
-  for (std::int64_t t = std::min(extent, most); t >= 1; --t)
-    if (extent % t == 0) out.push_back(t);
+  out.insert(out.end(), small.rbegin(), small.rend());
   return out;
 }
 
@@ -35,7 +30,10 @@ std::vector<std::int64_t> block_sizes(std::int64_t extent, bool contraction) {
 }
 
 class Search {
-  using Best = std::array<Mapping, kHeldWeights.size()>;
+  struct Best {
+    std::array<Mapping, kHeldWeights.size()> of;  ///< by weight
+    double worst = 0;                             ///< cost of any of them
+  };
 
  public:
   Search(const Machine& machine, const Kernel& kernel, const Evaluator& evaluator, int effort)
@@ -44,7 +42,11 @@ class Search {
     current_.split.assign(n, 1);
     current_.trips.assign(n, 1);
     current_.tile.resize(n);
-    for (std::size_t d = 0; d < n; ++d) current_.tile[d] = kernel.dims[d].extent;
+    divisors_.resize(n);
+    for (std::size_t d = 0; d < n; ++d) {
+      current_.tile[d] = kernel.dims[d].extent;
+      if (divide_[d]) divisors_[d] = divisors(kernel.dims[d].extent);
+    }
     for (std::size_t d = 0; d < n; ++d) {
       if (kernel.dims[d].extent <= 1) continue;
       if (kernel.dims[d].parallel) parallel_.push_back(static_cast<int>(d));
@@ -73,14 +75,14 @@ class Search {
   [[nodiscard]] std::vector<Mapping> best(std::size_t most) const {
     std::vector<const Best*> splits;
     for (const auto& [split, best] : best_) splits.push_back(&best);
-    std::stable_sort(splits.begin(), splits.end(), [](const Best* a, const Best* b) { return a->front().cost < b->front().cost; });
+    std::stable_sort(splits.begin(), splits.end(), [](const Best* a, const Best* b) { return a->of.front().cost < b->of.front().cost; });
     if (splits.size() > most) splits.resize(most);
     std::vector<Mapping> all;
     for (const Best* best : splits)
-      for (std::size_t w = 0; w < best->size(); ++w) {
-        const Mapping& m = (*best)[w];
+      for (std::size_t w = 0; w < best->of.size(); ++w) {
+        const Mapping& m = best->of[w];
         const auto same = [&](const Mapping& o) { return o.tile == m.tile && o.trips == m.trips && o.order == m.order; };
-        if (std::any_of(best->begin(), best->begin() + static_cast<std::ptrdiff_t>(w), same)) continue;
+        if (std::any_of(best->of.begin(), best->of.begin() + static_cast<std::ptrdiff_t>(w), same)) continue;
         all.push_back(m);
         all.back().only_late = kHeldWeights[w] == kLate;
       }
@@ -110,7 +112,7 @@ class Search {
     const auto d = static_cast<std::size_t>(parallel_[i]);
     auto sizes = block_sizes(kernel_.dims[d].extent, kernel_.contraction);
     if (i >= 2) sizes = {kernel_.dims[d].extent <= 256 ? kernel_.dims[d].extent : 256, 16, 4, 1};
-    if (divide_[d]) sizes = divisors(kernel_.dims[d].extent, 4096);
+    if (divide_[d]) sizes = divisors_[d], std::erase_if(sizes, [](std::int64_t t) { return t > 4096; });
     if (kernel_.dims[d].single) sizes = {1};
     for (std::int64_t t : sizes) {
       if (t > kernel_.dims[d].extent) continue;
@@ -142,18 +144,37 @@ class Search {
     return false;
   }
 
+  /// Candidate tile sizes along one dim, until one is refused.
+  template <class Take>
+  static void halve(std::int64_t extent, int most, const Take& take) {
+    std::int64_t last = 0;
+    for (int e = 0; e < most; ++e) {
+      const std::int64_t t = ceil_div(extent, std::int64_t{1} << e);
+      if (t == last) continue;
+      last = t;
+      if (!take(t)) return;
+    }
+  }
+
   void tiles(std::size_t i, std::size_t majors) {
     if (i == majors) return reduce();
     const auto d = static_cast<std::size_t>(parallel_[i]);
     const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
     const int most = (i < 2 ? thorough_ ? 40 : 4 : 2) + effort_;
     const bool single = kernel_.dims[d].single;
-    for (std::int64_t t : single       ? std::vector<std::int64_t>{1}
-                          : divide_[d] ? divisors(kernel_.dims[d].extent, local)
-                                       : halvings(local, most)) {
+    const auto take = [&](std::int64_t t) {
       current_.tile[d] = t;
       current_.trips[d] = ceil_div(local, t);
       tiles(i + 1, majors);
+      return true;
+    };
+    if (single) {
+      take(1);
+    } else if (divide_[d]) {
+      for (const std::int64_t t : divisors_[d])
+        if (t <= local) take(t);
+    } else {
+      halve(local, most, take);
     }
     if (i >= 2 && local > 1 && !single) {  // the last resort of a long third dim
       current_.tile[d] = 1;
@@ -223,10 +244,10 @@ class Search {
       int fitted = 0;
       const int more = reductions_.size() == 1 && parallel_.size() <= 2 ? 3 : 0;
       least_ = std::numeric_limits<double>::infinity();
-      for (std::int64_t t : halvings(extent, thorough_ ? 40 : 12)) {
+      halve(extent, thorough_ ? 40 : 12, [&](std::int64_t t) {
         const double before = least_;
-        if (cut(t) && ++fitted > effort_ + more && !(evaluator_.steps_are_free() && least_ < before * kBetter)) break;
-      }
+        return !(cut(t) && ++fitted > effort_ + more && !(evaluator_.steps_are_free() && least_ < before * kBetter));
+      });
     }
     current_.tile[d] = extent;
     current_.trips[d] = 1;
@@ -235,30 +256,21 @@ class Search {
   bool offer() {
     ++tried_;
     if (nearest_.tile.empty()) nearest_ = current_;
-    std::vector<int> loops;
+    std::int64_t firings = 1;
+    current_.order.clear();
     for (int d : parallel_)
-      if (current_.trips[static_cast<std::size_t>(d)] > 1) loops.push_back(d);
-    std::vector<int> inner;
+      if (const std::int64_t trips = current_.trips[static_cast<std::size_t>(d)]; trips > 1) current_.order.push_back(d), firings *= trips;
+    const auto loops = static_cast<std::ptrdiff_t>(current_.order.size());
     for (int d : reductions_)
-      if (current_.trips[static_cast<std::size_t>(d)] > 1) inner.push_back(d);
+      if (const std::int64_t trips = current_.trips[static_cast<std::size_t>(d)]; trips > 1) current_.order.push_back(d), firings *= trips;
+    if (firings > (thorough_ ? kMostFirings * 64 : kMostFirings)) return false;
+    if (!evaluator_.begin(current_)) return come_near();
     bool fits = false;
-    const int orders = loops.size() > 1 ? 2 : 1;
-    for (int o = 0; o < orders; ++o) {
-      current_.order = loops;
-      if (o == 1) std::reverse(current_.order.begin(), current_.order.end());
-      current_.order.insert(current_.order.end(), inner.begin(), inner.end());
-      std::int64_t firings = 1;
-      for (int d : current_.order) firings *= current_.trips[static_cast<std::size_t>(d)];
-      if (firings > (thorough_ ? kMostFirings * 64 : kMostFirings)) continue;
-      const auto key = machine_.grid ? std::vector<std::int64_t>{} : instances_along(kernel_, current_);
-      const auto at = best_.find(key);
-      double limit = std::numeric_limits<double>::infinity();
-      if (at != best_.end()) {
-        limit = 0;
-        for (std::size_t w = 0; w < kHeldWeights.size(); ++w) limit = std::max(limit, cost_of(at->second[w], kHeldWeights[w]));
-      }
-      if (!evaluator_.evaluate(current_, limit)) {
-        if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
+    for (int o = 0; o < (loops > 1 ? 2 : 1); ++o) {
+      if (o == 1) std::reverse(current_.order.begin(), current_.order.begin() + loops);
+      Best* best = best_so_far();
+      if (!evaluator_.end(current_, best ? best->worst : Evaluator::kNoLimit)) {
+        come_near();
         continue;
       }
       if (current_.instances > kMostInstances) continue;
@@ -266,14 +278,32 @@ class Search {
       found_ = true;
       least_ = std::min(least_, current_.cost);
       best_cost_ = std::min(best_cost_, current_.cost);
-      if (at == best_.end()) {
-        best_[key].fill(current_);
-        continue;
+      if (!best) {
+        best = last_ = &best_[last_key_];
+        best->of.fill(current_);
       }
+      bool better = best->worst == 0;
       for (std::size_t w = 0; w < kHeldWeights.size(); ++w)
-        if (cost_of(current_, kHeldWeights[w]) < cost_of(at->second[w], kHeldWeights[w]) * (1 - 1e-9)) at->second[w] = current_;
+        if (cost_of(current_, kHeldWeights[w]) < cost_of(best->of[w], kHeldWeights[w]) * (1 - 1e-9)) best->of[w] = current_, better = true;
+      if (!better) continue;
+      best->worst = 0;
+      for (std::size_t w = 0; w < kHeldWeights.size(); ++w) best->worst = std::max(best->worst, cost_of(best->of[w], kHeldWeights[w]));
     }
     return fits;
+  }
+
+  bool come_near() {
+    if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
+    return false;
+  }
+
+  /// Of the split of the mapping at hand; none: it is the first. What is offered next is often split alike.
+  Best* best_so_far() {
+    const bool again = last_ && (machine_.grid || last_key_ == evaluator_.instances());
+    if (again) return last_;
+    if (!machine_.grid) last_key_ = evaluator_.instances();
+    const auto at = best_.find(last_key_);
+    return last_ = at == best_.end() ? nullptr : &at->second;
   }
 
   static constexpr double kBetter = 0.999;                 ///< times the cost: what is worth another step
@@ -286,9 +316,12 @@ class Search {
   const Evaluator& evaluator_;
   int effort_;
   std::vector<bool> divide_;
+  std::vector<std::vector<std::int64_t>> divisors_;  ///< of the dims that tiles must divide
   std::vector<int> parallel_, reductions_;
   Mapping current_, nearest_;
   std::map<std::vector<std::int64_t>, Best> best_;  ///< by instances along each dim; on a grid one for all
+  std::vector<std::int64_t> last_key_;
+  Best* last_ = nullptr;  ///< of `last_key_`
   bool found_ = false, thorough_ = false;
   std::int64_t tried_ = 0;
   double best_cost_ = std::numeric_limits<double>::infinity();
