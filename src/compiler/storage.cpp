@@ -4,12 +4,13 @@
 #include <map>
 #include <tuple>
 
-#include "chip/query.h"
+#include "compiler/addresses.h"
 #include "support/check.h"
 
 namespace switchyard::compiler {
 namespace {
 
+using From = Addresses::Over::From;
 using program::Actor;
 using program::BufferAccess;
 using program::Channel;
@@ -17,129 +18,6 @@ using program::Context;
 
 /// Contexts are taken to last this much longer than estimated: to fetch too early only takes room, to fetch too late leaves memory idle.
 constexpr double kCaution = 3;
-
-struct Life {
-  int first = 0, last = 0;
-  auto operator<=>(const Life&) const = default;
-};
-
-/// Sets of component instances, numbered; and which of them meet. What lies on different components may have one address.
-class ComponentSets {
- public:
-  int number_of(const std::vector<std::uint32_t>& components) {
-    std::vector<std::uint32_t> sorted = components;
-    std::sort(sorted.begin(), sorted.end());
-    const auto [at, fresh] = numbers_.try_emplace(sorted, static_cast<int>(meets_.size()));
-    if (!fresh) return at->second;
-    std::vector<bool> row;
-    for (const auto& [other, number] : numbers_) {
-      if (row.size() <= static_cast<std::size_t>(number)) row.resize(static_cast<std::size_t>(number) + 1);
-      row[static_cast<std::size_t>(number)] = other.empty() || sorted.empty() || share(other, sorted);  // empty: a grid, anywhere
-    }
-    for (std::size_t i = 0; i < meets_.size(); ++i) meets_[i].push_back(row[i]);
-    meets_.push_back(std::move(row));
-    return at->second;
-  }
-  [[nodiscard]] bool meet(int a, int b) const { return meets_[static_cast<std::size_t>(a)][static_cast<std::size_t>(b)]; }
-
- private:
-  static bool share(const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>& b) {
-    for (auto i = a.begin(), j = b.begin(); i != a.end() && j != b.end(); *i < *j ? ++i : ++j)
-      if (*i == *j) return true;
-    return false;
-  }
-  std::map<std::vector<std::uint32_t>, int> numbers_;
-  std::vector<std::vector<bool>> meets_;
-};
-
-/// One memory's addresses over the contexts.
-class Addresses {
- public:
-  Addresses(const chip::Memory& memory, std::size_t contexts, const ComponentSets& sets) : sets_(sets), in_use_(contexts) {
-    const auto range = chip::usable_range(memory);
-    begin_ = range.begin;
-    end_ = range.end;
-    alignment_ = std::max<std::int64_t>(1, memory.alignment);
-  }
-
-  struct Range {
-    std::int64_t begin = 0, end = 0;
-    int set = 0;
-    Life life;
-    auto operator<=>(const Range&) const = default;
-  };
-  /// What is taken over a life, from the highest address down, together with what is to be taken besides.
-  class Over {
-   public:
-    Over(const Addresses& addresses, Life life) : addresses_(&addresses) {
-      addresses.each_taken(life, [&](const Range& r) { taken_.push_back(r); });
-      std::sort(taken_.begin(), taken_.end(), above);
-    }
-    /// The highest free address, which is taken then; nothing when there is none.
-    std::optional<std::int64_t> take_high(std::int64_t bytes, int set) {
-      std::int64_t at = addresses_->down(addresses_->end_ - bytes);
-      for (const Range& r : taken_) {
-        if (at >= r.end) break;
-        if (addresses_->sets_.meet(r.set, set)) at = std::min(at, addresses_->down(r.begin - bytes));
-      }
-      if (at < addresses_->begin_) return std::nullopt;
-      const Range own{at, at + bytes, set, {}};
-      if (bytes > 0) taken_.insert(std::lower_bound(taken_.begin(), taken_.end(), own, above), own);
-      return at;
-    }
-
-   private:
-    static bool above(const Range& a, const Range& b) { return std::tie(a.end, a.begin, a.set) > std::tie(b.end, b.begin, b.set); }
-    const Addresses* addresses_;
-    std::vector<Range> taken_;
-  };
-
-  /// The lowest free address over a life; nothing when there is none.
-  std::optional<std::int64_t> find(Life life, std::int64_t bytes, int set) const {
-    const std::vector<Range> taken = taken_over(life, set);
-    std::int64_t at = up(begin_);
-    for (const Range& r : taken) {
-      if (r.begin - at >= bytes) break;
-      at = std::max(at, up(r.end));
-    }
-    return at + bytes <= end_ ? std::optional(at) : std::nullopt;
-  }
-  void take(Life life, std::int64_t at, std::int64_t bytes, int set) {
-    const Range range{at, at + bytes, set, life};
-    for (int c = life.first; c <= life.last; ++c) {
-      auto& here = in_use_[static_cast<std::size_t>(c)];
-      here.insert(std::upper_bound(here.begin(), here.end(), range), range);
-    }
-  }
-  void give_back(Life life, std::int64_t at, std::int64_t bytes, int set) {
-    for (int c = life.first; c <= life.last; ++c) {
-      auto& here = in_use_[static_cast<std::size_t>(c)];
-      here.erase(std::lower_bound(here.begin(), here.end(), Range{at, at + bytes, set, life}));
-    }
-  }
-
- private:
-  [[nodiscard]] std::int64_t up(std::int64_t at) const { return (at + alignment_ - 1) / alignment_ * alignment_; }
-  [[nodiscard]] std::int64_t down(std::int64_t at) const { return at / alignment_ * alignment_; }
-  /// What is taken in some context of a life, each once: in the first of them in which it lives.
-  template <class Use>
-  void each_taken(Life life, Use&& use) const {
-    for (int c = life.first; c <= life.last; ++c)
-      for (const Range& r : in_use_[static_cast<std::size_t>(c)])
-        if (r.end > r.begin && c == std::max(r.life.first, life.first)) use(r);
-  }
-  [[nodiscard]] std::vector<Range> taken_over(Life life, int set) const {
-    std::vector<Range> taken;
-    each_taken(life, [&](const Range& r) {
-      if (sets_.meet(r.set, set)) taken.push_back(r);
-    });
-    if (life.first < life.last) std::sort(taken.begin(), taken.end());
-    return taken;
-  }
-  const ComponentSets& sets_;
-  std::int64_t begin_ = 0, end_ = 0, alignment_ = 1;
-  std::vector<std::vector<Range>> in_use_;  ///< by context, sorted
-};
 
 /// Calls `use` with every buffer that a context reads or writes.
 template <class Use>
@@ -167,6 +45,10 @@ class Planner {
   Planner(program::Program& program, const std::vector<ContextTimes>& times, bool deep, bool pins)
       : program_(program), times_(times), deep_(deep), pins_(pins), chip_(*program.chip) {
     for (const chip::Memory& m : chip_.memories) addresses_.emplace_back(m, program.contexts.size(), sets_);
+    for (const Context& c : program.contexts) {
+      std::vector<int>& sets = array_sets_.emplace_back();
+      for (const auto& array : c.arrays) sets.push_back(sets_.number_of(array.components));
+    }
   }
 
   std::optional<Overflow> run() {
@@ -211,7 +93,7 @@ class Planner {
       part.pad = buffer.spread->pad;
       buffer.bytes = part.bytes();
       const int set = sets_.number_of(buffer.spread->components);
-      const auto at = in(buffer.memory).find(lives_[b], buffer.bytes, set);
+      const auto at = Addresses::Over(in(buffer.memory), lives_[b], From::below).take(buffer.bytes, set);
       if (!at) return overflow(lives_[b].first);
       buffer.offset = *at;
       in(buffer.memory).take(lives_[b], *at, buffer.bytes, set);
@@ -219,10 +101,12 @@ class Planner {
     return std::nullopt;
   }
 
+  /// What is early is only seen to fit: where it lies `advance` says.
   std::optional<Overflow> place_context(int k) {
     const Life life{k, k};
-    const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes, int set, bool high) {
-      const auto at = high ? Addresses::Over(in(memory), life).take_high(bytes, set) : in(memory).find(life, bytes, set);
+    Free low, high;
+    const auto place = [&](chip::MemoryId memory, std::int64_t& offset, std::int64_t bytes, int set) {
+      const auto at = low.try_emplace(memory, in(memory), life, From::below).first->second.take(bytes, set);
       if (!at) return false;
       offset = *at;
       in(memory).take(life, *at, bytes, set);
@@ -230,17 +114,20 @@ class Planner {
     };
     const auto early = [&](const Channel& c) { return context(k).actors[c.from.actor.index()].early; };
     for (Channel& c : context(k).channels)
-      if (!early(c) && !place(c.memory, c.offset, c.bytes, set_of(context(k), c), false)) return overflow(k);
+      if (!early(c) && !place(c.memory, c.offset, c.bytes, set_of(k, c))) return overflow(k);
     for (Actor& a : context(k).actors)
       for (program::State& s : a.states)
-        if (!place(s.memory, s.offset, s.bytes, set_of(context(k), a), false)) return overflow(k);
-    for (Channel& c : context(k).channels)
-      if (early(c) && !place(c.memory, c.offset, c.bytes, set_of(context(k), c), true)) return overflow(k);
+        if (!place(s.memory, s.offset, s.bytes, set_of(k, a))) return overflow(k);
+    for (const Channel& c : context(k).channels)
+      if (early(c) && !high.try_emplace(c.memory, in(c.memory), life, From::above).first->second.take(c.bytes, set_of(k, c)))
+        return overflow(k);
     return std::nullopt;
   }
 
-  int set_of(const Context& context, const Actor& actor) { return sets_.number_of(context.arrays[actor.array.index()].components); }
-  int set_of(const Context& context, const Channel& c) { return set_of(context, context.actors[c.to.front().end.actor.index()]); }
+  [[nodiscard]] int set_of(int k, const Actor& actor) const { return array_sets_[static_cast<std::size_t>(k)][actor.array.index()]; }
+  [[nodiscard]] int set_of(int k, const Channel& c) const {
+    return set_of(k, program_.contexts[static_cast<std::size_t>(k)].actors[c.to.front().end.actor.index()]);
+  }
 
   Overflow overflow(int k) {
     Overflow out{static_cast<std::size_t>(k), 0};
@@ -269,7 +156,6 @@ class Planner {
       return k;
     }
     const int soonest = std::max(running_at(fetched_), k - static_cast<int>(chip_.context.resident) + 1);
-    take_back(context, early, {k, k});
     std::vector<std::int64_t> least;
     for (const Channel* c : early) least.push_back(c->depth);
     std::map<int, Free> free;  // by where a life that ends here begins
@@ -287,7 +173,7 @@ class Planner {
       int first = k;
       for (int low = soonest, high = k; low < high;) {
         const int middle = low + (high - low) / 2;
-        if (find_places(context, early, {middle, k}, free[middle])) {
+        if (find_places(k, early, {middle, k}, free[middle])) {
           first = high = middle;
         } else {
           low = middle + 1;
@@ -304,24 +190,23 @@ class Planner {
     }
     if (best_share > 0) {
       set_depths(context, early, least, best_share);
-      SY_CHECK(place(context, early, {best_first, k}), "what fitted fits again");
+      SY_CHECK(place(k, early, {best_first, k}), "what fitted fits again");
       return finish(context, best_first);
     }
     for (std::int64_t share = 1;; share *= 2) {
       set_depths(context, early, least, share);
-      if (place(context, early, {k, k})) return finish(context, k);
+      if (place(k, early, {k, k})) return finish(context, k);
     }
   }
 
   /// Without going ahead, deeper channels still keep the movers busy.
   void deepen(int k, const std::vector<Channel*>& early) {
     Context& context = this->context(k);
-    take_back(context, early, {k, k});
     std::vector<std::int64_t> least;
     for (const Channel* c : early) least.push_back(c->depth);
     for (std::int64_t share = 1;; share *= 2) {
       set_depths(context, early, least, share);
-      if (place(context, early, {k, k})) return;
+      if (place(k, early, {k, k})) return;
     }
   }
 
@@ -340,32 +225,28 @@ class Planner {
   /// What is free in the memories over one life, as far as somebody asked.
   using Free = std::map<chip::MemoryId, Addresses::Over>;
 
-  /// The addresses of channels, one after the other the highest free ones; nothing when they do not all fit. `free` is for asking again.
-  std::optional<std::vector<std::int64_t>> find_places(const Context& context, const std::vector<Channel*>& channels, Life life,
-                                                       Free& free) {
-    for (const Channel* c : channels) free.try_emplace(c->memory, in(c->memory), life);
+  /// The addresses of a context's channels, one after the other the highest free ones; nothing when they do not all fit. `free` is for
+  /// asking again.
+  std::optional<std::vector<std::int64_t>> find_places(int k, const std::vector<Channel*>& channels, Life life, Free& free) {
+    for (const Channel* c : channels) free.try_emplace(c->memory, in(c->memory), life, From::above);
     Free memories = free;
     std::vector<std::int64_t> places;
     for (const Channel* c : channels) {
-      const auto at = memories.at(c->memory).take_high(c->bytes, set_of(context, *c));
+      const auto at = memories.at(c->memory).take(c->bytes, set_of(k, *c));
       if (!at) return std::nullopt;
       places.push_back(*at);
     }
     return places;
   }
 
-  bool place(const Context& context, const std::vector<Channel*>& channels, Life life) {
+  bool place(int k, const std::vector<Channel*>& channels, Life life) {
     Free free;
-    const auto places = find_places(context, channels, life, free);
+    const auto places = find_places(k, channels, life, free);
     for (std::size_t i = 0; places && i < channels.size(); ++i) {
       channels[i]->offset = (*places)[i];
-      in(channels[i]->memory).take(life, (*places)[i], channels[i]->bytes, set_of(context, *channels[i]));
+      in(channels[i]->memory).take(life, (*places)[i], channels[i]->bytes, set_of(k, *channels[i]));
     }
     return places.has_value();
-  }
-
-  void take_back(const Context& context, const std::vector<Channel*>& channels, Life life) {
-    for (Channel* c : channels) in(c->memory).give_back(life, c->offset, c->bytes, set_of(context, *c));
   }
 
   static int finish(Context& context, int first) {
@@ -379,6 +260,7 @@ class Planner {
   bool deep_, pins_;
   const chip::Chip& chip_;
   ComponentSets sets_;
+  std::vector<std::vector<int>> array_sets_;  ///< by context and array
   std::vector<Addresses> addresses_;
   std::vector<Life> lives_;
   std::vector<double> ends_;  ///< of the contexts so far
