@@ -91,7 +91,7 @@ std::string print_bound(const Bound& bound) {
 }
 
 Bounds::Bounds(const chip::Chip& chip, const graph::Graph& graph)
-    : chip_(chip), g_(graph), off_(chip.memories[chip::off_chip_memory(chip).index()]) {
+    : chip_(chip), g_(graph), off_(chip.memories[chip::off_chip_memory(chip).index()]), no_work_(chip, graph) {
   if (const auto cache = chip::cache_of(chip, chip::off_chip_memory(chip))) cached_ = chip.memories[cache->index()].bytes.value;
   for (const chip::Memory& m : chip.memories)
     if (m.kind != chip::MemoryKind::dram) on_chip_ += m.bytes.value * working(chip, m.in);
@@ -206,7 +206,7 @@ Bound Bounds::model(const Hidden& hidden) const {
   const Work work = work_of(g_, hidden);
   Bound bound;
   const double launch = program::launch_seconds(chip_);
-  UnitWork units(chip_, g_);
+  UnitWork units = no_work_;
   units.add(g_, hidden.shares);
   add_units(bound, launch + issue_, 0, units);
   double product = 0;
@@ -276,7 +276,7 @@ Bound Bounds::context(std::span<const Kernel> kernels, const std::vector<bool>& 
   if (kernels.size() == 1) return kernel(kernels.front(), read_before, stays);
   Bound bound;
   Traffic all;
-  UnitWork units(chip_, g_);
+  UnitWork units = no_work_;
   for (const Kernel& k : kernels) {
     units.add(g_, k);
     add_traffic_of(all, k, stays);
@@ -299,7 +299,7 @@ Bound Bounds::stages(std::span<const Kernel> kernels, const std::vector<bool>& r
       if (o.write) inside[o.tensor.index()] = true;
   Bound bound;
   Traffic all;
-  UnitWork units(chip_, g_);
+  UnitWork units = no_work_;
   for (const Kernel& k : kernels) {
     units.add_product(g_, k, hidden.shares.empty() ? 1 : hidden.shares[k.ops.front().index()]);
     add_traffic_of(all, k, inside);
@@ -345,7 +345,7 @@ Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before,
     if (off_chip && index.size() == 3) product = product_bytes(extents, index, element);
   }
   Bound bound;
-  UnitWork units(chip_, g_);
+  UnitWork units = no_work_;
   units.add(g_, kernel);
   add_units(bound, issue_ + (waits ? load_.startup : 0), all_written ? store_.startup : 0, units);
   add_traffic(bound, 0, missing(traffic.read, read_before), std::max(0.0, bytes_of(g_, traffic.written) - cached_), product);

@@ -84,6 +84,7 @@ class Bounds {
   double on_chip_ = 0;  ///< bytes of everything on the chip that can hold data
   double issue_ = 0, unit_startup_ = 0;
   Movers load_, store_;
+  UnitWork no_work_;  ///< what all work begins with
 };
 
 }  // namespace switchyard::compiler
