@@ -411,6 +411,7 @@ void Engine::start_instance(std::uint32_t p, std::uint32_t resident, std::span<c
   s.unblocked_by = cause;
   s.wait = Wait::nothing;
   s.priced = false;
+  s.port = s.feed = 0;
   s.commands = 0;
   if (plan.moves) {
     FlightList& list = flight_lists_[s.flights];

@@ -36,12 +36,12 @@ bool Engine::costs_nothing(ActorPlan& plan, const ActorState& s, Odometer at, st
 
 bool Engine::tokens_there(std::uint32_t a, ActorState& s, const ActorPlan& plan) {
   const std::int64_t* index = variables_.from(s.variables) + plan.rank;
-  for (std::size_t p = 0; p < plan.ports.size(); ++p) {
-    const PortPlan& port = plan.ports[p];
+  for (; s.port < plan.ports.size(); ++s.port, s.feed = 0) {
+    const PortPlan& port = plan.ports[s.port];
     if (!port.rule.input || (s.at.first & port.kept) != port.kept || (port.guarded && !port.guard.holds(s.at, index))) continue;
-    const PortLinks& links = ports_[s.ports + p];
-    for (std::uint32_t f = links.begin; f < links.end; ++f) {
-      Feed& feed = feeds_[f];
+    const PortLinks& links = ports_[s.ports + s.port];
+    for (; links.begin + s.feed < links.end; ++s.feed) {
+      Feed& feed = feeds_[links.begin + s.feed];
       const std::uint32_t n = feed.plain ? 1 : demand(port, feed, index, true);
       if (n == 0) continue;
       const Ring& ring = rings_[feed.ring];
@@ -81,6 +81,7 @@ bool Engine::space_there(std::uint32_t a, ActorState& s, const ActorPlan& plan) 
 /// The firing begins as far as tokens and slots go. Ties: the one that came at this very instant and was needed, least id first.
 Engine::Ties Engine::take_tokens_and_space(ActorState& s, const ActorPlan& plan) {
   Ties ties;
+  s.port = s.feed = 0;
   const std::int64_t* index = variables_.from(s.variables) + plan.rank;
   for (std::size_t p = 0; p < plan.ports.size(); ++p) {
     const PortPlan& port = plan.ports[p];

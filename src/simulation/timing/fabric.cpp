@@ -60,9 +60,11 @@ std::uint32_t Fabric::engine(chip::MoverId id, std::uint32_t component) {
   return slot;
 }
 
-std::uint32_t Fabric::link(std::uint32_t network, std::uint32_t number, const std::string& name) {
+template <class Name>
+std::uint32_t Fabric::link(std::uint32_t network, std::uint32_t number, const Name& name) {
   const std::uint32_t resource = first_link_[network] + number;
-  link_names_.try_emplace(resource, name);
+  if (link_names_.size() <= resource) link_names_.resize(resource + std::size_t{1});
+  if (link_names_[resource].empty()) link_names_[resource] = name();
   return resource;
 }
 
@@ -72,16 +74,16 @@ void Fabric::append_links(const chip::Network& network, std::uint32_t number, co
     const std::uint32_t from = route[i], to = route[i + 1];
     if (chip::is_switched(network)) {
       const std::uint32_t instances = static_cast<std::uint32_t>(chip::instance_count(chip_->components[network.over.index()]));
-      for (const std::uint32_t l : chip::switched_links(*chip_, network, from, to)) {
-        const std::string end = l / 2 < instances ? std::to_string(l / 2) : fmt::format("trunk {}", l / 2 - instances);
-        links.push_back(
-            link(number, l, l % 2 == 0 ? fmt::format("{}:{}->", network.name, end) : fmt::format("{}:->{}", network.name, end)));
-      }
+      for (const std::uint32_t l : chip::switched_links(*chip_, network, from, to))
+        links.push_back(link(number, l, [&] {
+          const std::string end = l / 2 < instances ? std::to_string(l / 2) : fmt::format("trunk {}", l / 2 - instances);
+          return l % 2 == 0 ? fmt::format("{}:{}->", network.name, end) : fmt::format("{}:->{}", network.name, end);
+        }));
       continue;
     }
     const auto l = chip::link_between(*chip_, network, from, to);
     SY_CHECK(l.has_value(), fmt::format("a route of network '{}' jumps from {} to {}", network.name, from, to));
-    links.push_back(link(number, *l, fmt::format("{}:{}->{}", network.name, from, to)));
+    links.push_back(link(number, *l, [&] { return fmt::format("{}:{}->{}", network.name, from, to); }));
   }
 }
 
@@ -122,7 +124,8 @@ void Fabric::circuits_of(const PathRequest& request, chip::NetworkId id, std::ui
       for (std::size_t k = 0; k < lanes[p].size(); ++k) {
         links[t].push_back(lane(id, lanes[p][k]));
         if (k > 0 && k + 1 < lanes[p].size())
-          link(id.value, lanes[p][k].place, fmt::format("{}:{}->{}", chip_->networks[id.index()].name, path[k - 1], path[k]));
+          link(id.value, lanes[p][k].place,
+               [&] { return fmt::format("{}:{}->{}", chip_->networks[id.index()].name, path[k - 1], path[k]); });
       }
     }
 }
@@ -150,8 +153,9 @@ void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::
       const chip::Memory& memory = chip_->memories[off_chip->index()];
       if (network.topology == chip::Topology::crossbar && memory.ports.empty()) {  // the memory's side of a crossbar is no bottleneck
         const std::uint32_t c = ends[t];
-        links[t].push_back(request.source ? link(id->value, 2 * c + 1, fmt::format("{}:->{}", network.name, c))
-                                          : link(id->value, 2 * c, fmt::format("{}:{}->", network.name, c)));
+        links[t].push_back(link(id->value, request.source ? 2 * c + 1 : 2 * c, [&] {
+          return request.source ? fmt::format("{}:->{}", network.name, c) : fmt::format("{}:{}->", network.name, c);
+        }));
         continue;
       }
       const std::uint32_t port = chip::nearest_port(*chip_, memory, request.component);
@@ -259,6 +263,7 @@ void Fabric::begin_context() {
     r.feeds_in_order = false;
   }
   fed_by_.assign(resources.size(), kAbsent);
+  mixed_.assign(chip_->networks.size(), false);
 }
 
 void Fabric::use(std::uint32_t p) {
@@ -280,7 +285,8 @@ void Fabric::use(std::uint32_t p) {
 }
 
 void Fabric::mix(std::optional<chip::NetworkId> network) {
-  if (!network) return;
+  if (!network || mixed_[network->index()]) return;
+  mixed_[network->index()] = true;
   const std::uint32_t first = first_link_[network->index()];
   const std::int64_t count = chip::link_count(*chip_, chip_->networks[network->index()]);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -305,7 +311,8 @@ std::vector<Fabric::Named> Fabric::reported() const {
     if (const auto [busy, bytes] = worked(resource); bytes > 0) list.push_back({name, resource, busy, bytes});
   };
   for (std::size_t m = 0; m < chip_->memories.size(); ++m) put(chip_->memories[m].name, first_memory_[m]);
-  for (const auto& [resource, name] : link_names_) put(name, resource);
+  for (std::size_t r = 0; r < link_names_.size(); ++r)
+    if (!link_names_[r].empty()) put(link_names_[r], static_cast<std::uint32_t>(r));
   return list;
 }
 

@@ -104,7 +104,9 @@ class Fabric {
   void routes_of(const PathRequest& request, std::vector<std::vector<std::uint32_t>>& links);
   void append_links(const chip::Network& network, std::uint32_t number, const std::vector<std::uint32_t>& route,
                     std::vector<std::uint32_t>& links);
-  std::uint32_t link(std::uint32_t network, std::uint32_t number, const std::string& name);
+  /// `name` says what it is called, once.
+  template <class Name>
+  std::uint32_t link(std::uint32_t network, std::uint32_t number, const Name& name);
   /// One of the circuits of a link, or of an end.
   std::uint32_t lane(chip::NetworkId network, const program::CircuitTable::Lane& lane);
   void circuits_of(const PathRequest& request, chip::NetworkId network, std::uint32_t from, const std::vector<std::uint32_t>& to,
@@ -126,9 +128,10 @@ class Fabric {
   std::map<std::uint32_t, std::int64_t> circuits_on_;                                    // and how many there could be
   std::vector<std::uint32_t> first_memory_, first_link_;
   std::vector<std::vector<std::uint32_t>> engines_;  // per mover, per component; UINT32_MAX: none yet
-  std::map<std::uint32_t, std::string> link_names_;  // of links on some path, by resource
+  std::vector<std::string> link_names_;              // by resource; empty but for links on some path
   std::map<PathRequest, std::uint32_t> known_;
   std::vector<std::uint32_t> fed_by_;  // per resource, in this context: nothing, one resource, or many
+  std::vector<bool> mixed_;            // networks, in this context
   std::int64_t link_total_ = 0, changes_ = 0;
 };
 

@@ -54,15 +54,17 @@ struct ActorState {  // hot: one cache line
   std::uint32_t ports = 0;      ///< first PortLinks
   std::uint32_t unit = kNone;   ///< UnitState or MoverState
   std::uint32_t unblocked_by = kNone;
-  std::uint32_t activity = kNone;  ///< of the running firing
-  std::uint32_t path = kNone;      ///< movers; kNone where each message has its own
-  std::uint32_t flights = kNone;   ///< movers: FlightList
-  std::uint32_t issue = kNone;     ///< IssueState
-  std::uint32_t commands = 0;      ///< issued and not yet used
-  std::uint32_t waits_on = kNone;  ///< ring or unit, for messages
+  std::uint32_t activity = kNone;    ///< of the running firing
+  std::uint32_t path = kNone;        ///< movers; kNone where each message has its own
+  std::uint32_t flights = kNone;     ///< movers: FlightList
+  std::uint32_t issue = kNone;       ///< IssueState
+  std::uint32_t commands = 0;        ///< issued and not yet used
+  std::uint32_t waits_on = kNone;    ///< ring or unit, for messages
+  std::uint32_t port = 0, feed = 0;  ///< before these of its firing to come all tokens are there: what has come stays
   Wait wait = Wait::start;
   bool priced = false, free = false;
 };
+static_assert(sizeof(ActorState) <= 64);
 
 struct PortLinks {
   std::uint32_t begin = 0, end = 0;  ///< feeds (inputs) or outlets (outputs)
@@ -125,8 +127,8 @@ struct Flight {
   std::uint32_t engine = 0, chunks = 0, entered = 0, left = 0;  ///< left: chunks whose time of leaving is known
   std::uint32_t free_after = 0;                                 ///< firings that cost nothing and follow this one
   std::uint32_t context = 0;
-  std::uint32_t number = 0;  ///< among those of its actor: the least that is free
-  std::uint32_t fetched = 0;                                    ///< chunks for which the reading memory stage is booked
+  std::uint32_t number = 0;   ///< among those of its actor: the least that is free
+  std::uint32_t fetched = 0;  ///< chunks for which the reading memory stage is booked
   bool done = false, waits_for_window = false;
   std::int64_t last_bytes = 0;
   std::int64_t memory_whole = 0, memory_last = 0, memory_bytes = 0;  ///< service of the reading memory stage per chunk; bytes in all
