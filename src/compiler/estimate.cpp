@@ -162,30 +162,42 @@ bool Evaluator::writes_densely(const SharedIndex& index, const Mapping& m, bool 
   return true;
 }
 
+std::int64_t Evaluator::token_bytes(std::size_t i, const Mapping& m) const {
+  std::int64_t padded = 1;
+  bool innermost = true;
+  for (const Extent& e : extents_[i]) {  // innermost dimension first
+    std::int64_t extent = extent_of(e, m);
+    if (innermost) {
+      const std::int64_t pad = token_pad(unit_, kernel_.contraction && !kernel_.operands[i].epilogue, extent);
+      if (pad > 1) extent = ceil_div(extent, pad) * pad;
+    }
+    innermost = false;
+    padded *= extent;
+  }
+  return bytes_of(i, padded);
+}
+
 void Evaluator::size_tokens(const Mapping& m) const {
-  const std::size_t n = kernel_.operands.size();
-  token_bytes_.assign(n, 0);
-  wire_bytes_.assign(n, 0);
+  token_bytes_.resize(kernel_.operands.size());
+  for (std::size_t i = 0; i < token_bytes_.size(); ++i) token_bytes_[i] = token_bytes(i, m);
+  wire_bytes_.clear();
   firing_.reset();
-  for (std::size_t i = 0; i < n; ++i) {
-    std::int64_t count = 1, padded = 1, run = 1;
-    bool contiguous = true, innermost = true;
-    for (const Extent& e : extents_[i]) {  // innermost dimension first
-      std::int64_t extent = 1;
-      for (const auto& t : *e.terms) extent += std::abs(t.coefficient) * (m.tile[static_cast<std::size_t>(t.variable)] - 1);
+}
+
+/// What tokens take of a memory that serves no less than a granule.
+void Evaluator::size_wires(const Mapping& m) const {
+  if (!wire_bytes_.empty()) return;
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+    std::int64_t count = 1, run = 1;
+    bool contiguous = true;
+    for (const Extent& e : extents_[i]) {
+      const std::int64_t extent = extent_of(e, m);
       count *= std::min(extent, e.full);
       if (contiguous) run *= std::min(extent, e.full);
       contiguous = contiguous && extent >= e.full;
-      if (innermost) {
-        const std::int64_t pad = token_pad(unit_, kernel_.contraction && !kernel_.operands[i].epilogue, extent);
-        extent = ceil_div(extent, pad) * pad;
-      }
-      innermost = false;
-      padded *= extent;
     }
-    token_bytes_[i] = bytes_of(i, padded);
-    wire_bytes_[i] =
-        static_cast<double>(bytes_of(i, count)) * std::max(1.0, static_cast<double>(granule_) / static_cast<double>(bytes_of(i, run)));
+    wire_bytes_.push_back(static_cast<double>(bytes_of(i, count)) *
+                          std::max(1.0, static_cast<double>(granule_) / static_cast<double>(bytes_of(i, run))));
   }
 }
 
@@ -316,22 +328,27 @@ std::int64_t Evaluator::count_sharers(Mapping& m) const {
   return firings;
 }
 
-bool Evaluator::begin(Mapping& m) const {
+bool Evaluator::begin(Mapping& m, bool all) const {
   m.unit = unit_id_;
   m.epilogue_unit = epilogue_id_;
   m.storage = 0;
   m.placed = 0;
   if (!writes_well(m)) return false;
-  firings_ = count_sharers(m);
-  size_tokens(m);
   // Whether a mapping fits does not depend on the order of its loops: depths beyond plain double buffering are given up first.
   placed_ = 0;
   std::int64_t least = 0;
-  for (std::size_t i = 0; i < kernel_.operands.size(); ++i)
+  token_bytes_.resize(kernel_.operands.size());
+  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
+    token_bytes_[i] = token_bytes(i, m);
     if (placed(i))
       placed_ += aligned(part_bytes(i, m));
     else
       least += aligned(token_bytes_[i] * (moves(i, m) ? 2 : 1));
+    if (!all && least + placed_ > capacity_) return false;
+  }
+  wire_bytes_.clear();
+  firing_.reset();
+  firings_ = count_sharers(m);
   accumulators_ = accumulator_bytes(m);
   if (accumulators_apart_ && accumulators_ > accumulator_capacity_) return true;  // which `end` finds out
   if (m.epilogue_unit.valid()) least += aligned(accumulators_) * m.accumulator_depth;
@@ -355,6 +372,7 @@ bool Evaluator::end(Mapping& m, double limit) const {
   m.storage = 0;
   count_tokens(m);
   if (!fit_storage(m)) return false;
+  size_wires(m);
   keep_panels(m);
   estimate(m, firings_);
   if (m.terms[0] <= limit) choose_sharing(m, firings_);
@@ -365,7 +383,7 @@ bool Evaluator::evaluate(Mapping& m) const {
   m.resident.assign(kernel_.operands.size(), false);
   m.depth.assign(kernel_.operands.size(), 1);
   m.sharing.assign(kernel_.operands.size(), Sharing::none);
-  if (begin(m)) return end(m, kNoLimit);
+  if (begin(m, true)) return end(m, kNoLimit);
   if (m.storage > 0) {  // the depths with which it would not fit
     m.storage = 0;
     count_tokens(m);
@@ -390,6 +408,7 @@ std::string Evaluator::complete(Mapping& m) const {
       return fmt::format("'{}' is not shared: it is looked up, or picks what is", g_.tensor(kernel_.operands[i].tensor).name);
   const std::int64_t firings = count_sharers(m);
   size_tokens(m);
+  size_wires(m);
   count_tokens(m);
   m.storage = m.placed = 0;
   const Ring ring = ring_of(kernel_, m, reach_).ring.value_or(Ring{});

@@ -2,6 +2,7 @@
 // spatially split nest, against the rates of the machine. The analytical model of the search (Timeloop's kind, arXiv:1902.02434).
 #pragma once
 
+#include <cstdlib>
 #include <limits>
 #include <optional>
 #include <vector>
@@ -25,9 +26,9 @@ class Evaluator {
   /// Fills units, residency, depths, sharing, storage and the estimate of a mapping that has splits, trips, tiles and an order; false when
   /// it does not fit or cannot be stored.
   bool evaluate(Mapping& m) const;
-  /// The same in two steps. What is the same in every order of its loops; false when it does not fit (then it has the bytes that it would
-  /// take) or cannot be stored (0 bytes).
-  bool begin(Mapping& m) const;
+  /// The same in two steps. What is the same in every order of its loops; false when it does not fit or cannot be stored (then it takes 0
+  /// bytes). `all`: the bytes that it takes are found out even when it does not fit.
+  bool begin(Mapping& m, bool all) const;
   /// The rest, of the mapping that was begun last; false when its sums do not fit their registers. One that computes for longer than
   /// `limit` costs more than that: its estimate is left out, unless steps are free.
   bool end(Mapping& m, double limit) const;
@@ -63,7 +64,14 @@ class Evaluator {
   [[nodiscard]] bool writes_densely(const SharedIndex& index, const Mapping& m, bool whole) const;
   std::int64_t count_sharers(Mapping& m) const;
   [[nodiscard]] std::int64_t accumulator_bytes(const Mapping& m) const;
+  [[nodiscard]] static std::int64_t extent_of(const Extent& along, const Mapping& m) {
+    std::int64_t extent = 1;
+    for (const auto& t : *along.terms) extent += std::abs(t.coefficient) * (m.tile[static_cast<std::size_t>(t.variable)] - 1);
+    return extent;
+  }
+  [[nodiscard]] std::int64_t token_bytes(std::size_t operand, const Mapping& m) const;
   void size_tokens(const Mapping& m) const;
+  void size_wires(const Mapping& m) const;
   [[nodiscard]] bool moves(std::size_t operand, const Mapping& m) const;
   void count_tokens(const Mapping& m) const;
   bool fit_storage(Mapping& m) const;

@@ -264,7 +264,10 @@ class Search {
     for (int d : reductions_)
       if (const std::int64_t trips = current_.trips[static_cast<std::size_t>(d)]; trips > 1) current_.order.push_back(d), firings *= trips;
     if (firings > (thorough_ ? kMostFirings * 64 : kMostFirings)) return false;
-    if (!evaluator_.begin(current_)) return come_near();
+    if (!evaluator_.begin(current_, !found_)) {
+      if (!found_) come_near();
+      return false;
+    }
     bool fits = false;
     for (int o = 0; o < (loops > 1 ? 2 : 1); ++o) {
       if (o == 1) std::reverse(current_.order.begin(), current_.order.begin() + loops);
@@ -292,9 +295,8 @@ class Search {
     return fits;
   }
 
-  bool come_near() {
+  void come_near() {
     if (current_.storage > 0 && (nearest_.storage == 0 || current_.storage < nearest_.storage)) nearest_ = current_;
-    return false;
   }
 
   /// Of the split of the mapping at hand; none: it is the first. What is offered next is often split alike.
