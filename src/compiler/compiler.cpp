@@ -303,10 +303,12 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.dump_mappings) {
     std::vector<std::vector<Reach>> reaches;
     for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
-    for (const Streamed& run : streamed)
-      for (std::size_t k = run.first; k < run.first + kStreamedStages; ++k) reaches[k].assign(reaches[k].size(), Reach::handed);
-    out.mappings = print_mapping_file(
-        {machine, g, kernels, splits.mappings, sections, std::move(reaches), placement, cuts, chosen.made_for, chosen.strategy.deep});
+    for (const Interleaving& run : interleavings)
+      for (const Handed& h : run.handed) reaches[run.first + h.writer][h.from] = reaches[run.first + h.reader][h.to] = Reach::handed;
+    std::vector<std::string> over_blocks;
+    for (const Streamed& run : streamed) over_blocks.push_back(kernels[run.first + 1].name);
+    out.mappings = print_mapping_file({machine, g, kernels, splits.mappings, sections, std::move(reaches), placement, cuts,
+                                       std::move(over_blocks), chosen.made_for, chosen.strategy.deep});
   }
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;

@@ -239,7 +239,13 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       SY_TRY([[maybe_unused]] Done formats, check_formats(g, d.kernels, *chip));
       d.layouts = choose_layouts(g, d.kernels);
       d.streamed.clear();
-      if (strategy.streamed) d.streamed = stream_attention(machine, g, d.kernels, begin_with.unstreamed);
+      if (options.mappings && !options.mappings->streamed().empty()) {
+        SY_TRY(std::set<graph::OpId> unless, unstreamed_of(*options.mappings, d.kernels));
+        unless.insert(begin_with.unstreamed.begin(), begin_with.unstreamed.end());
+        d.streamed = stream_attention(machine, g, d.kernels, unless);
+      } else if (strategy.streamed) {
+        d.streamed = stream_attention(machine, g, d.kernels, begin_with.unstreamed);
+      }
       for (std::size_t t = d.layouts.size(); t < g.tensors.size(); ++t) {  // what only streamed kernels know
         d.layouts.emplace_back(g.tensors[t].shape.size());
         std::iota(d.layouts.back().begin(), d.layouts.back().end(), 0);
@@ -271,7 +277,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted), known.costs);
     d.pipelines.clear();
     if (strategy.pipelined) pipeline(d, strategy);
-    if (options.mappings) d.pipelines = pipelines_among(machine, mapped_of(d));
+    if (options.mappings) join_as_given(d);
     if (strategy.interleaved) interleave(d, strategy);
     set_readers(d, strategy);
     for (std::size_t t = 0; t < d.attempt.stays.size(); ++t)
@@ -285,6 +291,9 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     SY_TRY(auto overflow, plan_contexts(d, strategy));
     tell("storage", [&] { return print_storage(d.program); });
     if (!overflow) {
+      if (options.mappings) {
+        SY_TRY([[maybe_unused]] Done possible, check_given(d));
+      }
       if (!d.interleavings.empty()) drop_unused_buffers(d);
       return d;
     }
@@ -301,6 +310,44 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       make_room(same, g, d.kernels, d.attempt);
     }
   }
+}
+
+void Builder::join_as_given(Draft& d) const {
+  std::vector<Interleaving> found = interleavings_among(mapped_of(d), handed_of(*options.mappings, g, d.kernels));
+  found.insert(found.end(), d.interleavings.begin(), d.interleavings.end());
+  d.interleavings.clear();
+  for (const Streamed& s : d.streamed) {
+    const auto at = std::find_if(found.begin(), found.end(), [&](const Interleaving& i) { return i.first == s.first; });
+    if (at == found.end() || at->stages.size() != kStreamedStages) continue;  // told when all is known
+    at->seconds = streamed_seconds(machine, g, d.kernels, d.layouts, s, at->stages);
+    d.interleavings.push_back(std::move(*at));
+    found.erase(at);
+  }
+  d.interleavings.insert(d.interleavings.end(), found.begin(), found.end());
+  d.pipelines = pipelines_among(machine, mapped_of(d));
+}
+
+Status Builder::check_given(const Draft& d) const {
+  const MappingFile& file = *options.mappings;
+  for (const MappingFile::Name& name : file.streamed()) {
+    const auto at =
+        std::find_if(d.streamed.begin(), d.streamed.end(), [&](const Streamed& s) { return d.kernels[s.first + 1].name == name.text; });
+    if (at == d.streamed.end())
+      return not_streamed(file, name, "it is no softmax between two products, this chip cannot, or no blocks fit");
+    const bool all = std::any_of(d.interleavings.begin(), d.interleavings.end(), [&](const Interleaving& i) {
+      return i.first == at->first && i.stages.size() == kStreamedStages && i.handed.size() == at->handed.size();
+    });
+    if (!all) return not_streamed(file, name, "all that lies between its four kernels must be handed on");
+  }
+  // What blocks hand on exists a tile at a time: as a whole it would be overwritten by each block.
+  std::set<program::BufferId> stands;
+  for (const program::Context& context : d.program.contexts)
+    program::for_each_buffer(context, [&](program::BufferId b, bool) { stands.insert(b); });
+  for (const Interleaving& i : d.interleavings)
+    for (const Handed& h : i.handed)
+      if (stands.contains(d.homes[i.first + h.writer][h.from].buffer))
+        return not_handed(file, d.kernels[i.first + h.writer].name, g.tensor(d.kernels[i.first + h.writer].operands[h.from].tensor).name);
+  return Done{};
 }
 
 Attempt Builder::first_attempt(const Draft& d) const {
@@ -336,7 +383,12 @@ Attempt Builder::first_attempt(const Draft& d) const {
 bool Builder::map_attention(Draft& d) {
   d.interleavings.clear();
   bool all = true;
+  const auto numbers = options.mappings ? numbers_among_namesakes(d.kernels) : std::vector<std::int64_t>{};
   for (const Streamed& s : d.streamed) {
+    bool given = false;  // how, by a mapping file
+    for (std::size_t k = s.first; options.mappings && k < s.first + kStreamedStages; ++k)
+      given = given || options.mappings->find(d.kernels[k].name, numbers[k]);
+    if (given) continue;
     auto mapped = map_streamed(machine, g, d.kernels, d.layouts, d.attempt.stays, s, d.attempt.reserved[s.first]);
     all = all && mapped;
     if (mapped)
@@ -561,6 +613,8 @@ Result<std::optional<Overflow>> Builder::plan_contexts(Draft& d, const Strategy&
     for (std::size_t k = 0; k < count; ++k) d.sections.push_back({k, kCutByCost});
   }
   const std::vector<HandedBuffer> tiles = tiles_of(d);
+  for (const Interleaving& i : d.interleavings)  // what hands on tiles is one context, whatever else is
+    std::erase_if(d.sections, [&](const Section& s) { return s.first > i.first && s.first < i.end(); });
   std::vector<program::Context> kernels = std::move(d.program.contexts);
   for (;;) {
     join(d, kernels, tiles);

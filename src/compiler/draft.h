@@ -126,6 +126,12 @@ struct Builder {
   /// How many members of a group read what is multicast.
   void set_readers(Draft& d, const Strategy& strategy) const;
 
+  /// Pipelines and runs that hand on tiles, as mappings and a mapping file have them.
+  void join_as_given(Draft& d) const;
+
+  /// Attention goes over blocks of keys, and tiles are handed on, where a mapping file says so: mapping/impossible.
+  [[nodiscard]] Status check_given(const Draft& d) const;
+
   /// What is known not to work, of kernels made anew: `begin_with`, or nothing.
   [[nodiscard]] Attempt first_attempt(const Draft& d) const;
 

@@ -165,8 +165,6 @@ class Finder {
     Interleaving out;
     out.first = first;
     out.steps = steps;
-    std::map<std::size_t, double> busy;  // by unit
-    double issue = 0, all = 0;
     std::int64_t bytes = 0;  // of one scratchpad: all stages are there at once
     for (std::size_t k = first; k < end; ++k) {
       const Kernel& kernel = mapped_.kernels[k];
@@ -187,11 +185,7 @@ class Finder {
       const UnitChoice unit = *unit_of(k);
       if (!Evaluator(machine_, mapped_.graph, kernel, mapped_.layouts, reach, 0, unit.unit, unit.epilogue).evaluate(m)) return std::nullopt;
       if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing s) { return s == Sharing::ring; })) return std::nullopt;
-      busy[unit.unit.index()] += m.terms[0];
-      if (unit.epilogue.valid()) busy[unit.epilogue.index()] += m.on_chip;
-      issue += m.terms[2];
       bytes += m.storage + m.placed;
-      all += m.on_chip;
       out.apart += mapped_.apart[k];
       if (k + 1 < end) {
         const Link& link = links_[k - first];
@@ -202,9 +196,7 @@ class Finder {
     for (const Handed& h : out.handed) bytes -= (2 * kHandedDepth - h.slots()) * h.tile_bytes;  // both its users have counted it
     const auto range = chip::usable_range(machine_.chip->memories[machine_.scratchpad.index()]);
     if (bytes > range.end - range.begin) return std::nullopt;
-    double longest = issue;
-    for (const auto& [unit, time] : busy) longest = std::max(longest, time);
-    out.seconds = longest + std::max(0.0, all - longest) / static_cast<double>(steps);
+    out.seconds = seconds_by_tiles(out.stages, steps);
     return out;
   }
 
@@ -237,6 +229,49 @@ bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& te
 
 std::int64_t tile_bytes(const graph::Graph& g, const KernelOperand& o, const Mapping& m) {
   return numerics::stored_bytes(g.tensor(o.tensor).format, numerics::element_count(token_shape(o, m.tile)));
+}
+
+double seconds_by_tiles(const std::vector<Mapping>& stages, std::int64_t steps) {
+  std::map<std::size_t, double> busy;  // by unit
+  double longest = 0, all = 0;
+  for (const Mapping& m : stages) {
+    busy[m.unit.index()] += m.terms[0];
+    if (m.epilogue_unit.valid()) busy[m.epilogue_unit.index()] += m.on_chip;
+    longest += m.terms[2];
+    all += m.on_chip;
+  }
+  for (const auto& [unit, time] : busy) longest = std::max(longest, time);
+  return longest + std::max(0.0, all - longest) / static_cast<double>(steps);
+}
+
+std::vector<Interleaving> interleavings_among(const MappedKernels& mapped, const std::vector<std::vector<bool>>& handed) {
+  std::vector<Interleaving> found;
+  for (std::size_t first = 0; first < mapped.kernels.size();) {
+    Interleaving run;
+    run.first = first;
+    std::size_t end = first + 1;
+    for (std::size_t k = first; k < end; ++k) {
+      run.stages.push_back(mapped.mappings[k]);
+      run.apart += mapped.apart[k];
+      for (std::size_t i = 0; i < handed[k].size(); ++i) {
+        const KernelOperand& out = mapped.kernels[k].operands[i];
+        if (!handed[k][i] || !out.write) continue;
+        for (std::size_t r = k + 1; r < std::min(handed.size(), k + kMostStages); ++r)
+          for (std::size_t j = 0; j < handed[r].size(); ++j) {
+            const KernelOperand& in = mapped.kernels[r].operands[j];
+            if (!handed[r][j] || in.write || in.tensor != out.tensor) continue;
+            run.handed.push_back({k - first, i, r - first, j, tile_bytes(mapped.graph, out, mapped.mappings[k])});
+            end = std::max(end, r + 1);
+          }
+      }
+    }
+    const Mapping& m = run.stages.front();
+    run.steps = tokens_per_instance(std::vector<bool>(m.order.size(), false), m.order, m.trips);
+    run.seconds = seconds_by_tiles(run.stages, run.steps);
+    if (!run.handed.empty()) found.push_back(std::move(run));
+    first = end;
+  }
+  return found;
 }
 
 std::string print_interleaving(const Interleaving& i, const std::vector<Kernel>& kernels) {

@@ -46,4 +46,10 @@ std::string print_interleaving(const Interleaving& interleaving, const std::vect
 /// that are `alone` are in no run.
 std::vector<Interleaving> find_interleavings(const Machine& machine, const MappedKernels& mapped, double share);
 
+/// Seconds of stages on different units that hand on so many tiles: of the busiest unit, and of the others once.
+double seconds_by_tiles(const std::vector<Mapping>& stages, std::int64_t steps);
+
+/// Runs that a mapping file has: kernels that follow each other, with what it has `handed`, by kernel and operand. Nothing is searched.
+std::vector<Interleaving> interleavings_among(const MappedKernels& mapped, const std::vector<std::vector<bool>>& handed);
+
 }  // namespace switchyard::compiler

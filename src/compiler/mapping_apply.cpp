@@ -223,6 +223,8 @@ class Applier {
       if (const std::int64_t live = live_tokens(kept_loops(o, m.order, m.resident[i]), m.order, m.trips); m.depth[i] < live)
         return fmt::format("'{}' keeps {} tokens: its depth must not be less", name, live);
     }
+    if (std::count(reach_.begin(), reach_.end(), Reach::handed) > 0 && !hands_on_tiles(machine_))
+      return fmt::format("kernels of {} do not hand on tiles from unit to unit", machine_.chip->name);
     if (m.stream >= 0) {
       const auto dim = static_cast<std::size_t>(m.stream);
       if (m.order.empty() || m.order.front() != m.stream || kernel_.dims[dim].reduction)
@@ -243,6 +245,16 @@ class Applier {
   std::vector<std::string> loops_;
   Failure failure_{FailureKind::malformed, {}, {}};
 };
+
+/// By operand: the entry has it handed on.
+std::vector<bool> handed_operands(const Entry& entry, const graph::Graph& g, const Kernel& kernel) {
+  const auto names = tensor_names(g, kernel);
+  std::vector<bool> handed(names.size(), false);
+  for (const MappingFile::Operand& o : entry.operands)
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (names[i] == o.tensor.text && o.lies == MappingFile::Lies::handed) handed[i] = true;
+  return handed;
+}
 
 /// Components that an entry names: mapping/value where they do not exist or do not work, or come twice.
 Result<std::vector<std::uint32_t>> components_of(const MappingFile& file, const Entry& entry, const Machine& machine) {
@@ -370,6 +382,48 @@ Result<std::vector<Section>> sections_of(const MappingFile& file, const Machine&
   return sections;
 }
 
+Result<std::set<graph::OpId>> unstreamed_of(const MappingFile& file, const std::vector<Kernel>& kernels) {
+  const std::vector<std::string> names = kernel_names(kernels);
+  std::set<std::string> wanted;
+  Failure failure{FailureKind::malformed, {}, {}};
+  for (const MappingFile::Name& name : file.streamed()) {
+    wanted.insert(name.text);
+    if (std::find(names.begin(), names.end(), name.text) == names.end())
+      failure.diagnostics.push_back(file.diagnose("mapping/unknown-name", fmt::format("the model has no kernel '{}'", name.text), name.at,
+                                                  did_you_mean(name.text, names, "kernels")));
+  }
+  if (!failure.diagnostics.empty()) return failure;
+  std::set<graph::OpId> unless;
+  for (std::size_t k = 0; k < kernels.size(); ++k)
+    if (!wanted.contains(names[k])) unless.insert(kernels[k].ops.front());
+  return unless;
+}
+
+std::vector<std::vector<bool>> handed_of(const MappingFile& file, const graph::Graph& g, const std::vector<Kernel>& kernels) {
+  std::vector<std::vector<bool>> handed;
+  const auto numbers = numbers_among_namesakes(kernels);
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    const Entry* entry = file.find(kernels[k].name, numbers[k]);
+    handed.push_back(entry ? handed_operands(*entry, g, kernels[k]) : std::vector<bool>(kernels[k].operands.size(), false));
+  }
+  return handed;
+}
+
+Failure not_streamed(const MappingFile& file, const MappingFile::Name& kernel, const std::string& why) {
+  return fail(FailureKind::unsupported,
+              file.diagnose("mapping/impossible", fmt::format("'{}' does not go over blocks of keys: {}", kernel.text, why), kernel.at));
+}
+
+Failure not_handed(const MappingFile& file, const std::string& kernel, const std::string& tensor) {
+  Location at;
+  for (const Entry& e : file.entries())
+    for (const MappingFile::Operand& o : e.operands)
+      if (matches_pattern(e.kernel.text, kernel) && o.tensor.text == tensor) at = o.tensor.at;
+  return fail(FailureKind::unsupported,
+              file.diagnose("mapping/impossible", fmt::format("'{}' is not handed on tile by tile by '{}'", tensor, kernel), at,
+                            "who writes and who reads it have equal splits, tiles and loops, and nobody else uses it"));
+}
+
 Failure not_one_context(const MappingFile& file, const std::vector<Kernel>& kernels, const Section& cut) {
   const std::vector<std::string> names = kernel_names(kernels);
   Location at;
@@ -453,12 +507,17 @@ void apply_places(const MappingFile& file, const graph::Graph& g, const std::vec
     const auto names = tensor_names(g, kernels[k]);
     for (const MappingFile::Operand& o : entry->operands)
       for (std::size_t i = 0; i < names.size(); ++i)
-        if (names[i] == o.tensor.text && o.placed && !*o.placed) stays[kernels[k].operands[i].tensor.index()] = false;
+        if (names[i] == o.tensor.text && o.lies && *o.lies != MappingFile::Lies::scratchpads)
+          stays[kernels[k].operands[i].tensor.index()] = *o.lies == MappingFile::Lies::handed;
   }
 }
 
 Result<Mapping> apply_entry(const MappingFile& file, const Entry& entry, const Machine& machine, const graph::Graph& g,
-                            const Kernel& kernel, const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& reach) {
+                            const Kernel& kernel, const std::vector<std::vector<int>>& layouts, const std::vector<Reach>& as_usual) {
+  std::vector<Reach> reach = as_usual;
+  const std::vector<bool> handed = handed_operands(entry, g, kernel);
+  for (std::size_t i = 0; i < reach.size(); ++i)
+    if (handed[i]) reach[i] = Reach::handed;
   if (!entry.components) return Applier(file, entry, machine, g, kernel, layouts, reach).run();
   Machine part = machine;
   SY_TRY(part.components, components_of(file, entry, machine));

@@ -22,10 +22,11 @@ class Reader {
     const Node& root = document_.root;
     std::vector<Entry> out;
     if (!wants(root, Node::Kind::map, "a mapping file", "a map with the key 'mappings'")) return out;
-    allow(root, {"array", "placement", "reductions", "made_for", "deep", "contexts", "mappings"});
+    allow(root, {"array", "placement", "reductions", "made_for", "deep", "streamed", "contexts", "mappings"});
     within = list_of(root, "array", 1);
     placement = list_of(root, "placement", 0);
     if (const Node* what = root.find("made_for")) made_for = name(*what);
+    if (const Node* attention = root.find("streamed")) streamed = names(*attention, "'streamed'", "a list of kernels");
     if (const Node* is = root.find("deep")) deep = truth(*is).value_or(false);
     if (const Node* all = root.find("contexts"); all && wants(*all, Node::Kind::sequence, "'contexts'", "a list of lists of kernels"))
       for (const Node& one : all->items) contexts.push_back(names(one, "a context", "a list of kernels"));
@@ -44,6 +45,7 @@ class Reader {
   std::optional<std::vector<MappingFile::Value>> within, placement;
   std::vector<MappingFile::Named> reductions;
   std::vector<std::vector<MappingFile::Name>> contexts;
+  std::vector<MappingFile::Name> streamed;
   std::optional<MappingFile::Name> made_for;
   bool deep = false;
 
@@ -93,8 +95,7 @@ class Reader {
       if (key == "sharing") o.sharing = choice<Sharing>(value, {kSharingNames.begin(), kSharingNames.end()});
       if (key == "depth") o.depth = number(value);
       if (key == "resident") o.resident = truth(value);
-      if (key == "in")
-        if (const auto where = choice<int>(value, {"memory", "scratchpads"})) o.placed = *where == 1;
+      if (key == "in") o.lies = choice<MappingFile::Lies>(value, {"memory", "scratchpads", "handed"});
     }
     return o;
   }
@@ -190,6 +191,7 @@ Result<MappingFile> MappingFile::parse(std::string text, std::string file) {
   out.placement_ = std::move(reader.placement);
   out.reductions_ = std::move(reader.reductions);
   out.contexts_ = std::move(reader.contexts);
+  out.streamed_ = std::move(reader.streamed);
   out.made_for_ = std::move(reader.made_for);
   out.deep_ = reader.deep;
   if (!reader.failure.diagnostics.empty()) return reader.failure;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,12 +31,14 @@ class MappingFile {
     std::string text;
     Location at;
   };
+  /// Where an operand lies. handed: a kernel on another unit of the component makes or uses it tile by tile.
+  enum class Lies : std::uint8_t { memory, scratchpads, handed };
   struct Operand {
     Name tensor;
     std::optional<Sharing> sharing;
     std::optional<Value> depth;
     std::optional<bool> resident;
-    std::optional<bool> placed;
+    std::optional<Lies> lies;
   };
   /// What one entry says. What it does not say: one instance, tiles as large as the instance's share, loops in the kernel's order with the
   /// reductions innermost, operands double-buffered and not shared.
@@ -66,6 +69,8 @@ class MappingFile {
   [[nodiscard]] const std::optional<std::vector<Value>>& placement() const { return placement_; }
   /// Kernels that are one context, by name; every other one is a context of its own.
   [[nodiscard]] const std::vector<std::vector<Name>>& contexts() const { return contexts_; }
+  /// Kernels along whose rows attention goes over blocks of keys.
+  [[nodiscard]] const std::vector<Name>& streamed() const { return streamed_; }
   /// The lesser machine that the program was made for, where the file says so.
   [[nodiscard]] const std::optional<Name>& made_for() const { return made_for_; }
   /// Channels of what is fetched early are as deep as they can be, rather than begun early.
@@ -79,6 +84,7 @@ class MappingFile {
   std::vector<Entry> entries_;
   std::optional<std::vector<Value>> within_, placement_;
   std::vector<std::vector<Name>> contexts_;
+  std::vector<Name> streamed_;
   std::optional<Name> made_for_;
   bool deep_ = false;
   std::vector<Named> reductions_;
@@ -100,9 +106,17 @@ Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels
 /// one context per kernel.
 Result<std::vector<Section>> sections_of(const MappingFile& file, const Machine& machine, const std::vector<Kernel>& kernels,
                                          const program::Program& program);
+/// Softmax kernels whose attention does not go over blocks of keys, where the file names some that do. mapping/unknown-name.
+Result<std::set<graph::OpId>> unstreamed_of(const MappingFile& file, const std::vector<Kernel>& kernels);
+/// By kernel and operand: the file has it handed on tile by tile.
+std::vector<std::vector<bool>> handed_of(const MappingFile& file, const graph::Graph& graph, const std::vector<Kernel>& kernels);
+/// A kernel does not go over blocks of keys as the file says (mapping/impossible), and why.
+Failure not_streamed(const MappingFile& file, const MappingFile::Name& kernel, const std::string& why);
+/// A kernel does not hand on a tensor as the file says (mapping/impossible).
+Failure not_handed(const MappingFile& file, const std::string& kernel, const std::string& tensor);
 /// Those sections had to be cut before a kernel (mapping/impossible), and why.
 Failure not_one_context(const MappingFile& file, const std::vector<Kernel>& kernels, const Section& cut);
-/// Which of the tensors that could stay in scratchpads the file keeps off chip: their stays[t] becomes false.
+/// Which of the tensors that could stay in scratchpads the file keeps off chip: their stays[t] becomes false. What is handed on stays.
 void apply_places(const MappingFile& file, const graph::Graph& graph, const std::vector<Kernel>& kernels, std::vector<bool>& stays);
 /// The mapping of kernels[k] as an entry has it, with storage and estimate. Failures: mapping/unknown-name (malformed), mapping/impossible
 /// and compile/does-not-fit (unsupported).
@@ -121,11 +135,11 @@ struct Written {
   std::vector<std::vector<Reach>> reach;  ///< by kernel and operand
   std::vector<std::uint32_t> placement;   ///< by component; empty: plain order
   std::vector<ReductionCut> cuts;
-  std::string made_for;  ///< a lesser machine's name; empty: the machine as it is
+  std::vector<std::string> streamed;  ///< kernels along whose rows attention goes over blocks of keys
+  std::string made_for;               ///< a lesser machine's name; empty: the machine as it is
   bool deep = false;
 };
-/// All of it as text of a mapping file. Read back it gives the same program, but for kernels with an operand that is handed on: these are
-/// no kernels by themselves, and neither they nor their contexts are in it.
+/// All of it as text of a mapping file. Read back it gives the same program.
 std::string print_mapping_file(const Written& written);
 
 }  // namespace switchyard::compiler

@@ -26,14 +26,12 @@ Node collection(Node::Kind kind) {
 }  // namespace
 
 std::string print_mapping_file(const Written& written) {
-  const auto& [machine, g, kernels, mappings, sections, reach, placement, cuts, made_for, deep] = written;
+  const auto& [machine, g, kernels, mappings, sections, reach, placement, cuts, streamed, made_for, deep] = written;
   Node root = collection(Node::Kind::map), list = collection(Node::Kind::sequence);
   const auto numbers = numbers_among_namesakes(kernels);
   std::map<std::string, int> namesakes;
   for (const Kernel& k : kernels) ++namesakes[k.name];
-  const auto handed = [&](std::size_t k) { return std::find(reach[k].begin(), reach[k].end(), Reach::handed) != reach[k].end(); };
   for (std::size_t k = 0; k < kernels.size(); ++k) {
-    if (handed(k)) continue;
     const Kernel& kernel = kernels[k];
     const Mapping& m = mappings[k];
     const auto loops = loop_names(kernel);
@@ -71,10 +69,10 @@ std::string print_mapping_file(const Written& written) {
     const auto names = tensor_names(g, kernel);
     for (std::size_t i = 0; i < kernel.operands.size(); ++i) {
       Node o = collection(Node::Kind::map);
-      const bool placed = reach[k][i] == Reach::placed;
+      const bool handed = reach[k][i] == Reach::handed, placed = handed || reach[k][i] == Reach::placed;
       const graph::TensorId t = kernel.operands[i].tensor;
       if (g.tensor(t).role == graph::Role::intermediate && std::find(g.outputs.begin(), g.outputs.end(), t) == g.outputs.end())
-        o.entries.emplace_back("in", scalar(placed ? "scratchpads" : "memory"));
+        o.entries.emplace_back("in", scalar(handed ? "handed" : placed ? "scratchpads" : "memory"));
       if (m.sharing[i] != Sharing::none) o.entries.emplace_back("sharing", scalar(kSharingNames[static_cast<std::size_t>(m.sharing[i])]));
       if (m.resident[i]) o.entries.emplace_back("resident", scalar("true"));
       if (!placed) o.entries.emplace_back("depth", whole(m.depth[i]));
@@ -99,14 +97,15 @@ std::string print_mapping_file(const Written& written) {
     root.entries.emplace_back("reductions", std::move(parts));
   }
   if (!made_for.empty()) root.entries.emplace_back("made_for", scalar(made_for));
+  Node attention = collection(Node::Kind::sequence);
+  for (const std::string& kernel : streamed) attention.items.push_back(scalar(kernel, true));
+  if (!streamed.empty()) root.entries.emplace_back("streamed", std::move(attention));
   if (deep) root.entries.emplace_back("deep", scalar("true"));
   Node contexts = collection(Node::Kind::sequence);
   const std::vector<std::string> all = kernel_names(kernels);
   for (std::size_t c = 0; c < sections.size(); ++c) {
     const std::size_t end = c + 1 < sections.size() ? sections[c + 1].first : kernels.size();
-    bool known = end - sections[c].first > 1;
-    for (std::size_t k = sections[c].first; k < end; ++k) known = known && !handed(k);
-    if (!known) continue;
+    if (end - sections[c].first == 1) continue;
     Node context = collection(Node::Kind::sequence);
     for (std::size_t k = sections[c].first; k < end; ++k) context.items.push_back(scalar(all[k], true));
     contexts.items.push_back(std::move(context));

@@ -300,6 +300,32 @@ std::vector<std::int64_t> tiles_of(std::int64_t extent, std::int64_t step) {
   return tiles;
 }
 
+/// What the stages ask of units, movers, memory and control core.
+struct Load {
+  std::map<std::size_t, double> busy{};  ///< by unit
+  double issue = 0, movers = 0, memory = 0, firing = 0, ends = 0;
+
+  void add(const Streamed& run, std::size_t stage, const Evaluator& evaluator, const Mapping& m, std::int64_t steps) {
+    busy[m.unit.index()] += m.terms[0];
+    const auto firings = static_cast<double>(steps);
+    if (m.epilogue_unit.valid()) {
+      const std::int64_t points =
+          m.tile[static_cast<std::size_t>(run.axes.back()[stage])] * m.tile[static_cast<std::size_t>(run.keys[stage])];
+      busy[m.epilogue_unit.index()] += evaluator.epilogue_seconds(firings * static_cast<double>(points), firings);
+    }
+    movers += m.terms[1];
+    issue += m.terms[2];
+    memory += m.terms[3];
+    ends = std::max(ends, m.terms[4]);
+    firing += m.terms[0] / firings;
+  }
+  [[nodiscard]] double seconds() const {
+    double squares = issue * issue + movers * movers + memory * memory;
+    for (const auto& [unit, time] : busy) squares += time * time;
+    return std::sqrt(squares) + firing + ends;
+  }
+};
+
 class Mapper {
  public:
   Mapper(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<std::vector<int>>& layouts,
@@ -372,8 +398,7 @@ class Mapper {
   bool consider(std::int64_t rows, std::int64_t keys, std::size_t panels) {
     Interleaving found;
     found.first = run_.first;
-    std::map<std::size_t, double> busy;  // by unit
-    double issue = 0, movers = 0, memory = 0, firing = 0, ends = 0;
+    Load load;
     std::int64_t bytes = 0;
     for (std::size_t s = 0; s < kStreamedStages; ++s) {
       const Kernel& kernel = kernel_of(s);
@@ -395,17 +420,7 @@ class Mapper {
       if (!evaluator.evaluate(m)) return false;
       if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing how) { return how == Sharing::ring; })) return false;
       found.steps = tokens_per_instance(std::vector<bool>(m.order.size(), false), m.order, m.trips);
-      busy[m.unit.index()] += m.terms[0];
-      if (m.epilogue_unit.valid()) {
-        const auto steps = static_cast<double>(found.steps);
-        const std::int64_t points = m.tile[static_cast<std::size_t>(run_.axes.back()[s])] * m.tile[static_cast<std::size_t>(run_.keys[s])];
-        busy[m.epilogue_unit.index()] += evaluator.epilogue_seconds(steps * static_cast<double>(points), steps);
-      }
-      movers += m.terms[1];
-      issue += m.terms[2];
-      memory += m.terms[3];
-      ends = std::max(ends, m.terms[4]);
-      firing += m.terms[0] / static_cast<double>(found.steps);
+      load.add(run_, s, evaluator, m, found.steps);
       bytes += m.storage + m.placed;
       found.stages.push_back(std::move(m));
     }
@@ -415,9 +430,7 @@ class Mapper {
       bytes -= (2 * kHandedDepth - h.slots()) * h.tile_bytes;  // both its users have counted it
     }
     if (bytes > room_) return false;
-    double squares = issue * issue + movers * movers + memory * memory;
-    for (const auto& [unit, time] : busy) squares += time * time;
-    found.seconds = std::sqrt(squares) + firing + ends;
+    found.seconds = load.seconds();
     if (!best_ || found.seconds < best_->seconds) best_ = std::move(found);
     return true;
   }
@@ -447,6 +460,19 @@ std::optional<Interleaving> map_streamed(const Machine& machine, const graph::Gr
                                          const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
                                          const Streamed& streamed, std::int64_t reserved) {
   return Mapper(machine, g, kernels, layouts, stays, streamed, reserved).run();
+}
+
+double streamed_seconds(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
+                        const std::vector<std::vector<int>>& layouts, const Streamed& streamed, const std::vector<Mapping>& stages) {
+  Load load;
+  for (std::size_t s = 0; s < stages.size(); ++s) {
+    const Mapping& m = stages[s];
+    const Kernel& kernel = kernels[streamed.first + s];
+    const std::vector<Reach> reach(kernel.operands.size(), Reach::handed);
+    load.add(streamed, s, Evaluator(machine, g, kernel, layouts, reach, 0, m.unit, m.epilogue_unit), m,
+             tokens_per_instance(std::vector<bool>(m.order.size(), false), m.order, m.trips));
+  }
+  return load.seconds();
 }
 
 std::string print_streamed(const Streamed& streamed, const Interleaving& mapped, const std::vector<Kernel>& kernels) {

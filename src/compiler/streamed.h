@@ -43,6 +43,10 @@ std::optional<Interleaving> map_streamed(const Machine& machine, const graph::Gr
                                          const std::vector<std::vector<int>>& layouts, const std::vector<bool>& stays,
                                          const Streamed& streamed, std::int64_t reserved);
 
+/// Seconds of such stages, as they are estimated.
+double streamed_seconds(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
+                        const std::vector<std::vector<int>>& layouts, const Streamed& streamed, const std::vector<Mapping>& stages);
+
 /// "scores to context: 256 rows by 512 keys at a time, 64 times on each component; 536.9 MB of scores and weights are never whole;
 /// estimate 2100.0 us".
 std::string print_streamed(const Streamed& streamed, const Interleaving& mapped, const std::vector<Kernel>& kernels);

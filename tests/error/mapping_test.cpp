@@ -1,4 +1,5 @@
 // Mistakes in mapping files: each is found, located and explained.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "chip/read.h"
@@ -23,6 +24,7 @@ std::string outcome(const std::string& text, FailureKind& kind, const std::strin
     return format_failure(file.failure());
   }
   model::LoadOptions load;
+  if (name == "bert-base") load.set = {{"layers", 1}};
   if (name == "gemm") load.set = {{"m", 1024}, {"n", 1024}, {"k", 1024}};
   compiler::CompileOptions options;
   options.mappings = std::make_shared<const compiler::MappingFile>(std::move(file).value());
@@ -115,6 +117,31 @@ TEST(Mappings, ContextsAndStreamsMustBePossible) {
     const std::string text = outcome(c.text, kind, "resnet18");
     EXPECT_NE(text.find(c.wanted), std::string::npos) << c.text << "\n" << text;
     EXPECT_EQ(kind, c.kind) << c.text << "\n" << text;
+  }
+}
+
+TEST(Mappings, WhatIsHandedOnMustBePossible) {
+  const FailureKind bad = FailureKind::malformed, no = FailureKind::unsupported;
+  const std::string self = "encoder.layer.0.attention.self.";
+  const std::string softmax = self + "softmax", scores = self + "scores";
+  const std::pair<std::string, std::pair<FailureKind, std::string>> cases[] = {
+      {"streamed: [softmax]\nmappings: []", {bad, "m.yaml:1:12: error: the model has no kernel 'softmax' [mapping/unknown-name]"}},
+      {"streamed: {a: b}\nmappings: []", {bad, "'streamed' must be a list of kernels [mapping/shape]"}},
+      {fmt::format("streamed: [{}]\nmappings: []", scores),
+       {no, "scores' does not go over blocks of keys: it is no softmax between two products"}},
+      {fmt::format("streamed: [{}]\nmappings: [{{kernel: {}, split: {{b1: 4}}}}]", softmax, scores),
+       {no, "softmax' does not go over blocks of keys: all that lies between its four kernels must be handed on [mapping/impossible]"}},
+      {fmt::format(
+           "mappings:\n  - {{kernel: {0}scores, split: {{b1: 4}}, tile: {{b1: 1, m: 96}}, operands: {{{0}mask.out: {{in: handed}}}}}}\n"
+           "  - {{kernel: {0}softmax, split: {{d1: 4}}, tile: {{d1: 1, d2: 48}}, operands: {{{0}mask.out: {{in: handed}}}}}}",
+           self),
+       {no, "mask.out' is not handed on tile by tile by 'encoder.layer.0.attention.self.scores' [mapping/impossible]"}},
+  };
+  for (const auto& [text, wanted] : cases) {
+    FailureKind kind = FailureKind::usage;
+    const std::string told = outcome(text, kind, "bert-base");
+    EXPECT_NE(told.find(wanted.second), std::string::npos) << text << "\n" << told;
+    EXPECT_EQ(kind, wanted.first) << text << "\n" << told;
   }
 }
 
