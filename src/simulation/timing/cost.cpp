@@ -336,12 +336,13 @@ const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::
     price_.begin[d] = static_cast<std::int64_t>(seed % static_cast<std::uint64_t>(source_.buffer->shape[d]));
   }
   if (sends_messages()) {
-    const std::vector<Sent>& sent = messages(variables, component);
+    std::vector<Sent>& sent = messages(variables, component);
     const int loop = destination_.access->message;
     const auto number = loop < 0 ? 0 : static_cast<std::size_t>(variables[rank_ + static_cast<std::size_t>(loop)]);
     const bool none = number >= sent.size() || price_.payload == 0;
     price_.payload = none ? 0 : sent[number].payload;
     price_.components = none ? nullptr : &sent[number].components;
+    price_.path = none ? nullptr : &sent[number].path;
   } else if (destination_.access != nullptr) {
     const std::int64_t written = clip(destination_, variables, price_.write_begin, price_.write_extent, price_.write_cost);
     price_.payload = source_.access != nullptr ? std::min(price_.payload, written) : written;
@@ -349,7 +350,7 @@ const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::
   return price_;
 }
 
-const std::vector<MoveCosts::Sent>& MoveCosts::messages(std::span<const std::int64_t> variables, std::uint32_t component) {
+std::vector<MoveCosts::Sent>& MoveCosts::messages(std::span<const std::int64_t> variables, std::uint32_t component) {
   const program::Buffer& buffer = *destination_.buffer;
   const program::Box box = program::touched(*destination_.access, token_, variables);
   key_.assign(1, component);

@@ -77,6 +77,7 @@ class ComputeCosts {
 /// Of one transfer.
 struct MovePrice {
   const std::vector<std::uint32_t>* components = nullptr;  ///< of a message: who gets it, the own component perhaps among them
+  std::uint32_t* path = nullptr;                           ///< of a message: where the engine notes which path it takes
   std::int64_t payload = 0;                                ///< bytes that pass
   std::int64_t read_cost = 0, write_cost = 0;              ///< bytes charged at the memory: whole granules per contiguous run
   std::vector<std::int64_t> begin, extent;                 ///< of the clipped box of the buffer (source, else destination)
@@ -107,8 +108,9 @@ class MoveCosts {
   struct Sent {
     std::int64_t payload = 0;
     std::vector<std::uint32_t> components;
+    std::uint32_t path = 0xffffffffu;  ///< none yet
   };
-  const std::vector<Sent>& messages(std::span<const std::int64_t> variables, std::uint32_t component);
+  std::vector<Sent>& messages(std::span<const std::int64_t> variables, std::uint32_t component);
   Box source_, destination_;
   const program::Actor* actor_ = nullptr;
   std::shared_ptr<const program::Parts> parts_;  ///< of the destination, when messages are first asked for

@@ -264,9 +264,13 @@ void Fabric::begin_context() {
   }
   fed_by_.assign(resources.size(), kAbsent);
   mixed_.assign(chip_->networks.size(), false);
+  used_.assign(paths.size(), false);
 }
 
 void Fabric::use(std::uint32_t p) {
+  if (used_.size() <= p) used_.resize(paths.size());
+  if (used_[p]) return;
+  used_[p] = true;
   const Path& path = paths[p];
   const auto feed = [&](const PathNode& node, std::uint32_t from) {
     std::uint32_t& by = fed_by_[node.resource];

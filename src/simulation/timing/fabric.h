@@ -131,7 +131,7 @@ class Fabric {
   std::vector<std::string> link_names_;              // by resource; empty but for links on some path
   std::map<PathRequest, std::uint32_t> known_;
   std::vector<std::uint32_t> fed_by_;  // per resource, in this context: nothing, one resource, or many
-  std::vector<bool> mixed_;            // networks, in this context
+  std::vector<bool> mixed_, used_;     // networks and paths, in this context
   std::int64_t link_total_ = 0, changes_ = 0;
 };
 
