@@ -121,10 +121,14 @@ class GridSearch {
     const KernelOperand& a = kernel_.operands[static_cast<std::size_t>(s.reads[0].number)];
     const KernelOperand& b = kernel_.operands[static_cast<std::size_t>(s.reads[1].number)];
     std::array<std::vector<int>, 3> sides;  // of a, of b, reductions
+    double groups = 1;
     for (const int d : fastest_first(result())) {
       const bool in_a = depends(a, d), in_b = depends(b, d);
       if (kernel_.dims[static_cast<std::size_t>(d)].reduction) continue;
-      if (in_a != in_b) sides[in_a ? 0 : 1].push_back(d);
+      if (in_a != in_b)
+        sides[in_a ? 0 : 1].push_back(d);
+      else
+        groups *= static_cast<double>(kernel_.dims[static_cast<std::size_t>(d)].extent);
     }
     for (const int d : fastest_first(a))
       if (kernel_.dims[static_cast<std::size_t>(d)].reduction) sides[2].push_back(d);
@@ -152,17 +156,19 @@ class GridSearch {
         }
     const std::int64_t few = program::most_thin_rows(unit_, g_.tensor(a.tensor).format, g_.tensor(b.tensor).format);
     for (const auto& [rows_of, columns_of] : {std::pair{0, 1}, {1, 0}}) {
-      if (extent_of(sides[rows_of]) > few) continue;
-      for (const std::int64_t columns : unit_.vectors.columns) {
-        if (extent_of(sides[rows_of]) * columns >= tiles.least) continue;
-        for (const std::int64_t depth : program::thin_depths(unit_, static_cast<double>(bytes))) {
-          Mapping m = blank();
-          fill(m, sides[rows_of], few);
-          fill(m, sides[columns_of], columns);
-          fill(m, sides[2], depth);
-          if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
+      const std::int64_t all = extent_of(sides[rows_of]);
+      if (all > few) continue;
+      for (const std::int64_t part : program::thin_passes(all, groups))
+        for (const std::int64_t columns : unit_.vectors.columns) {
+          if (part * columns >= tiles.least) continue;
+          for (const std::int64_t depth : program::thin_depths(unit_, static_cast<double>(bytes))) {
+            Mapping m = blank();
+            fill(m, sides[rows_of], part);
+            fill(m, sides[columns_of], columns);
+            fill(m, sides[2], depth);
+            if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
+          }
         }
-      }
     }
   }
 

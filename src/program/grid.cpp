@@ -75,18 +75,18 @@ struct Contraction {
   double thin_rows = 0;  ///< where there is no tile
 };
 Contraction contraction_points(const chip::Unit& unit, const Actor& actor, const Statement& s) {
-  double side[3] = {1, 1, 1}, all[3] = {1, 1, 1}, batch = 1;
+  double side[3] = {1, 1, 1}, all[3] = {1, 1, 1}, batch = 1, groups = 1;
   for (std::size_t d = 0; d < s.dims.size(); ++d) {
     const Dim& dim = actor.dims[static_cast<std::size_t>(s.dims[d])];
     const auto extent = static_cast<double>(dim.tile);
     const bool a = depends(*s.factors()[0], s.dims[d]), b = depends(*s.factors()[1], s.dims[d]);
     const int which = s.kinds[d] == LoopKind::reduction ? 2 : a && !b ? 0 : b && !a ? 1 : -1;
     (which < 0 ? batch : side[which]) *= extent;
-    if (which >= 0) all[which] *= static_cast<double>(dim.total);
+    (which < 0 ? groups : all[which]) *= static_cast<double>(dim.total);
   }
   const auto factors = s.factors();
   const std::int64_t most = most_thin_rows(unit, format_of_slot(actor, factors[0]->slot), format_of_slot(actor, factors[1]->slot));
-  if (const double rows = thin_rows(unit, most, side[0], side[1], all[0], all[1]); rows > 0)
+  if (const double rows = thin_rows(unit, most, side[0], side[1], all[0], all[1], groups); rows > 0)
     return {batch * side[0] * side[1] * side[2], rows};
   const auto area = [&](double m, double n) { return round_up(m, unit.geometry[0]) * round_up(n, unit.geometry[1]); };
   whole_tile(unit, side[0], side[1]);

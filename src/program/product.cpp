@@ -159,7 +159,7 @@ GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const Product
   const double element = numerics::stored_size(w.format);
   bm = std::min(bm, w.m), bn = std::min(bn, w.n);
   GridWork g;
-  if (w.parts <= 1) g.thin_rows = thin_rows(unit, most_thin_rows(unit, w.format, w.format), bm, bn, w.m, w.n);
+  if (w.parts <= 1) g.thin_rows = thin_rows(unit, most_thin_rows(unit, w.format, w.format), bm, bn, w.m, w.n, w.groups);
   const bool thin = g.thin_rows > 0;
   const double depth = std::min(std::max(1.0, step), w.k / w.parts);
   const double blocks = w.groups * std::ceil(w.m / bm) * std::ceil(w.n / bn);
@@ -262,8 +262,14 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
     for (const std::int64_t depth : thin_depths(unit, element)) {
       const auto wide = static_cast<double>(columns);
       if (w.parts > 1) break;
-      if (w.m <= few && w.m * wide < static_cast<double>(unit.tiles.least)) consider(w.m, wide, static_cast<double>(depth));
-      if (w.n <= few && w.n * wide < static_cast<double>(unit.tiles.least)) consider(wide, w.n, static_cast<double>(depth));
+      const auto passes = [&](double all, bool first) {
+        if (all > few) return;
+        for (const std::int64_t rows : thin_passes(static_cast<std::int64_t>(all), w.groups))
+          if (const auto part = static_cast<double>(rows); part * wide < static_cast<double>(unit.tiles.least))
+            consider(first ? part : wide, first ? wide : part, static_cast<double>(depth));
+      };
+      passes(w.m, true);
+      passes(w.n, false);
     }
   if (best.blocks == 0)
     consider(static_cast<double>(*std::min_element(unit.tiles.m.begin(), unit.tiles.m.end())),

@@ -10,6 +10,7 @@ namespace switchyard::program {
 namespace {
 
 constexpr std::array<double, 4> kParts{1, 0.5, 0.25, 0.125};  ///< of a whole step
+constexpr std::int64_t kMostPasses = 16, kLeastRows = 8;      ///< over the rows of a product; rows of one
 
 }  // namespace
 
@@ -21,12 +22,19 @@ std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format a, numerics
   return std::min(rows_of(a), rows_of(b));
 }
 
-double thin_rows(const chip::Unit& unit, std::int64_t most_rows, double m, double n, double all_m, double all_n) {
+double thin_rows(const chip::Unit& unit, std::int64_t most_rows, double m, double n, double all_m, double all_n, double groups) {
   if (unit.vectors.columns.empty() || m * n >= static_cast<double>(unit.tiles.least)) return 0;
   const auto rows = static_cast<double>(most_rows);
   const auto columns = static_cast<double>(*std::max_element(unit.vectors.columns.begin(), unit.vectors.columns.end()));
-  if (m >= all_m && all_m <= rows && n <= columns) return all_m;
-  return n >= all_n && all_n <= rows && m <= columns ? all_n : 0;
+  if ((m >= all_m || groups <= 1) && all_m <= rows && n <= columns) return std::min(m, all_m);
+  return (n >= all_n || groups <= 1) && all_n <= rows && m <= columns ? std::min(n, all_n) : 0;
+}
+
+std::vector<std::int64_t> thin_passes(std::int64_t rows, double groups) {
+  std::vector<std::int64_t> list{rows};
+  for (std::int64_t passes = 2; passes <= kMostPasses && groups <= 1; ++passes)
+    if (const std::int64_t part = (rows + passes - 1) / passes; part >= kLeastRows && part < list.back()) list.push_back(part);
+  return list;
 }
 
 std::vector<std::int64_t> thin_depths(const chip::Unit& unit, double element) {

@@ -224,6 +224,19 @@ TEST(Waves, ARowMoreIsNoCliffBeyondTheEdgesOfTiles) {
   }
 }
 
+TEST(Waves, MoreRowsTogetherTakeNoLongerThanApart) {
+  for (const auto& [name, format] : {std::pair{"a100-sxm-80g", numerics::Format::fp32}, {"v100-pcie-32g", numerics::Format::bf16}}) {
+    const auto chip = library_chip(name);
+    ASSERT_TRUE(chip);
+    double least = few_rows(chip, 1, format);
+    for (const std::int64_t m : {8, 16, 24, 32, 48, 64, 96, 128}) {
+      const double each = few_rows(chip, m, format) / static_cast<double>(m);
+      EXPECT_LT(each, 1.05 * least) << m << " rows on " << name;
+      least = std::min(least, each);
+    }
+  }
+}
+
 TEST(Waves, MoreBlocksThanAProgramMayHaveTakeTheirShare) {
   // Instances that stand for several blocks are timed as these: twice as many products, and a few more, take twice as long.
   struct Case {
