@@ -272,19 +272,27 @@ double Bounds::missing(const std::map<TensorId, Touched>& read, const std::vecto
   return fresh + std::max(0.0, again - cached_);
 }
 
-Bound Bounds::context(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const std::vector<bool>& stays) const {
-  if (kernels.size() == 1) return kernel(kernels.front(), read_before, stays);
+namespace {
+
+/// The part of a kernel's points that has an effect.
+double share_of(const Kernel& kernel, const std::vector<double>& shares) { return shares.empty() ? 1 : shares[kernel.ops.front().index()]; }
+
+}  // namespace
+
+Bound Bounds::context(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const std::vector<bool>& stays,
+                      const std::vector<double>& shares) const {
+  if (kernels.size() == 1) return kernel(kernels.front(), read_before, stays, shares);
   Bound bound;
   Traffic all;
   UnitWork units = no_work_;
   for (const Kernel& k : kernels) {
-    units.add(g_, k);
+    units.add(g_, k, share_of(k, shares));
     add_traffic_of(all, k, stays);
   }
   add_units(bound, issue_, 0, units);
   add_traffic(bound, 0, missing(all.read, read_before), std::max(0.0, bytes_of(g_, all.written) - cached_), 0);
   for (const Kernel& k : kernels) {
-    const Bound one = kernel(k, read_before, stays);
+    const Bound one = kernel(k, read_before, stays, shares);
     if (!one.terms.empty() && one.time() > bound.time())
       bound.terms.insert(bound.terms.begin(),
                          {fmt::format("{} of {}", one.terms.front().resource, k.name), one.terms.front().how, one.time()});
@@ -310,7 +318,8 @@ Bound Bounds::stages(std::span<const Kernel> kernels, const std::vector<bool>& r
   return bound;
 }
 
-Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before, const std::vector<bool>& stays) const {
+Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before, const std::vector<bool>& stays,
+                     const std::vector<double>& shares) const {
   std::vector<std::int64_t> extents;
   for (const auto& d : kernel.dims) extents.push_back(d.extent);
   bool all_written = true, all_read = true, any_read = false;
@@ -346,7 +355,7 @@ Bound Bounds::kernel(const Kernel& kernel, const std::vector<bool>& read_before,
   }
   Bound bound;
   UnitWork units = no_work_;
-  units.add(g_, kernel);
+  units.add(g_, kernel, share_of(kernel, shares));
   add_units(bound, issue_ + (waits ? load_.startup : 0), all_written ? store_.startup : 0, units);
   add_traffic(bound, 0, missing(traffic.read, read_before), std::max(0.0, bytes_of(g_, traffic.written) - cached_), product);
   return bound;

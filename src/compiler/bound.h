@@ -49,10 +49,12 @@ class Bounds {
   /// Of one kernel as a context of its own, for its span: its tensors cross the chip's edge, but for what a cache may hold already.
   /// `read_before[t]` says which tensors earlier contexts have read: a constant that none has is not in any cache. `stays[t]`: the tensor
   /// lies in scratchpads.
-  [[nodiscard]] Bound kernel(const Kernel& kernel, const std::vector<bool>& read_before, const std::vector<bool>& stays) const;
+  [[nodiscard]] Bound kernel(const Kernel& kernel, const std::vector<bool>& read_before, const std::vector<bool>& stays,
+                             const std::vector<double>& shares = {}) const;
   /// The same of several kernels as one context: what all of them need of a resource together, or one of them needs with what comes before
-  /// and after it.
-  [[nodiscard]] Bound context(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const std::vector<bool>& stays) const;
+  /// and after it. `shares`: as Hidden has them.
+  [[nodiscard]] Bound context(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const std::vector<bool>& stays,
+                              const std::vector<double>& shares = {}) const;
   /// Of kernels that are stages of one: what passes between them crosses no edge. `hidden`: of them alone.
   [[nodiscard]] Bound stages(std::span<const Kernel> kernels, const std::vector<bool>& read_before, const Hidden& hidden) const;
 

@@ -255,12 +255,12 @@ UnitWork::Piece UnitWork::piece_of(const graph::Graph& g, const Kernel& kernel, 
   return piece;
 }
 
-void UnitWork::add(const graph::Graph& g, const Kernel& kernel) {
+void UnitWork::add(const graph::Graph& g, const Kernel& kernel, double share) {
   const auto free = kernel.contraction ? free_operations(chip_) : std::set<std::string_view>{};
   for (const KernelStatement& s : kernel.statements) {
     Piece piece = piece_of(g, kernel, s);
     piece.free = free;
-    add(piece);
+    add(piece, share);
   }
 }
 

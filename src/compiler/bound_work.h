@@ -28,7 +28,7 @@ class UnitWork {
   UnitWork(const chip::Chip& chip, const graph::Graph& graph);
   /// `shares`: by operator, the part of its points that has an effect; empty: all.
   void add(const graph::Graph& graph, const std::vector<double>& shares = {});
-  void add(const graph::Graph& graph, const Kernel& kernel);
+  void add(const graph::Graph& graph, const Kernel& kernel, double share = 1);
   /// Of stages that are one kernel: their products alone, for what lies between is done otherwise there (softmax as it goes).
   void add_product(const graph::Graph& graph, const Kernel& kernel, double share);
   [[nodiscard]] LeastTime least() const;

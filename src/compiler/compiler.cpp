@@ -244,10 +244,11 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     out.decisions.push_back(std::move(told));
   }
   const Bounds bounds(*chip, g);
+  const Bounds::Hidden banded = hidden_by_bands(g, kernels, streamed);
   std::vector<bool> read_before(g.tensors.size(), false);
   for (std::size_t c = 0; c < sections.size(); ++c) {
     const std::size_t first = sections[c].first, end = draft.end_of(c);
-    Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays);
+    Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays, banded.shares);
     // Of several stages that are one kernel the first context has the time.
     const auto chain = std::find_if(chains.begin(), chains.end(), [&](const Chain& ch) { return ch.first == c; });
     if (chain != chains.end())
@@ -293,7 +294,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     out.timed.reset();  // what has no circuits was not timed: calls are numbered otherwise
   }
   tell("route", [&] { return print_decisions(out.decisions, "route"); });
-  Bounds::Hidden hidden = hidden_work(g, kernels, chains);
+  Bounds::Hidden hidden = chains.empty() ? banded : hidden_work(g, kernels, chains);
   add_streamed(g, streamed, hidden);
   const Bounds of_model(*chip, cuts.empty() ? g : uncut);
   const Bound bound = of_model.model(hidden);

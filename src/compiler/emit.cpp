@@ -460,8 +460,13 @@ int Emitter::add_output(ActorId id, Port done) {
 
 std::vector<program::Dim> Emitter::dims_of(const std::vector<int>& loops) const {
   std::vector<program::Dim> dims;
+  const int column = leaves_out(kernel_, mapping_) ? kernel_.band->column : -1;
   for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
-    if (ring_ && static_cast<int>(d) == ring_->dim)  // always whole, and where a member is is no affine function
+    if (static_cast<int>(d) == column) {  // up to the last one that the tile's last row needs
+      const auto row = static_cast<std::size_t>(kernel_.band->row);
+      dims.push_back(
+          {kernel_.dims[d].name, mapping_.tile[d], mapping_.tile[row] + kernel_.band->past, offset(d, loops) + offset(row, loops) * -1});
+    } else if (ring_ && static_cast<int>(d) == ring_->dim)  // always whole, and where a member is is no affine function
       dims.push_back({kernel_.dims[d].name, mapping_.tile[d], mapping_.tile[d], {}});
     else
       dims.push_back({kernel_.dims[d].name, mapping_.tile[d], kernel_.dims[d].extent, offset(d, loops)});

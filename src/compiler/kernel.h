@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,12 @@ struct KernelLocal {
   double initial = 0;
 };
 
+/// Of row i of a kernel's results only the columns up to i + past have an effect: of a tile no others are computed.
+struct KernelBand {
+  int row = -1, column = -1;  ///< dims
+  std::int64_t past = 0;
+};
+
 struct Kernel {
   std::string name;
   std::vector<graph::OpId> ops;
@@ -79,6 +86,7 @@ struct Kernel {
   bool contraction = false;  ///< the first statement is a contraction
   bool copy = false;         ///< nothing is computed
   std::vector<std::string> written_parts;
+  std::optional<KernelBand> band;
 };
 
 /// The format that decides which units can run the kernel, and how fast: of the first operand that is computed with.

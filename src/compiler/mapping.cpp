@@ -51,6 +51,12 @@ std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& m
   return along;
 }
 
+bool leaves_out(const Kernel& kernel, const Mapping& m) {
+  if (!kernel.band) return false;
+  const auto row = static_cast<std::size_t>(kernel.band->row), column = static_cast<std::size_t>(kernel.band->column);
+  return instances_along(kernel, m)[row] * m.trips[row] * m.tile[row] + kernel.band->past <= kernel.dims[column].extent;
+}
+
 std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,
                              const std::vector<bool>& kept) {
   std::int64_t sharers = 1;

@@ -88,6 +88,9 @@ std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::
                              const std::vector<bool>& kept);
 /// Instances along each dim (1 for reductions): what the split, the trips and the tile make of its extent.
 std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& mapping);
+/// Does a tile leave out the columns that none of its rows needs? Only where no tile's last row could need more columns than there are:
+/// what is computed then ends where that row does.
+bool leaves_out(const Kernel& kernel, const Mapping& mapping);
 /// Slots a resident operand holds at once.
 std::int64_t live_tokens(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);
 

@@ -89,8 +89,9 @@ std::optional<Positions> positions_of(const graph::Graph& g, const KernelOperand
   return p;
 }
 
-/// What an epilogue of a product leaves of it, if that is a band along its last two dims.
-std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel) {
+}  // namespace
+
+std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel, int* row_dim) {
   const auto at = std::find_if(kernel.statements.begin(), kernel.statements.end(), [](const KernelStatement& s) { return s.epilogue; });
   if (at == kernel.statements.end()) return std::nullopt;
   const KernelStatement& s = *at;
@@ -145,10 +146,9 @@ std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel
     if (seen[0] != begin || seen[1] != end) return std::nullopt;
   }
   if (band.past + 1 >= columns && band.window == 0) return std::nullopt;  // it hides nothing
+  if (row_dim != nullptr) *row_dim = row;
   return band;
 }
-
-}  // namespace
 
 namespace {
 

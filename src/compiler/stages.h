@@ -22,6 +22,9 @@ struct Chain {
 };
 std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels);
 
+/// What an epilogue of a product leaves of it, if that is a band along its last two dims; and the dim of its rows, -1 where it has one row.
+std::optional<program::Context::Band> band_of(const graph::Graph& graph, const Kernel& kernel, int* row_dim = nullptr);
+
 /// What the bands of chains make without effect.
 Bounds::Hidden hidden_work(const graph::Graph& graph, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains);
 

@@ -12,6 +12,7 @@
 #include "compiler/formats.h"
 #include "compiler/means.h"
 #include "compiler/residence.h"
+#include "compiler/stages.h"
 #include "numerics/packing.h"
 
 namespace switchyard::compiler {
@@ -176,7 +177,6 @@ class Finder {
     for (std::size_t d = 0; d < product.dims.size(); ++d)
       if (product.dims[d].single || (product.dims[d].reduction && static_cast<int>(d) != out.keys[kProduct] && product.dims[d].extent > 1))
         return std::nullopt;
-    out.rows = numerics::element_count(rows);
     for (const TensorId t : {made.tensor, weighs.tensor})
       out.whole += numerics::stored_bytes(g_.tensor(t).format, numerics::element_count(g_.tensor(t).shape));
     const TensorId correction = tensor(softmax.name + ":correction", rows), sum = tensor(softmax.name + ":sum", rows);
@@ -194,10 +194,23 @@ class Finder {
                   {kWeights, place(weights, correction), kSum, place(total, correction), 0},
                   {kWeights, place(weights, sum), kSum, place(total, sum), 0},
                   {kProduct, place(block, part), kSum, place(total, part), 0}};
+    find_band(out);
     kernels_[k + 1] = weights;
     kernels_[k + 2] = block;
     kernels_.insert(kernels_.begin() + static_cast<std::ptrdiff_t>(k) + 3, total);
+    if (out.band)
+      for (const Stage stage : {kScores, kWeights, kProduct})
+        kernels_[k + stage].band = KernelBand{out.axes.back()[stage], out.keys[stage], out.band->past};
     return out;
+  }
+
+  /// A mask that hides what lies beyond a diagonal along rows and keys.
+  void find_band(Streamed& run) const {
+    const Kernel& scores = kernels_[run.first];
+    if (scores.locals.front().dims.back() != run.keys[kScores]) return;
+    int row = -1;
+    const auto band = band_of(g_, scores, &row);
+    if (band && row == run.axes.back()[kScores]) run.band = band;
   }
 
   [[nodiscard]] static const KernelDim& dim(const Kernel& kernel, int d) { return kernel.dims[static_cast<std::size_t>(d)]; }
@@ -301,17 +314,28 @@ std::vector<std::int64_t> tiles_of(std::int64_t extent, std::int64_t step) {
 }
 
 /// What the stages ask of units, movers, memory and control core.
+/// The part of a kernel's columns that the component with most of them computes.
+double computed(const Kernel& kernel, const Mapping& m) {
+  if (!leaves_out(kernel, m)) return 1;
+  const auto row = static_cast<std::size_t>(kernel.band->row), column = static_cast<std::size_t>(kernel.band->column);
+  const std::int64_t begin = (instances_along(kernel, m)[row] - 1) * m.trips[row] * m.tile[row];
+  double seen = 0;
+  for (std::int64_t t = 1; t <= m.trips[row]; ++t) seen += static_cast<double>(begin + t * m.tile[row] + kernel.band->past);
+  return seen / static_cast<double>(m.trips[row] * kernel.dims[column].extent);
+}
+
 struct Load {
   std::map<std::size_t, double> busy{};  ///< by unit
   double issue = 0, movers = 0, memory = 0, firing = 0, ends = 0;
 
-  void add(const Streamed& run, std::size_t stage, const Evaluator& evaluator, const Mapping& m, std::int64_t steps) {
-    busy[m.unit.index()] += m.terms[0];
+  void add(const Streamed& run, std::size_t stage, const Kernel& kernel, const Evaluator& evaluator, const Mapping& m, std::int64_t steps) {
+    const double part = computed(kernel, m);
+    busy[m.unit.index()] += part * m.terms[0];
     const auto firings = static_cast<double>(steps);
     if (m.epilogue_unit.valid()) {
       const std::int64_t points =
           m.tile[static_cast<std::size_t>(run.axes.back()[stage])] * m.tile[static_cast<std::size_t>(run.keys[stage])];
-      busy[m.epilogue_unit.index()] += evaluator.epilogue_seconds(firings * static_cast<double>(points), firings);
+      busy[m.epilogue_unit.index()] += part * evaluator.epilogue_seconds(firings * static_cast<double>(points), firings);
     }
     movers += m.terms[1];
     issue += m.terms[2];
@@ -420,7 +444,7 @@ class Mapper {
       if (!evaluator.evaluate(m)) return false;
       if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing how) { return how == Sharing::ring; })) return false;
       found.steps = tokens_per_instance(std::vector<bool>(m.order.size(), false), m.order, m.trips);
-      load.add(run_, s, evaluator, m, found.steps);
+      load.add(run_, s, kernel, evaluator, m, found.steps);
       bytes += m.storage + m.placed;
       found.stages.push_back(std::move(m));
     }
@@ -469,7 +493,7 @@ double streamed_seconds(const Machine& machine, const graph::Graph& g, const std
     const Mapping& m = stages[s];
     const Kernel& kernel = kernels[streamed.first + s];
     const std::vector<Reach> reach(kernel.operands.size(), Reach::handed);
-    load.add(streamed, s, Evaluator(machine, g, kernel, layouts, reach, 0, m.unit, m.epilogue_unit), m,
+    load.add(streamed, s, kernel, Evaluator(machine, g, kernel, layouts, reach, 0, m.unit, m.epilogue_unit), m,
              tokens_per_instance(std::vector<bool>(m.order.size(), false), m.order, m.trips));
   }
   return load.seconds();
@@ -485,6 +509,13 @@ std::string print_streamed(const Streamed& streamed, const Interleaving& mapped,
       mapped.seconds * 1e6);
 }
 
+Bounds::Hidden hidden_by_bands(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Streamed>& streamed) {
+  std::vector<Chain> chains;
+  for (const Streamed& run : streamed)
+    if (run.band) chains.push_back({run.first, run.first + kProduct, run.band});
+  return hidden_work(g, kernels, chains);
+}
+
 void add_streamed(const graph::Graph& g, const std::vector<Streamed>& streamed, Bounds::Hidden& hidden) {
   for (const Streamed& run : streamed) {
     double all = 0, last = 0;
@@ -494,7 +525,7 @@ void add_streamed(const graph::Graph& g, const std::vector<Streamed>& streamed, 
       all += last;
     }
     if (hidden.shares.empty()) hidden.shares.assign(g.ops.size(), 1);
-    hidden.shares[run.softmax.index()] = 1 - last / all;
+    hidden.shares[run.softmax.index()] *= 1 - last / all;
   }
 }
 

@@ -23,12 +23,13 @@ using OfStages = std::array<int, kStreamedStages>;  ///< a dim of each stage
 
 /// Attention as kernels that go over blocks of keys.
 struct Streamed {
-  std::size_t first = 0;             ///< kernel: the first stage
-  graph::OpId softmax;               ///< by which the run is known, whatever becomes of others
-  std::vector<OfStages> axes;        ///< what rows of scores move with: sentences, heads, rows; outermost first
-  OfStages keys{};                   ///< along which blocks lie
-  std::vector<Handed> handed;        ///< between stages; bytes are known with a mapping
-  std::int64_t rows = 1, whole = 0;  ///< of the scores; bytes of scores and weights, which are never whole
+  std::size_t first = 0;                       ///< kernel: the first stage
+  graph::OpId softmax;                         ///< by which the run is known, whatever becomes of others
+  std::vector<OfStages> axes;                  ///< what rows of scores move with: sentences, heads, rows; outermost first
+  OfStages keys{};                             ///< along which blocks lie
+  std::vector<Handed> handed;                  ///< between stages; bytes are known with a mapping
+  std::int64_t whole = 0;                      ///< bytes of scores and weights, which are never whole
+  std::optional<program::Context::Band> band;  ///< where a mask hides part of the scores: blocks beyond it are left out
 };
 
 /// Runs of three kernels [product, softmax along its rows, product with these rows] become runs of four. What passes between these is
@@ -50,6 +51,9 @@ double streamed_seconds(const Machine& machine, const graph::Graph& graph, const
 /// "scores to context: 256 rows by 512 keys at a time, 64 times on each component; 536.9 MB of scores and weights are never whole;
 /// estimate 2100.0 us".
 std::string print_streamed(const Streamed& streamed, const Interleaving& mapped, const std::vector<Kernel>& kernels);
+
+/// What the bands of streamed attention make without effect.
+Bounds::Hidden hidden_by_bands(const graph::Graph& graph, const std::vector<Kernel>& kernels, const std::vector<Streamed>& streamed);
 
 /// A streamed softmax does not divide each weight by the sum of its row.
 void add_streamed(const graph::Graph& graph, const std::vector<Streamed>& streamed, Bounds::Hidden& hidden);
