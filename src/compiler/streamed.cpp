@@ -313,7 +313,6 @@ std::vector<std::int64_t> tiles_of(std::int64_t extent, std::int64_t step) {
   return tiles;
 }
 
-/// What the stages ask of units, movers, memory and control core.
 /// The part of a kernel's columns that the component with most of them computes.
 double computed(const Kernel& kernel, const Mapping& m) {
   if (!leaves_out(kernel, m)) return 1;
@@ -324,6 +323,7 @@ double computed(const Kernel& kernel, const Mapping& m) {
   return seen / static_cast<double>(m.trips[row] * kernel.dims[column].extent);
 }
 
+/// What the stages ask of units, movers, memory and control core.
 struct Load {
   std::map<std::size_t, double> busy{};  ///< by unit
   double issue = 0, movers = 0, memory = 0, firing = 0, ends = 0;
