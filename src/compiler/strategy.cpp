@@ -69,6 +69,10 @@ constexpr int kTrialsOfFew = 10;
 /// more of them scratchpads hold at once.
 constexpr std::size_t kSomeKernels = 24;
 constexpr int kTrialsOfSome = 24;
+/// Programs are changed one thing at a time, so often divided by the square of their kernels: longer ones take longer each. That begins
+/// with so many kinds of program. Contexts no longer than for so much room are not among what is tried there.
+constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
+constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
 
 std::string describe(const Machine& machine, const Strategy& s) {
   std::string chained;
@@ -89,6 +93,9 @@ std::string describe(const Machine& machine, const Strategy& s) {
 constexpr std::size_t kFew = 16;
 /// How many components of contexts may be timed before no further program is tried, by effort.
 constexpr std::array<std::size_t, 4> kTriedOfEffort{0, 90'000, 400'000, 4'000'000};
+
+/// The same, as times what the first program has: larger arrays are no reason to try less than smaller ones do.
+constexpr std::size_t kTimesFirst = 2;
 
 /// The machine, and the corners of its array, each about a quarter of the one before.
 std::vector<Machine> corners_of(const Machine& machine) {
@@ -150,6 +157,7 @@ class Comparison {
       SY_TRY([[maybe_unused]] Done sooner, try_others_of_the_soonest(apart));
       SY_TRY([[maybe_unused]] Done pipelines, try_pipelines());
       SY_TRY([[maybe_unused]] Done interleaved, try_interleaving());
+      SY_TRY([[maybe_unused]] Done descended, descend());
       SY_TRY([[maybe_unused]] Done streamed, try_streaming());
     }
     try_parts();
@@ -209,7 +217,7 @@ class Comparison {
     if (strategy.chained && !strategy.pipelined && !strategy.interleaved && !interleaves_ && time < least_ * kClose)
       interleaves_ = !builder.interleavings_of(draft).empty();
     const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
-    if (trials_.empty()) kernels_ = draft.kernels.size();
+    if (trials_.empty()) kernels_ = draft.kernels.size(), affordable_ = std::max(affordable_, kTimesFirst * count * contexts);
     spent_ += count * contexts;
     contexts_ += contexts;
     if (trials_.empty())
@@ -235,6 +243,7 @@ class Comparison {
   Status attempt(std::size_t m, const Strategy& strategy) {
     const auto found = time_of(m, strategy);
     if (!found && m == 0) return found.failure();
+    if (!found) failed_.push_back({0, m, strategy});
     return Done{};
   }
 
@@ -242,7 +251,7 @@ class Comparison {
   Result<std::vector<Found>> try_corners() {
     std::vector<Found> order;
     for (std::size_t m = 0; m < machines_.size(); ++m) {
-      if (m > 0 && (spent() || order.back().first > least_ * kHopeless)) break;
+      if (m > 0 && order.back().first > least_ * kHopeless) break;  // all corners together cost a third of the whole array
       const auto time = time_of(m, strategies_[0]);
       if (!time && m == 0) return time.failure();
       order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
@@ -287,9 +296,6 @@ class Comparison {
     for (const Trial& t : trials_)
       if (likeliest.size() < kChainedTrials && (likeliest.empty() || t.time > likeliest.back().time)) likeliest.push_back(t);
     const bool early = fetches_early(machines_[0].machine);
-    const auto known = [&](std::size_t m, const Strategy& strategy) {
-      return std::any_of(trials_.begin(), trials_.end(), [&](const Trial& t) { return t.machine == m && t.strategy == strategy; });
-    };
     for (std::size_t i = 0; i < likeliest.size(); ++i) {
       if (i > 0 && (longish() || spent() || likeliest[i].time > apart * kClose)) break;
       Strategy strategy = likeliest[i].strategy;
@@ -406,6 +412,68 @@ class Comparison {
     std::set<std::size_t> machines{0, best_.number};
     for (const std::size_t m : machines) {
       SY_TRY([[maybe_unused]] Done tried, attempt(m, streamed));
+    }
+    return Done{};
+  }
+
+  [[nodiscard]] bool known(std::size_t m, const Strategy& strategy) const {
+    const auto same = [&](const Trial& t) { return t.machine == m && t.strategy == strategy; };
+    return std::any_of(trials_.begin(), trials_.end(), same) || std::any_of(failed_.begin(), failed_.end(), same);
+  }
+
+  /// Programs that differ from one in one thing: what is held, readers and depths; how kernels are joined; room; the machine; tiles.
+  [[nodiscard]] std::vector<std::pair<std::size_t, Strategy>> neighbours(std::size_t m, const Strategy& from) const {
+    std::vector<std::pair<std::size_t, Strategy>> out;
+    const auto add = [&](std::size_t machine, const auto& change) {
+      out.emplace_back(machine, from);
+      change(out.back().second);
+    };
+    for (const Strategy& o : strategies_)
+      add(m, [&](Strategy& s) { s.held_weight = o.held_weight, s.readers = o.readers, s.deep = o.deep, s.search = o.search; });
+    for (const double weight : kChainedWeights) add(m, [&](Strategy& s) { s.chained = weight; });
+    add(m, [&](Strategy& s) { s.room = 0; });
+    for (const std::int64_t room : lesser_rooms(machines_[0].machine))
+      if (room >= kLeastRoomToChange) add(m, [&](Strategy& s) { s.room = room; });
+    for (std::size_t i = 0; i < machines_.size(); ++i) add(i, [](const Strategy&) {});
+    if (interleaves_) add(m, [&](Strategy& s) { s.interleaved = !s.interleaved, s.pipelined = false; });
+    return out;
+  }
+
+  /// One thing after the other is changed in the fastest program, as long as that gets better, and then in the fastest one of another kind:
+  /// what is best apart need not be together, nor what is best with one thing with another.
+  Status descend() {
+    if (kernels_ < 2) return Done{};
+    const std::size_t spent_before = spent_;
+    SY_TRY([[maybe_unused]] Done changed, change(std::min(kMostChanges, kChanges / (kernels_ * kernels_)) * patience()));
+    spent_ = spent_before;  // it has a measure of its own
+    return Done{};
+  }
+
+  Status change(std::size_t left) {
+    const auto kin = [](const Strategy& a, const Strategy& b) { return a.held_weight == b.held_weight && a.readers == b.readers; };
+    std::vector<Strategy> ends;
+    while (ends.size() < kChangedKinds) {
+      const Trial* next = nullptr;
+      for (const Trial& t : trials_)
+        if (t.strategy.chained && !t.strategy.pipelined && (next == nullptr || t.time < next->time) &&
+            std::none_of(ends.begin(), ends.end(), [&](const Strategy& s) { return kin(s, t.strategy); }))
+          next = &t;
+      if (next == nullptr) break;
+      Trial at = *next;
+      for (bool better = true; better;) {
+        better = false;
+        for (const auto& [machine, strategy] : neighbours(at.machine, at.strategy)) {
+          if (known(machine, strategy)) continue;
+          if (left-- == 0) return Done{};
+          SY_TRY([[maybe_unused]] Done tried, attempt(machine, strategy));
+          const Trial& last = trials_.back();
+          better = last.machine == machine && last.strategy == strategy && last.time < at.time;
+          if (!better) continue;
+          at = last;
+          break;
+        }
+      }
+      ends.push_back(at.strategy);
     }
     return Done{};
   }
@@ -528,7 +596,7 @@ class Comparison {
   std::size_t contexts_ = 0;   ///< of all programs
   std::int64_t searched_ = 0;  ///< candidates of kernels, for the first program
   std::size_t kernels_ = 0;    ///< in the first program
-  std::vector<Trial> trials_;
+  std::vector<Trial> trials_, failed_;
   std::vector<Decision> told_;
 };
 

@@ -34,12 +34,14 @@ std::vector<Growth> growths() {
   const auto memory = [](const std::string& peak, const std::string& sustained) {
     return Step{"tx81", {{"/memories/ddr/bandwidth", peak}, {"/memories/ddr/sustained", sustained}}};
   };
+  const auto room = [](const std::string& bytes) { return Step{"rpu-4x4", {{"/memories/spm/bytes", bytes}}}; };
   const auto switches = [](const std::string& time) { return Step{"rpu-4x4", {{"/contexts/switch", time}}}; };
   return {
       {"arrays", {{"rpu-2x2"}, {"rpu-4x4"}, {"rpu-8x8"}, {"rpu-16x16"}}, 1.02},
       {"scratchpads",
        {{"tx81"}, tx81("/memories/spm/bytes", "4 MiB"), tx81("/memories/spm/bytes", "6 MiB"), tx81("/memories/spm/bytes", "12 MiB")},
        1.02},
+      {"scratchpads, 4x4", {room("1 MiB"), room("2 MiB"), room("4 MiB"), room("8 MiB"), room("16 MiB")}, 1.02},
       {"off-chip memory", {memory("100 GB/s", "80 GB/s"), {"tx81"}, memory("400 GB/s", "320 GB/s"), memory("800 GB/s", "640 GB/s")}, 1.02},
       {"links", {tx81("/networks/noc/link", "64 GB/s"), {"tx81"}, tx81("/networks/noc/link", "256 GB/s")}, 1.02},
       {"switches", {switches("10 us"), switches("1 us"), switches("0 s")}, 1.02}};
