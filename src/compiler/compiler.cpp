@@ -40,6 +40,7 @@
 #include "program/relocate.h"
 #include "program/text.h"
 #include "support/check.h"
+#include "support/sha256.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -145,7 +146,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   std::vector<double> times;
   std::vector<std::size_t> calls;
   std::size_t called = 0;
-  std::map<std::string, std::size_t> first_of;
+  std::map<std::string, std::size_t> first_of;  // by the sum of its text
   CompileOptions options = given;
   CircuitPass circuits(*chip);
   if (given.time)
@@ -156,7 +157,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
         return times.emplace_back(leads ? given.time(routed) : std::numeric_limits<double>::infinity());
       }
       if (program.contexts.size() <= kLong)
-        if (const auto [first, fresh] = first_of.try_emplace(program::print(program), times.size()); !fresh) {
+        if (const auto [first, fresh] = first_of.try_emplace(sha256_hex(program::print(program)), times.size()); !fresh) {
           calls.push_back(calls[first->second]);
           return times.emplace_back(times[first->second]);
         }

@@ -389,10 +389,16 @@ bool Builder::map_attention(Draft& d) {
     for (std::size_t k = s.first; options.mappings && k < s.first + kStreamedStages; ++k)
       given = given || options.mappings->find(d.kernels[k].name, numbers[k]);
     if (given) continue;
-    auto mapped = map_streamed(machine, g, d.kernels, d.layouts, d.attempt.stays, s, d.attempt.reserved[s.first]);
-    all = all && mapped;
-    if (mapped)
-      d.interleavings.push_back(*std::move(mapped));
+    // Layers that look alike have the same blocks.
+    std::string form;
+    for (std::size_t k = s.first; k < s.first + kStreamedStages; ++k)
+      form += form_of(d.kernels[k], g, d.layouts, reach_of(machine, g, d.kernels[k], d.attempt.stays, false), d.attempt.reserved[s.first]);
+    for (const Handed& h : s.handed) form += fmt::format(" {}.{} {}.{}", h.writer, h.from, h.reader, h.to);
+    const auto [at, fresh] = known.attention.try_emplace(std::move(form));
+    if (fresh) at->second = map_streamed(machine, g, d.kernels, d.layouts, d.attempt.stays, s, d.attempt.reserved[s.first]);
+    all = all && at->second;
+    if (at->second)
+      d.interleavings.push_back(*at->second), d.interleavings.back().first = s.first;
     else
       begin_with.unstreamed.insert(s.softmax);
   }

@@ -53,7 +53,8 @@ struct Attempt {
 
 /// What has been found out about one machine, kept from program to program.
 struct Known {
-  std::map<std::string, Candidates> candidates;  ///< of kernels, by everything a mapping depends on
+  std::map<std::string, Candidates> candidates;                    ///< of kernels, by everything a mapping depends on
+  std::map<std::string, std::optional<Interleaving>> attention{};  ///< over blocks of keys, the same; none where no blocks fit
   std::shared_ptr<SpreadCosts> costs;
   std::shared_ptr<MessageCounts> messages = std::make_shared<MessageCounts>();
 };

@@ -202,6 +202,9 @@ void Evaluator::size_wires(const Mapping& m) const {
 }
 
 /// Has the operand several tokens, by default?
+/// Blocks that hardware deals one by one hide each other's stores: an instance that stands for several needs no second place for results.
+bool Evaluator::stores_hidden(std::size_t operand) const { return kernel_.operands[operand].write && deals_waves(machine_); }
+
 bool Evaluator::moves(std::size_t operand, const Mapping& m) const {
   bool turns = false;
   for (const int d : m.order) {
@@ -249,9 +252,8 @@ bool Evaluator::fit_storage(Mapping& m) const {
       m.storage -= aligned(token_bytes_[i] * m.depth[i]) - aligned(token_bytes_[i] * 2);
       m.depth[i] = 2;
     }
-  // Blocks that hardware deals one by one hide each other's stores: an instance that stands for several needs no second place for results.
-  for (std::size_t i = 0; i < n && deals_waves(machine_) && m.storage + m.placed > capacity_; ++i)
-    if (!placed(i) && kernel_.operands[i].write && m.depth[i] == 2) {
+  for (std::size_t i = 0; i < n && m.storage + m.placed > capacity_; ++i)
+    if (!placed(i) && stores_hidden(i) && m.depth[i] == 2) {
       m.storage -= aligned(token_bytes_[i] * 2) - aligned(token_bytes_[i]);
       m.depth[i] = 1;
     }
@@ -343,7 +345,7 @@ bool Evaluator::begin(Mapping& m, bool all) const {
     if (placed(i))
       placed_ += aligned(part_bytes(i, m));
     else
-      least += aligned(token_bytes_[i] * (moves(i, m) ? 2 : 1));
+      least += aligned(token_bytes_[i] * (moves(i, m) && !stores_hidden(i) ? 2 : 1));
     if (!all && least + placed_ > capacity_) return false;
   }
   wire_bytes_.clear();

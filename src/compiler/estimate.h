@@ -73,6 +73,7 @@ class Evaluator {
   void size_tokens(const Mapping& m) const;
   void size_wires(const Mapping& m) const;
   [[nodiscard]] bool moves(std::size_t operand, const Mapping& m) const;
+  [[nodiscard]] bool stores_hidden(std::size_t operand) const;
   void count_tokens(const Mapping& m) const;
   bool fit_storage(Mapping& m) const;
   void keep_panels(Mapping& m) const;

@@ -23,4 +23,11 @@ struct LesserMachine {
 /// that of the links; those first that are nearest.
 std::vector<LesserMachine> lesser_machines(const Machine& machine);
 
+/// Bytes that are tried as the room of a scratchpad where there is more: 2^n and 3·2^n, the most first. They do not depend on how much
+/// more there is, so that a chip tries what one with less does.
+std::vector<std::int64_t> lesser_rooms(const Machine& machine);
+
+/// With so much room in each scratchpad, down to a 64th of what there is.
+std::vector<LesserMachine> smaller_scratchpads(const Machine& machine);
+
 }  // namespace switchyard::compiler

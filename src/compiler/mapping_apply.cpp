@@ -326,10 +326,11 @@ Result<std::optional<LesserMachine>> apply_made_for(const MappingFile& file, con
   if (!file.made_for()) return made_for;
   std::vector<std::string> names;
   if (!machine.grid)
-    for (LesserMachine& lesser : lesser_machines(machine)) {
-      if (lesser.what == file.made_for()->text) made_for = std::move(lesser);
-      names.push_back(lesser.what);
-    }
+    for (const auto& those : {lesser_machines(machine), smaller_scratchpads(machine)})
+      for (const LesserMachine& lesser : those) {
+        names.push_back(lesser.what);
+        if (lesser.what == file.made_for()->text) made_for = lesser;
+      }
   if (made_for) return made_for;
   return fail(FailureKind::malformed,
               file.diagnose("mapping/value", fmt::format("programs are not made for '{}'", file.made_for()->text), file.made_for()->at,

@@ -45,17 +45,7 @@ constexpr std::array<double, 3> kChainedWeights{0.02, 0.0, 0.1};
 /// Where contexts are so few, shorter ones are tried: as if scratchpads had 2^n or 3·2^n bytes, ever less of them, until contexts are more.
 /// Longer contexts are not always faster, and a chip with more room tries what one with less does.
 constexpr std::size_t kFewLong = 8;
-constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
 
-/// Those below what the scratchpads of a machine have, the most first.
-std::vector<std::int64_t> lesser_rooms(const Machine& machine) {
-  const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
-  std::vector<std::int64_t> rooms;
-  for (std::int64_t power = kMostRoom; power >= kLeastRoom; power /= 2)
-    for (const std::int64_t room : {power + power / 2, power})
-      if (room < range.end - range.begin) rooms.push_back(room);
-  return rooms;
-}
 /// Where switches cost less than this, contexts are tried that are joined as if they cost so much, each as long as the one before was
 /// better: estimates do not know all that contexts by themselves cost, and a chip with cheaper switches tries what one with dearer ones
 /// does.
@@ -277,8 +267,11 @@ class Comparison {
     const Machine whole = best_.machine;
     std::int64_t searches = 0;
     const std::int64_t affordable_searches = contexts_ <= kShort * patience() ? kSearchedForShort : kSearchedForLesser;
-    for (const LesserMachine& l : lesser_machines(whole)) {
-      if (++searches * searched_ > affordable_searches || spent_ > affordable_ / 2 || long_already()) break;
+    std::vector<LesserMachine> lesser = lesser_machines(whole);
+    if (few())  // what one mapping decides, it decides for each room anew
+      for (LesserMachine& l : smaller_scratchpads(whole)) lesser.push_back(std::move(l));
+    for (const LesserMachine& l : lesser) {
+      if ((!few() && ++searches * searched_ > affordable_searches) || spent_ > affordable_ / 2 || long_already()) break;
       machines_.push_back({l.machine, l.what, l.chip});
       const double before = least_;
       const std::size_t m = machines_.size() - 1;
@@ -555,6 +548,8 @@ class Comparison {
     }
     if (few()) {
       machines.insert(0);
+      for (std::size_t m = 0; m < machines_.size(); ++m)
+        if (machines_[m].lesser && machines_[m].time < least_ * kClose) machines.insert(m);
       for (const Strategy& s : strategies_)
         if (with.size() == 1 && s.readers != with[0].readers) with.push_back(with[0]), with[1].readers = s.readers;
     }
