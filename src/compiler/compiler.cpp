@@ -309,9 +309,9 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     out.timed.reset();  // what has no circuits was not timed: calls are numbered otherwise
   }
   tell("route", [&] { return print_decisions(out.decisions, "route"); });
-  Bounds::Hidden hidden = chains.empty() ? banded : hidden_work(g, kernels, chains);
-  add_streamed(g, streamed, hidden);
-  const Bounds of_model(*chip, cuts.empty() ? g : uncut);
+  // The model's bound is of no program: what none needs to do does not count, whatever this one does.
+  const Bounds::Hidden hidden = chains.empty() ? hidden_in_attention(uncut, *builder.known.bands) : hidden_work(g, kernels, chains);
+  const Bounds of_model(*chip, cuts.empty() && !chains.empty() ? g : uncut);
   const Bound bound = of_model.model(hidden);
   labels.lower_bound = bound.time();
   labels.peak_bound = of_model.model_peak(hidden);

@@ -242,9 +242,9 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       if (options.mappings && !options.mappings->streamed().empty()) {
         SY_TRY(std::set<graph::OpId> unless, unstreamed_of(*options.mappings, d.kernels));
         unless.insert(begin_with.unstreamed.begin(), begin_with.unstreamed.end());
-        d.streamed = stream_attention(machine, g, d.kernels, unless);
+        d.streamed = stream_attention(machine, g, d.kernels, unless, *known.bands);
       } else if (strategy.streamed) {
-        d.streamed = stream_attention(machine, g, d.kernels, begin_with.unstreamed);
+        d.streamed = stream_attention(machine, g, d.kernels, begin_with.unstreamed, *known.bands);
       }
       for (std::size_t t = d.layouts.size(); t < g.tensors.size(); ++t) {  // what only streamed kernels know
         d.layouts.emplace_back(g.tensors[t].shape.size());
@@ -300,7 +300,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     const std::string& name = d.program.contexts[overflow->context].name;
     const std::size_t end = d.end_of(overflow->context);
     overflow->context = d.sections[overflow->context].first;
-    if (!options.mappings && (leave_room(d, *overflow, end, usable_bytes(machine)) || dissolve(d, overflow->context, end)))
+    if (leave_room(d, *overflow, end, usable_bytes(machine)) || (!options.mappings && dissolve(d, overflow->context, end)))
       continue;  // what a file has stays as it is
     const std::vector<std::size_t> alike = like(d, overflow->context);
     SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
@@ -380,15 +380,19 @@ Attempt Builder::first_attempt(const Draft& d) const {
   return attempt;
 }
 
+bool Builder::given(const Draft& d, const Streamed& s) const {
+  if (!options.mappings) return false;
+  const auto numbers = numbers_among_namesakes(d.kernels);
+  for (std::size_t k = s.first; k < s.first + kStreamedStages; ++k)
+    if (options.mappings->find(d.kernels[k].name, numbers[k]) != nullptr) return true;
+  return false;
+}
+
 bool Builder::map_attention(Draft& d) {
   d.interleavings.clear();
   bool all = true;
-  const auto numbers = options.mappings ? numbers_among_namesakes(d.kernels) : std::vector<std::int64_t>{};
   for (const Streamed& s : d.streamed) {
-    bool given = false;  // how, by a mapping file
-    for (std::size_t k = s.first; options.mappings && k < s.first + kStreamedStages; ++k)
-      given = given || options.mappings->find(d.kernels[k].name, numbers[k]);
-    if (given) continue;
+    if (given(d, s)) continue;
     // Layers that look alike have the same blocks.
     std::string form;
     for (std::size_t k = s.first; k < s.first + kStreamedStages; ++k)
@@ -405,10 +409,10 @@ bool Builder::map_attention(Draft& d) {
   return all;
 }
 
-bool Builder::leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most) {
+bool Builder::leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most) const {
   constexpr std::int64_t kSteps = 16;
   bool found = false;
-  for (const Streamed& s : d.streamed) found = found || (s.first >= overflow.context && s.first < end);
+  for (const Streamed& s : d.streamed) found = found || (s.first >= overflow.context && s.first < end && !given(d, s));
   if (!found) return false;
   for (const Streamed& s : d.streamed) {  // one is like the other
     std::int64_t& reserved = d.attempt.reserved[s.first];
@@ -421,7 +425,7 @@ bool Builder::may_stream(const Draft& d) const {
   if (!d.streamed.empty()) return false;
   graph::Graph trial = g;
   std::vector<Kernel> kernels = d.kernels;
-  const std::vector<Streamed> found = stream_attention(machine, trial, kernels, {});
+  const std::vector<Streamed> found = stream_attention(machine, trial, kernels, {}, *known.bands);
   return std::any_of(found.begin(), found.end(), [&](const Streamed& s) {
     const Handed& scores = s.handed.front();
     return !d.attempt.stays[kernels[s.first].operands[scores.from].tensor.index()];

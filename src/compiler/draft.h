@@ -57,6 +57,7 @@ struct Known {
   std::map<std::string, std::optional<Interleaving>> attention{};  ///< over blocks of keys, the same; none where no blocks fit
   std::shared_ptr<SpreadCosts> costs;
   std::shared_ptr<MessageCounts> messages = std::make_shared<MessageCounts>();
+  std::shared_ptr<Bands> bands = std::make_shared<Bands>();  ///< of the model: the same for all machines
 };
 
 /// A program on its way: what the passes after the formats have made.
@@ -140,7 +141,10 @@ struct Builder {
   bool map_attention(Draft& d);
 
   /// A context with attention over blocks of keys does not fit: it must leave more room. False: there is none in it.
-  static bool leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most);
+  bool leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most) const;
+
+  /// A mapping file says how attention goes over blocks of keys.
+  [[nodiscard]] bool given(const Draft& d, const Streamed& streamed) const;
 
   template <class Tell>
   void emit(Draft& d, const Tell& tell) const;

@@ -154,7 +154,7 @@ class GridSearch {
           fill(m, sides[2], std::max<std::int64_t>(1, tiles.k / bytes));
           if (seen.insert(m.tile).second) offer(std::move(m), sides[2]);
         }
-    const std::int64_t few = program::most_thin_rows(unit_, g_.tensor(a.tensor).format, g_.tensor(b.tensor).format);
+    const std::int64_t few = program::most_thin_rows(unit_, g_.tensor(a.tensor).format, g_.tensor(b.tensor).format, groups);
     for (const auto& [rows_of, columns_of] : {std::pair{0, 1}, {1, 0}}) {
       const std::int64_t all = extent_of(sides[rows_of]);
       if (all > few) continue;

@@ -91,7 +91,7 @@ std::optional<Positions> positions_of(const graph::Graph& g, const KernelOperand
 
 }  // namespace
 
-std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel, int* row_dim) {
+std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel, int* row_dim, bool every) {
   const auto at = std::find_if(kernel.statements.begin(), kernel.statements.end(), [](const KernelStatement& s) { return s.epilogue; });
   if (at == kernel.statements.end()) return std::nullopt;
   const KernelStatement& s = *at;
@@ -140,12 +140,16 @@ std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel
   Context::Band band;
   band.past = (*first)[1] - 1;
   if ((*last)[0] > 0) band.window = (*last)[1] - (*last)[0];
-  for (const auto& [i, seen] : {std::pair{std::int64_t{0}, *first}, {rows / 2, *middle}, {rows - 1, *last}}) {
+  const auto agrees = [&](std::int64_t i, const std::array<std::int64_t, 2>& seen) {
     const std::int64_t end = std::min(columns, i + band.past + 1);
     const std::int64_t begin = band.window == 0 ? 0 : std::max<std::int64_t>(0, i + band.past + 1 - band.window);
-    if (seen[0] != begin || seen[1] != end) return std::nullopt;
-  }
+    return seen[0] == begin && seen[1] == end;
+  };
+  if (!agrees(0, *first) || !agrees(rows / 2, *middle) || !agrees(rows - 1, *last)) return std::nullopt;
   if (band.past + 1 >= columns && band.window == 0) return std::nullopt;  // it hides nothing
+  if (every && rows > kMostScores / columns) return std::nullopt;
+  for (std::int64_t i = 0; every && i < rows; ++i)
+    if (const auto seen = range(i); !seen || !agrees(i, *seen)) return std::nullopt;
   if (row_dim != nullptr) *row_dim = row;
   return band;
 }

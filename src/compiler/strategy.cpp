@@ -188,6 +188,7 @@ class Comparison {
     if (apart) trial = out_.graph;
     std::vector<Decision> ignored;
     Contender& c = machines_[m];
+    c.known.bands = bands_;
     if (strategy.in_parts) cut_reductions(c.machine, trial, cuts_);
     const std::size_t ops = apart ? trial.ops.size() : 0;
     Builder builder{c.machine, apart ? trial : out_.graph,  options_,          apart ? ignored : out_.decisions,
@@ -195,6 +196,7 @@ class Comparison {
     if (strategy.chained) builder.begin_with = c.reached;
     SY_TRY(Draft draft, builder.build(strategy, false));
     c.known = std::move(builder.known);
+    builder.known.bands = bands_;
     if (apart && trial.ops.size() != ops) return std::numeric_limits<double>::infinity();
     if (strategy.pipelined && draft.pipelines.empty()) return std::numeric_limits<double>::infinity();
     if (strategy.interleaved && draft.interleavings.empty()) return std::numeric_limits<double>::infinity();
@@ -507,6 +509,7 @@ class Comparison {
     graph::Graph trial = out_.graph;
     std::vector<Decision> ignored;
     Contender& c = machines_[m];
+    c.known.bands = bands_;
     if (strategy.in_parts) cut_reductions(c.machine, trial, cuts_);
     Builder builder{c.machine, trial, options_, ignored, chip_, c.lesser ? c.lesser : chip_, c.known};
     if (strategy.chained) builder.begin_with = c.reached;
@@ -583,6 +586,7 @@ class Comparison {
   std::vector<Contender> machines_;  ///< the whole array, its corners, and lesser machines
   Chosen best_;
   std::vector<ReductionCut> cuts_;
+  std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
   bool interleaves_ = false;   ///< some kernels would hand on tiles, as a program of several kernels to a context has them that was fast
   bool streams_ = false;       ///< scores of some attention leave the chip, as such a program has them
   double least_ = 0;           ///< seconds of the best program

@@ -90,8 +90,8 @@ KernelStatement combining(KernelStatement s, int dim, Combiner combiner) {
 
 class Finder {
  public:
-  Finder(const Machine& machine, graph::Graph& g, std::vector<Kernel>& kernels, const std::set<graph::OpId>& unless)
-      : machine_(machine), g_(g), kernels_(kernels), unless_(unless), uses_(g.tensors.size(), 0) {
+  Finder(graph::Graph& g, std::vector<Kernel>& kernels, const std::set<graph::OpId>& unless, Bands& bands)
+      : g_(g), kernels_(kernels), unless_(unless), bands_(bands), uses_(g.tensors.size(), 0) {
     for (const Kernel& kernel : kernels)
       for (const KernelOperand& o : kernel.operands) ++uses_[o.tensor.index()];
     for (const TensorId t : g.outputs) ++uses_[t.index()];
@@ -131,7 +131,8 @@ class Finder {
   }
 
   /// A tensor that only kernels know; the same one whenever kernels are made again.
-  TensorId tensor(const std::string& name, numerics::Shape shape) {
+  TensorId tensor(std::string name, numerics::Shape shape) {
+    for (auto taken = named_.find(name); taken != named_.end() && uses_[taken->second.index()] > 0; taken = named_.find(name)) name += '\'';
     const auto [at, fresh] = named_.try_emplace(name, TensorId(g_.tensors.size()));
     if (fresh) g_.tensors.push_back({name, Format::fp32, std::move(shape), graph::Role::intermediate, nullptr, false});
     return at->second;
@@ -209,8 +210,18 @@ class Finder {
     const Kernel& scores = kernels_[run.first];
     if (scores.locals.front().dims.back() != run.keys[kScores]) return;
     int row = -1;
-    const auto band = band_of(g_, scores, &row);
-    if (band && row == run.axes.back()[kScores]) run.band = band;
+    std::string mask;
+    for (const KernelStatement& s : scores.statements) {
+      if (!s.epilogue) continue;
+      mask += numerics::print_expression(s.expression);
+      for (const KernelAccess& a : s.reads)
+        mask += a.local ? " sum" : fmt::format(" {}", scores.operands[static_cast<std::size_t>(a.number)].tensor.index());
+    }
+    for (const KernelDim& d : scores.dims) mask += fmt::format(" {}", d.extent);
+    const auto [at, fresh] = bands_.try_emplace(std::move(mask));
+    if (fresh) at->second = band_of(g_, scores, &row, true);
+    if (fresh && row != run.axes.back()[kScores]) at->second.reset();
+    run.band = at->second;
   }
 
   [[nodiscard]] static const KernelDim& dim(const Kernel& kernel, int d) { return kernel.dims[static_cast<std::size_t>(d)]; }
@@ -292,10 +303,10 @@ class Finder {
     return k;
   }
 
-  const Machine& machine_;
   graph::Graph& g_;
   std::vector<Kernel>& kernels_;
   const std::set<graph::OpId>& unless_;
+  Bands& bands_;
   std::vector<int> uses_;  ///< by tensor: operands, and once more where it is an output
   std::map<std::string, TensorId> named_;
 };
@@ -475,9 +486,9 @@ class Mapper {
 }  // namespace
 
 std::vector<Streamed> stream_attention(const Machine& machine, graph::Graph& g, std::vector<Kernel>& kernels,
-                                       const std::set<graph::OpId>& unless) {
+                                       const std::set<graph::OpId>& unless, Bands& bands) {
   if (!hands_on_tiles(machine) || !stores(*machine.chip, Format::fp32)) return {};
-  return Finder(machine, g, kernels, unless).run();
+  return Finder(g, kernels, unless, bands).run();
 }
 
 std::optional<Interleaving> map_streamed(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
@@ -516,7 +527,11 @@ Bounds::Hidden hidden_by_bands(const graph::Graph& g, const std::vector<Kernel>&
   return hidden_work(g, kernels, chains);
 }
 
-void add_streamed(const graph::Graph& g, const std::vector<Streamed>& streamed, Bounds::Hidden& hidden) {
+Bounds::Hidden hidden_in_attention(const graph::Graph& model, Bands& bands) {
+  graph::Graph g = model;
+  std::vector<Kernel> kernels = make_kernels(g);
+  const std::vector<Streamed> streamed = Finder(g, kernels, {}, bands).run();
+  Bounds::Hidden hidden = hidden_by_bands(g, kernels, streamed);
   for (const Streamed& run : streamed) {
     double all = 0, last = 0;
     for (const numerics::Nest& nest : g.ops[run.softmax.index()].nests) {
@@ -527,6 +542,7 @@ void add_streamed(const graph::Graph& g, const std::vector<Streamed>& streamed, 
     if (hidden.shares.empty()) hidden.shares.assign(g.ops.size(), 1);
     hidden.shares[run.softmax.index()] *= 1 - last / all;
   }
+  return hidden;
 }
 
 }  // namespace switchyard::compiler

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -32,11 +33,14 @@ struct Streamed {
   std::optional<program::Context::Band> band;  ///< where a mask hides part of the scores: blocks beyond it are left out
 };
 
+/// Bands of masks, by what these are made of: to look at every score takes time.
+using Bands = std::map<std::string, std::optional<program::Context::Band>>;
+
 /// Runs of three kernels [product, softmax along its rows, product with these rows] become runs of four. What passes between these is
 /// tensors that no operator of the graph knows, beside the softmax's operand and result: corrections, sums and products of a block, in
 /// fp32. `unless` names softmax operators whose kernels stay as they are.
 std::vector<Streamed> stream_attention(const Machine& machine, graph::Graph& graph, std::vector<Kernel>& kernels,
-                                       const std::set<graph::OpId>& unless);
+                                       const std::set<graph::OpId>& unless, Bands& bands);
 
 /// The blocks, and the split over components, that are estimated to be fastest, when `reserved` bytes of each scratchpad are left to
 /// others; nothing where no blocks fit.
@@ -55,7 +59,8 @@ std::string print_streamed(const Streamed& streamed, const Interleaving& mapped,
 /// What the bands of streamed attention make without effect.
 Bounds::Hidden hidden_by_bands(const graph::Graph& graph, const std::vector<Kernel>& kernels, const std::vector<Streamed>& streamed);
 
-/// A streamed softmax does not divide each weight by the sum of its row.
-void add_streamed(const graph::Graph& graph, const std::vector<Streamed>& streamed, Bounds::Hidden& hidden);
+/// What of a model's attention has no effect, or need not be done, on whatever chip and in whatever program: scores that masks hide, and
+/// the division of each weight by the sum of its row, for which there is one of each result.
+Bounds::Hidden hidden_in_attention(const graph::Graph& graph, Bands& bands);
 
 }  // namespace switchyard::compiler

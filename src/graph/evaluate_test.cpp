@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "graph/test_graphs.h"
@@ -199,6 +200,25 @@ op "total" "Sum"
   EXPECT_NEAR(w.unrounded, std::exp(-3) + std::exp(10), 1e-9);
   EXPECT_NEAR(w.magnitude, std::exp(-3) * 18 + std::exp(10) * 11, 1e-6);
   EXPECT_EQ(w.reduction, 5);
+  // What cannot have won says nothing of how far off the largest may be: masks of -1e30, padding with minus infinity.
+  for (const double hidden : {-1e30, -std::numeric_limits<double>::infinity()}) {
+    const Graph largest = graph_of(R"(switchyard graph 1
+input "x" fp32[4]
+intermediate "y" fp32[1]
+inputs "x"
+outputs "y"
+op "max" "ReduceMax"
+  operand 0 "x"
+  result 1 "y"
+  nest i:1 j:4:reduction
+    x0 = slot 0[j]
+    slot 1[i] = max x0
+)");
+    const auto x = numbers(numerics::Format::fp32, {4}, {hidden, 2, -3, hidden});
+    PointEvaluator of(largest, [&](TensorId id) { return id == largest.inputs[0] ? &x : nullptr; });
+    EXPECT_EQ(of.at(TensorId(1), {0}).value, 2);
+    EXPECT_EQ(of.at(TensorId(1), {0}).magnitude, 2);
+  }
   const auto known = points.at(graph.inputs[0], {0, 1});
   EXPECT_EQ(known.value, -2);
   EXPECT_EQ(known.unrounded, -2);

@@ -128,7 +128,19 @@ void accumulate(Combiner combiner, Value& sum, const Value& term) {
                                 std::fabs(sum.value));
       break;
     case Combiner::max:
-    case Combiner::min: sum.magnitude = std::max(sum.magnitude, term.magnitude); break;
+    case Combiner::min: {
+      // Errors are small parts of magnitudes: what is beyond a quarter of them away cannot have won. So a masked score, of -1e30 or minus
+      // infinity, says nothing of how far off the largest one may be.
+      constexpr double kShare = 0.25;
+      const double sign = combiner == Combiner::max ? 1 : -1;
+      const auto beats = [&](double a, double a_magnitude, double b, double b_magnitude) {
+        return sign * b == -std::numeric_limits<double>::infinity() ? sign * a != sign * b
+                                                                    : sign * a - kShare * a_magnitude > sign * b + kShare * b_magnitude;
+      };
+      if (beats(before, sum.magnitude, term.value, term.magnitude)) break;
+      sum.magnitude = beats(term.value, term.magnitude, before, sum.magnitude) ? term.magnitude : std::max(sum.magnitude, term.magnitude);
+      break;
+    }
   }
   sum.reduction = std::max(sum.reduction, term.reduction);
   sum.roundoff = std::max(sum.roundoff, term.roundoff);

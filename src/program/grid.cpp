@@ -85,7 +85,7 @@ Contraction contraction_points(const chip::Unit& unit, const Actor& actor, const
     (which < 0 ? groups : all[which]) *= static_cast<double>(dim.total);
   }
   const auto factors = s.factors();
-  const std::int64_t most = most_thin_rows(unit, format_of_slot(actor, factors[0]->slot), format_of_slot(actor, factors[1]->slot));
+  const std::int64_t most = most_thin_rows(unit, format_of_slot(actor, factors[0]->slot), format_of_slot(actor, factors[1]->slot), groups);
   if (const double rows = thin_rows(unit, most, side[0], side[1], all[0], all[1], groups); rows > 0)
     return {batch * side[0] * side[1] * side[2], rows};
   const auto area = [&](double m, double n) { return round_up(m, unit.geometry[0]) * round_up(n, unit.geometry[1]); };

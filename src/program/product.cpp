@@ -159,7 +159,7 @@ GridWork blocks_of(const chip::Chip& chip, const chip::Unit& unit, const Product
   const double element = numerics::stored_size(w.format);
   bm = std::min(bm, w.m), bn = std::min(bn, w.n);
   GridWork g;
-  if (w.parts <= 1) g.thin_rows = thin_rows(unit, most_thin_rows(unit, w.format, w.format), bm, bn, w.m, w.n, w.groups);
+  if (w.parts <= 1) g.thin_rows = thin_rows(unit, most_thin_rows(unit, w.format, w.format, w.groups), bm, bn, w.m, w.n, w.groups);
   const bool thin = g.thin_rows > 0;
   const double depth = std::min(std::max(1.0, step), w.k / w.parts);
   const double blocks = w.groups * std::ceil(w.m / bm) * std::ceil(w.n / bn);
@@ -257,7 +257,7 @@ ProductTime product_time(const chip::Chip& chip, const ProductWork& w, double ca
       consider(static_cast<double>(tm), static_cast<double>(tn), whole);
       if (unit.tiles.turn && tm != tn && w.parts <= 1 && !unpacks) consider(static_cast<double>(tn), static_cast<double>(tm), whole);
     }
-  const auto few = static_cast<double>(most_thin_rows(unit, w.format, w.format));
+  const auto few = static_cast<double>(most_thin_rows(unit, w.format, w.format, w.groups));
   for (const std::int64_t columns : unit.vectors.columns)
     for (const std::int64_t depth : thin_depths(unit, element)) {
       const auto wide = static_cast<double>(columns);

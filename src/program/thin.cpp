@@ -10,16 +10,18 @@ namespace switchyard::program {
 namespace {
 
 constexpr std::array<double, 4> kParts{1, 0.5, 0.25, 0.125};  ///< of a whole step
-constexpr std::int64_t kMostPasses = 16, kLeastRows = 8;      ///< over the rows of a product; rows of one
+constexpr std::int64_t kMostOfMany = 16;  ///< rows of each of several products: with more, measured ones take as long as tiles do
+constexpr std::int64_t kMostPasses = 16, kLeastRows = 8;  ///< over the rows of a product; rows of one
 
 }  // namespace
 
-std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format a, numerics::Format b) {
+std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format a, numerics::Format b, double groups) {
   const auto rows_of = [&](numerics::Format format) {
     const auto at = std::find_if(unit.vectors.rows.begin(), unit.vectors.rows.end(), [&](const auto& r) { return r.first == format; });
     return at == unit.vectors.rows.end() ? 0 : at->second;
   };
-  return std::min(rows_of(a), rows_of(b));
+  const std::int64_t rows = std::min(rows_of(a), rows_of(b));
+  return groups > 1 ? std::min(rows, kMostOfMany) : rows;
 }
 
 double thin_rows(const chip::Unit& unit, std::int64_t most_rows, double m, double n, double all_m, double all_n, double groups) {

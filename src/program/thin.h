@@ -7,7 +7,7 @@
 namespace switchyard::program {
 
 /// The most rows that kernels of a unit multiply so; 0 where it has none for factors stored in these formats.
-std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format a, numerics::Format b);
+std::int64_t most_thin_rows(const chip::Unit& unit, numerics::Format a, numerics::Format b, double groups);
 
 /// The rows of a block of m x n results, out of all those of its group, that is made without a tile; 0 where it is one. The smallest tile
 /// has more results. A product that stands alone, not in a batch, may be made in several passes over its rows.
