@@ -120,16 +120,14 @@ TEST(Reductions, AreCutWhereThatIsFaster) {
   };
   const auto compiled = compiler::compile(g, chip, options);
   ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
-  // In plain order both take about the same; placed, the parts are added up next to each other.
-  double cut = 0, uncut = 0;
+  // The fastest program that makes sums as they are, of all that were compared.
+  double uncut = std::numeric_limits<double>::infinity();
   for (const compiler::Decision& d : compiled.value().decisions) {
-    const auto at = d.text.find("long sums in parts, placed: "), then = d.text.find("as they are, placed: ");
-    if (d.subject != "strategy" || at != 0 || then == std::string::npos) continue;
-    cut = std::stod(d.text.substr(28));
-    uncut = std::stod(d.text.substr(then + 21));
+    const auto at = d.text.find(" contexts: ");
+    if (d.subject != "strategy" || at == std::string::npos || d.text.find("long sums in parts") != std::string::npos) continue;
+    uncut = std::min(uncut, std::stod(d.text.substr(at + 11)));
   }
-  EXPECT_GT(cut, 0);
-  EXPECT_LT(cut, 0.9 * uncut);
+  EXPECT_LT(uncut, 1e6);
   EXPECT_LT(static_cast<double>(simulation::time_program(compiled.value().program).value().latency.value) * 1e-6, 0.9 * uncut);
   EXPECT_NE(compiled.value().mappings.find("reductions:"), std::string::npos) << compiled.value().mappings;
 }
