@@ -214,10 +214,21 @@ class Finder {
     for (const KernelStatement& s : scores.statements) {
       if (!s.epilogue) continue;
       mask += numerics::print_expression(s.expression);
-      for (const KernelAccess& a : s.reads)
-        mask += a.local ? " sum" : fmt::format(" {}", scores.operands[static_cast<std::size_t>(a.number)].tensor.index());
+      for (const KernelAccess& a : s.reads) {
+        if (a.local) {
+          mask += " sum";
+          continue;
+        }
+        const KernelOperand& o = scores.operands[static_cast<std::size_t>(a.number)];
+        mask += fmt::format(" {}", o.tensor.index());
+        for (const Affine& f : o.index) {
+          mask += fmt::format(":{}", f.constant);
+          for (const auto& t : f.terms) mask += fmt::format("+{}*{}", t.coefficient, t.variable);
+        }
+      }
     }
     for (const KernelDim& d : scores.dims) mask += fmt::format(" {}", d.extent);
+    mask += fmt::format(" by {}", run.axes.back()[kScores]);
     const auto [at, fresh] = bands_.try_emplace(std::move(mask));
     if (fresh) at->second = band_of(g_, scores, &row, true);
     if (fresh && row != run.axes.back()[kScores]) at->second.reset();

@@ -5,14 +5,13 @@
 
 #include <algorithm>
 #include <limits>
-#include <random>
 #include <set>
 
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
-#include "model/operation.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/attention.h"
 #include "property/library_chip.h"
 #include "property/random_graph.h"
 #include "simulation/execute.h"
@@ -20,6 +19,10 @@
 
 namespace switchyard {
 namespace {
+
+using testing::Attention;
+using testing::build;
+using testing::inputs_of;
 
 std::size_t handed_on(const program::Program& program) {
   std::size_t count = 0;
@@ -73,24 +76,6 @@ TEST(Interleaving, KeepsTheValuesOfRandomModels) {
   EXPECT_GE(handed, 5u);
 }
 
-struct Attention {
-  std::int64_t batch, q, past, heads, kv_heads, dim, window, causal;
-};
-
-Result<graph::Graph> build(const Attention& a) {
-  model::Operation operation{"attention_prefill", {}};
-  for (const auto& [key, size] : {std::pair{"batch", a.batch},
-                                  {"q", a.q},
-                                  {"past", a.past},
-                                  {"heads", a.heads},
-                                  {"kv_heads", a.kv_heads},
-                                  {"dim", a.dim},
-                                  {"window", a.window},
-                                  {"causal", a.causal}})
-    operation.shape.emplace_back(key, std::to_string(size));
-  return model::build_operation(operation);
-}
-
 /// Heads that share keys, rows that divide badly, masks on lanes behind the matrix unit, one row, several sentences: the bits of programs
 /// that hand nothing on.
 TEST(Interleaving, AttentionHasTheSameBits) {
@@ -102,12 +87,7 @@ TEST(Interleaving, AttentionHasTheSameBits) {
       SCOPED_TRACE(fmt::format("{}: batch {}, {} + {} rows, {} heads, {} of keys", name, a.batch, a.q, a.past, a.heads, a.kv_heads));
       const auto graph = build(a);
       ASSERT_TRUE(graph.ok()) << format_failure(graph.failure());
-      std::vector<numerics::Tensor> inputs;
-      std::mt19937 random(7);
-      for (const graph::TensorId t : graph.value().inputs) {
-        numerics::Tensor& x = inputs.emplace_back(numerics::make_tensor(numerics::Format::fp32, graph.value().tensor(t).shape));
-        for (std::int64_t e = 0; e < x.count(); ++e) x.set(e, static_cast<double>(static_cast<int>(random() % 65) - 32) / 16);
-      }
+      const std::vector<numerics::Tensor> inputs = inputs_of(graph.value(), 7);
       std::vector<std::vector<numerics::Tensor>> outputs;
       for (const bool most : {true, false}) {
         const auto compiled = compiler::compile(graph.value(), library_chip(name), handing(numerics::Format::bf16, most));

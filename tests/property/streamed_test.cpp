@@ -10,9 +10,9 @@
 
 #include "compiler/compiler.h"
 #include "graph/evaluate.h"
-#include "model/operation.h"
 #include "program/text.h"
 #include "program/verify.h"
+#include "property/attention.h"
 #include "property/library_chip.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
@@ -43,33 +43,9 @@ compiler::CompileOptions streaming(numerics::Format format) {
   return options;
 }
 
-struct Attention {
-  std::int64_t batch, q, past, heads, kv_heads, dim, window, causal;
-};
-
-Result<graph::Graph> build(const Attention& a) {
-  model::Operation operation{"attention_prefill", {}};
-  for (const auto& [key, size] : {std::pair{"batch", a.batch},
-                                  {"q", a.q},
-                                  {"past", a.past},
-                                  {"heads", a.heads},
-                                  {"kv_heads", a.kv_heads},
-                                  {"dim", a.dim},
-                                  {"window", a.window},
-                                  {"causal", a.causal}})
-    operation.shape.emplace_back(key, std::to_string(size));
-  return model::build_operation(operation);
-}
-
-std::vector<numerics::Tensor> inputs_of(const graph::Graph& graph, std::uint32_t seed) {
-  std::vector<numerics::Tensor> inputs;
-  std::mt19937 random(seed);
-  for (const graph::TensorId t : graph.inputs) {
-    numerics::Tensor& x = inputs.emplace_back(numerics::make_tensor(numerics::Format::fp32, graph.tensor(t).shape));
-    for (std::int64_t e = 0; e < x.count(); ++e) x.set(e, static_cast<double>(static_cast<int>(random() % 65) - 32) / 16);
-  }
-  return inputs;
-}
+using testing::Attention;
+using testing::build;
+using testing::inputs_of;
 
 /// The greatest difference between two lists of tensors, of what is greatest in the first; infinite where a number is none.
 double difference(const std::vector<numerics::Tensor>& expected, const std::vector<numerics::Tensor>& found) {
