@@ -98,6 +98,14 @@ std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vect
   return form;
 }
 
+constexpr std::size_t kCandidates = 12;  ///< of one kernel
+
+/// The same, with how thoroughly it is searched.
+std::string form_to_search(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
+                           const std::vector<Reach>& reach, std::int64_t reserved, int search) {
+  return std::string(1, static_cast<char>('0' + search)) + form_of(kernel, g, layouts, reach, reserved);
+}
+
 /// Candidates of each kernel; those that are `decided` as they are, kernels of one form are mapped once. Composite operators for which
 /// there are none are listed in `too_large`; a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and
 /// all is tried again by the caller
@@ -106,7 +114,6 @@ Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph:
                                             const std::vector<std::vector<int>>& layouts, const CompileOptions& options, int search,
                                             Attempt& attempt, Known& known, const std::map<std::size_t, Candidates>& decided,
                                             std::vector<graph::OpId>& too_large, bool& again) {
-  constexpr std::size_t kCandidates = 12;
   std::vector<Candidates> mappings;
   const auto search_of = [&](std::size_t k, const std::vector<Reach>& reach) {
     return choose_mappings(machine, g, kernels[k], layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search, kCandidates);
@@ -115,7 +122,7 @@ Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph:
   const auto numbers = numbers_among_namesakes(kernels);
   const auto entry_of = [&](std::size_t k) { return options.mappings ? options.mappings->find(kernels[k].name, numbers[k]) : nullptr; };
   const auto form_at = [&](std::size_t k, const std::vector<Reach>& reach) {
-    return std::string(1, static_cast<char>('0' + search)) + form_of(kernels[k], g, layouts, reach, attempt.reserved[k]);
+    return form_to_search(kernels[k], g, layouts, reach, attempt.reserved[k], search);
   };
 
   // Forms that are new are searched on all threads; what they come to is used in order below.
@@ -273,7 +280,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       fresh = true;
     }
     if (!too_large.empty()) tell("decompose", [&] { return graph::print(g); });
-    if (fresh || again) continue;
+    if (fresh || again || give_up_large(d, strategy)) continue;
     d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted), known.costs);
     d.pipelines.clear();
     if (strategy.pipelined) pipeline(d, strategy);
@@ -388,25 +395,64 @@ bool Builder::given(const Draft& d, const Streamed& s) const {
   return false;
 }
 
+Candidates Builder::candidates_of(const Draft& d, std::size_t k, const Attempt& attempt, int search) {
+  const auto reach = reach_of(machine, g, d.kernels[k], attempt.stays, k == 0);
+  const std::string form = form_to_search(d.kernels[k], g, d.layouts, reach, attempt.reserved[k], search);
+  if (const auto at = known.candidates.find(form); at != known.candidates.end()) return at->second;
+  if (known.misfits.contains(form)) return nullptr;
+  auto found =
+      choose_mappings(machine, g, d.kernels[k], d.layouts, reach, std::max<std::int64_t>(0, attempt.reserved[k]), search, kCandidates);
+  if (found) return known.candidates[form] = std::make_shared<const std::vector<Mapping>>(std::move(found).value());
+  known.misfits.insert(form);
+  return nullptr;
+}
+
+bool Builder::is_handed(const Draft& d, graph::TensorId tensor) {
+  return std::any_of(d.streamed.begin(), d.streamed.end(), [&](const Streamed& s) {
+    return std::any_of(s.handed.begin(), s.handed.end(),
+                       [&](const Handed& h) { return d.kernels[s.first + h.reader].operands[h.to].tensor == tensor; });
+  });
+}
+
+const std::optional<Interleaving>& Builder::attention_of(const Draft& d, const Streamed& s, const Attempt& attempt) {
+  // Layers that look alike have the same blocks.
+  std::string form;
+  for (std::size_t k = s.first; k < s.first + kStreamedStages; ++k)
+    form += form_of(d.kernels[k], g, d.layouts, reach_of(machine, g, d.kernels[k], attempt.stays, false), attempt.reserved[s.first]);
+  for (const Handed& h : s.handed) form += fmt::format(" {}.{} {}.{}", h.writer, h.from, h.reader, h.to);
+  const auto [at, fresh] = known.attention.try_emplace(std::move(form));
+  if (fresh) at->second = map_streamed(machine, g, d.kernels, d.layouts, attempt.stays, s, attempt.reserved[s.first]);
+  return at->second;
+}
+
 bool Builder::map_attention(Draft& d) {
   d.interleavings.clear();
   bool all = true;
   for (const Streamed& s : d.streamed) {
     if (given(d, s)) continue;
-    // Layers that look alike have the same blocks.
-    std::string form;
-    for (std::size_t k = s.first; k < s.first + kStreamedStages; ++k)
-      form += form_of(d.kernels[k], g, d.layouts, reach_of(machine, g, d.kernels[k], d.attempt.stays, false), d.attempt.reserved[s.first]);
-    for (const Handed& h : s.handed) form += fmt::format(" {}.{} {}.{}", h.writer, h.from, h.reader, h.to);
-    const auto [at, fresh] = known.attention.try_emplace(std::move(form));
-    if (fresh) at->second = map_streamed(machine, g, d.kernels, d.layouts, d.attempt.stays, s, d.attempt.reserved[s.first]);
-    all = all && at->second;
-    if (at->second)
-      d.interleavings.push_back(*at->second), d.interleavings.back().first = s.first;
+    const std::optional<Interleaving>* mapped = &attention_of(d, s, d.attempt);
+    while (!*mapped && give_up_largest(d, s)) mapped = &attention_of(d, s, d.attempt);
+    all = all && *mapped;
+    if (*mapped)
+      d.interleavings.push_back(**mapped), d.interleavings.back().first = s.first;
     else
       begin_with.unstreamed.insert(s.softmax);
   }
   return all;
+}
+
+bool Builder::give_up_largest(Draft& d, const Streamed& s) const {
+  if (options.mappings) return false;
+  std::int64_t largest = 0;
+  std::size_t give_up = 0;
+  for (std::size_t k = s.first; k < s.first + kStreamedStages; ++k)
+    for (const KernelOperand& o : d.kernels[k].operands) {
+      const graph::Tensor& t = g.tensor(o.tensor);
+      const std::int64_t bytes = numerics::stored_bytes(t.format, numerics::element_count(t.shape));
+      if (d.attempt.stays[o.tensor.index()] && !is_handed(d, o.tensor) && bytes > largest) largest = bytes, give_up = o.tensor.index();
+    }
+  if (largest > 0) d.attempt.stays[give_up] = false;
+  return largest > 0;
 }
 
 bool Builder::leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most) const {

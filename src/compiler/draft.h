@@ -54,6 +54,7 @@ struct Attempt {
 /// What has been found out about one machine, kept from program to program.
 struct Known {
   std::map<std::string, Candidates> candidates;                    ///< of kernels, by everything a mapping depends on
+  std::set<std::string> misfits{};                                 ///< the same, of which nothing fits
   std::map<std::string, std::optional<Interleaving>> attention{};  ///< over blocks of keys, the same; none where no blocks fit
   std::shared_ptr<SpreadCosts> costs;
   std::shared_ptr<MessageCounts> messages = std::make_shared<MessageCounts>();
@@ -137,8 +138,23 @@ struct Builder {
   /// What is known not to work, of kernels made anew: `begin_with`, or nothing.
   [[nodiscard]] Attempt first_attempt(const Draft& d) const;
 
+  /// Large tensors leave the scratchpads where their kernels are estimated to be sooner without them; false: none does.
+  bool give_up_large(Draft& d, const Strategy& strategy);
+  /// Seconds of a kernel by itself, in the best way that is known; infinite: there is none. Of attention over blocks the first kernel has
+  /// all.
+  double cost_alone(const Draft& d, std::size_t k, const Attempt& attempt, const Strategy& strategy);
+  /// Mappings of a kernel; null: it does not fit.
+  Candidates candidates_of(const Draft& d, std::size_t k, const Attempt& attempt, int search);
+  /// A tensor that stages of attention hand on.
+  static bool is_handed(const Draft& d, graph::TensorId tensor);
+  /// Attention over blocks of keys, in the best way that is known; nothing where no blocks fit.
+  const std::optional<Interleaving>& attention_of(const Draft& d, const Streamed& streamed, const Attempt& attempt);
+
   /// Mappings of attention over blocks of keys; false: some has none, and is one kernel after the other.
   bool map_attention(Draft& d);
+
+  /// The largest tensor that stages of attention find in scratchpads leaves them; false: there is none.
+  bool give_up_largest(Draft& d, const Streamed& streamed) const;
 
   /// A context with attention over blocks of keys does not fit: it must leave more room. False: there is none in it.
   bool leave_room(Draft& d, const Overflow& overflow, std::size_t end, std::int64_t most) const;

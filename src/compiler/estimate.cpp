@@ -427,6 +427,7 @@ std::string Evaluator::complete(Mapping& m) const {
       return fmt::format("'{}' would go to {} instances at once: the mover reaches fewer", g_.tensor(kernel_.operands[i].tensor).name,
                          sharers_[i]);
     m.storage += aligned((m.sharing[i] == Sharing::ring ? ring_depth(kernel_, m, ring, i) : 2) * token_bytes_[i]);
+    if (m.sharing[i] == Sharing::multicast) m.storage += more_for_readers(i, m);
   }
   if (m.epilogue_unit.valid()) m.storage += accumulator_bytes(m) * m.accumulator_depth;
   if (!accumulators_apart_) m.storage += accumulator_bytes(m);
@@ -508,7 +509,7 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
       m.sharing[i] = how;
       m.storage = storage;
       if (how == Sharing::multicast) {
-        m.storage += aligned(2 * token_bytes_[i]);
+        m.storage += aligned(2 * token_bytes_[i]) + more_for_readers(i, m);
       } else {
         const RingPlan plan = ring_of(kernel_, m, reach_);
         if (!plan.ring) continue;
@@ -530,6 +531,12 @@ std::int64_t Evaluator::reading_members(std::size_t i, const Mapping& m) const {
     if (m.order[l] >= 0 && (masks_[i] >> m.order[l] & 1) != 0)
       return equal_parts(m.trips[static_cast<std::size_t>(m.order[l])], std::min(sharers_[i], m.readers));
   return 1;
+}
+
+/// What comes from each of several members has a channel of its own.
+std::int64_t Evaluator::more_for_readers(std::size_t i, const Mapping& m) const {
+  const std::int64_t members = reading_members(i, m);
+  return members * aligned(ceil_div(m.depth[i], members) * token_bytes_[i]) - aligned(m.depth[i] * token_bytes_[i]);
 }
 
 double Evaluator::rate_of(const chip::Unit& unit, OpClass op, numerics::Format format) const {

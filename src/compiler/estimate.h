@@ -84,6 +84,7 @@ class Evaluator {
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
   [[nodiscard]] double left_after_panels(const Mapping& m) const;
   [[nodiscard]] std::int64_t reading_members(std::size_t operand, const Mapping& m) const;
+  [[nodiscard]] std::int64_t more_for_readers(std::size_t operand, const Mapping& m) const;
   [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op, numerics::Format format) const;
   [[nodiscard]] double cycles_of(const chip::Unit& unit, const KernelStatement& s) const;
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return (bytes + alignment_ - 1) / alignment_ * alignment_; }

@@ -138,7 +138,8 @@ class Comparison {
   Result<Chosen> run() {
     if (!timed_ || strategies_.size() * machines_.size() == 1) return std::move(best_);
     best_.compared = true;
-    SY_TRY(const std::vector<Found> order, try_corners());
+    SY_TRY(std::vector<Found> order, try_corners());
+    stream_first(order);
     SY_TRY([[maybe_unused]] Done strategies, try_strategies(order));
     try_lesser_machines();
     if (chains_kernels(best_.machine)) {
@@ -205,6 +206,7 @@ class Comparison {
       return std::numeric_limits<double>::infinity();
     }
     SY_TRY(const double time, builder.time_of(draft));
+    if (trials_.empty() && !options_.streams) streams_at_first_ = builder.may_stream(draft);
     if (strategy.chained && !streams_ && !options_.streams && time < least_ * kClose) streams_ = builder.may_stream(draft);
     if (strategy.chained && !strategy.pipelined && !strategy.interleaved && !interleaves_ && time < least_ * kClose)
       interleaves_ = !builder.interleavings_of(draft).empty();
@@ -250,6 +252,21 @@ class Comparison {
     }
     std::stable_sort(order.begin(), order.end());
     return order;
+  }
+
+  /// Where attention over blocks of keys is much sooner, all that is compared has it: what is best beside scores that go through memory
+  /// need not be best without them.
+  void stream_first(std::vector<Found>& order) {
+    if (!options_.streams.value_or(streams_at_first_) || !chains_kernels(machines_[0].machine)) return;
+    const double whole = least_;
+    const auto stream = [&](bool streamed) {
+      for (Strategy& s : strategies_) s.streamed = streamed;
+    };
+    stream(true);
+    if (auto streamed = try_corners(); streamed && least_ < kMuchSooner * whole)
+      order = std::move(streamed).value();
+    else
+      stream(false);
   }
 
   /// The other strategies, on those that were fast.
@@ -587,14 +604,15 @@ class Comparison {
   Chosen best_;
   std::vector<ReductionCut> cuts_;
   std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
-  bool interleaves_ = false;   ///< some kernels would hand on tiles, as a program of several kernels to a context has them that was fast
-  bool streams_ = false;       ///< scores of some attention leave the chip, as such a program has them
-  double least_ = 0;           ///< seconds of the best program
-  std::size_t each_ = 0;       ///< its components times contexts
-  std::size_t spent_ = 0;      ///< of all programs, components times contexts
-  std::size_t contexts_ = 0;   ///< of all programs
-  std::int64_t searched_ = 0;  ///< candidates of kernels, for the first program
-  std::size_t kernels_ = 0;    ///< in the first program
+  bool interleaves_ = false;  ///< some kernels would hand on tiles, as a program of several kernels to a context has them that was fast
+  bool streams_at_first_ = false;  ///< scores of some attention leave the chip, as the first program has them
+  bool streams_ = false;           ///< scores of some attention leave the chip, as such a program has them
+  double least_ = 0;               ///< seconds of the best program
+  std::size_t each_ = 0;           ///< its components times contexts
+  std::size_t spent_ = 0;          ///< of all programs, components times contexts
+  std::size_t contexts_ = 0;       ///< of all programs
+  std::int64_t searched_ = 0;      ///< candidates of kernels, for the first program
+  std::size_t kernels_ = 0;        ///< in the first program
   std::vector<Trial> trials_, failed_;
   std::vector<Decision> told_;
 };
