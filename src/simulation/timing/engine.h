@@ -20,7 +20,7 @@
 #include "simulation/timing.h"
 #include "simulation/timing/activity.h"
 #include "simulation/timing/cache.h"
-#include "simulation/timing/event_heap.h"
+#include "simulation/timing/event_queue.h"
 #include "simulation/timing/fabric.h"
 #include "simulation/timing/sliding.h"
 #include "simulation/timing/slots.h"
@@ -150,11 +150,10 @@ class Engine {
   void start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan);
   std::uint32_t path_of(const ActorPlan& plan, const MovePrice& price, std::uint32_t component);
   void charge_memories(const ActorPlan& plan, const MovePrice& price, Flight& flight);
-  void arrive(const Chunk& chunk, std::int64_t time);
   void enter(std::uint32_t flight, std::int64_t time, std::int64_t memory);
   void try_enter(std::uint32_t flight);
-  void pass(std::uint32_t chunk);
-  void pass_from(Chunk chunk, std::int64_t time);
+  void pass(const EventQueue::Item& item);
+  void pass_from(Chunk chunk, Event event);
   void leave(std::uint32_t flight, std::uint32_t number, std::int64_t time, std::int64_t memory, std::int64_t latency, bool memory_cause);
   void end_transfer(std::uint32_t flight);
   void pop_flights(std::uint32_t a, std::uint32_t cause);
@@ -179,6 +178,8 @@ class Engine {
   struct Level {  ///< states at which equally many loops of the reference actor began
     std::vector<Snapshot> kept;
     std::uint32_t next = 0, stride = 1, seen = 0, misses = 0;
+    std::vector<std::uint64_t> outlines;  ///< of states, not all of which were taken
+    std::uint32_t next_outline = 0;
   };
   template <class Visit>
   void for_totals(Visit visit);
@@ -187,6 +188,8 @@ class Engine {
   [[nodiscard]] std::vector<std::int64_t> key_of(const Group& group) const;
   [[nodiscard]] Extents first_in_flight() const;
   void choose_reference();
+  [[nodiscard]] std::uint64_t outline();
+  bool worth_capturing(Level& level);
   void capture(Snapshot& s, bool over_contexts);
   std::int64_t repeats(std::uint32_t a, const std::int64_t* before, const std::int64_t* after, std::int64_t& went);
   std::int64_t plain_end(std::uint32_t a, std::size_t loop, const std::int64_t* index);
@@ -258,15 +261,14 @@ class Engine {
   std::vector<UnitClass> unit_classes_;
   std::vector<std::vector<std::uint32_t>> unit_at_, mover_at_, core_at_;  ///< per class, per component instance
   std::vector<Flight> flights_;
-  Slots flight_slots_, chunk_slots_;
+  Slots flight_slots_;
   std::vector<Leaving> leaving_;  ///< window_ per flight
-  std::vector<Chunk> chunks_;
   std::vector<Core> cores_;
   std::vector<std::uint32_t> idle_cores_;  ///< with requests that came at this instant
   std::vector<FreedSlot> freed_slots_;
   std::vector<std::uint64_t> dirty_;
   std::size_t lowest_dirty_ = 0, dirty_count_ = 0;
-  EventHeap events_;
+  EventQueue events_;
   ActivityLog log_;
   std::int64_t issue_time_ = 0;
   std::uint32_t last_activity_ = kNone;
@@ -284,7 +286,8 @@ class Engine {
   std::int64_t skipped_ = 0;  ///< by which the group's time is ahead of now_
   std::vector<Level> levels_;
   Snapshot spare_;
-  std::vector<Event> pending_;
+  std::int64_t captured_at_ = 0, captured_words_ = 0;  ///< events played until the last state was taken; how large that was
+  std::vector<EventQueue::Item> pending_;
   bool boundary_ = false;                  ///< a context has started at this instant
   std::vector<std::uint32_t> boundaries_;  ///< per context of the group: equal where the same starts when it starts; empty: not asked for
   std::vector<Snapshot> at_boundaries_;

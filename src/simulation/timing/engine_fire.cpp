@@ -279,7 +279,7 @@ void Engine::start_compute(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   for (std::int64_t* macs : {&totals.macs, &run.macs}) *macs += price.macs;
   for (std::int64_t* operations : {&totals.vector_ops, &run.vector_ops}) *operations += price.vector_ops;
   totals.unit_busy[plan.unit_class] += price.duration;
-  events_.push(Event::make(now_ + price.duration, a, EventKind::firing));
+  events_.push(Event::make(now_ + price.duration, a, EventKind::firing), false);
 }
 
 void Engine::end_compute(std::uint32_t a) {

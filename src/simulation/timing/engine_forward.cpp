@@ -22,6 +22,9 @@ constexpr std::uint32_t kRarest = 1u << 16;
 constexpr std::size_t kKeptWords = std::size_t{1} << 20;  ///< per level, unless even so few states are larger
 constexpr std::size_t kFewest = 3;
 constexpr std::int64_t kHorizon = 1 << 16;  ///< positions of a window that are looked at ahead
+/// A state of so many words per event played since the last is taken unasked; else only where it looks like one before.
+constexpr std::int64_t kWordsPerEvent = 4;
+constexpr std::size_t kOutlines = 64;  ///< remembered per level
 constexpr std::int64_t kMostTotal = std::int64_t{1} << 62;
 
 }  // namespace
@@ -56,6 +59,32 @@ void Engine::choose_reference() {
     most = firings;
     reference_ = plan.first_instance;
   }
+}
+
+/// A part of the state that is quickly looked at, as one number: what is to come, and when. States that are equal have the same.
+std::uint64_t Engine::outline() {
+  const std::uint32_t first = first_in_flight().actors;
+  std::uint64_t sum = events_.size();
+  events_.for_each([&](const Event& event, const Chunk&) {
+    const std::uint32_t who = event.who() < Event::kActors ? event.who() - first : event.who();
+    std::uint64_t h = (static_cast<std::uint64_t>(event.time() - now_) ^ (std::uint64_t{who} << 34)) * 0xff51afd7ed558ccdu;
+    h = (h ^ (h >> 31) ^ static_cast<std::uint64_t>(event.kind())) * 0xc4ceb9fe1a85ec53u;
+    sum += h ^ (h >> 29);
+  });
+  return sum;
+}
+
+/// States are large: where few events lie between them, only those are taken that have the outline of one before.
+bool Engine::worth_capturing(Level& level) {
+  const std::uint64_t now = outline();
+  const bool known = std::any_of(levels_.begin(), levels_.end(),
+                                 [&](const Level& l) { return std::find(l.outlines.begin(), l.outlines.end(), now) != l.outlines.end(); });
+  if (!known && level.outlines.size() < kOutlines) {
+    level.outlines.push_back(now);
+  } else if (!known) {
+    level.outlines[level.next_outline++ % kOutlines] = now;
+  }
+  return known || (played_ - captured_at_) * kWordsPerEvent >= captured_words_;
 }
 
 /// The state of everything in flight, relative to this instant and to how far the actors are.
@@ -150,14 +179,16 @@ void Engine::capture(Snapshot& s, bool over_contexts) {
   for (const Resource& r : fabric.resources) put(std::max<std::int64_t>(0, r.free - now_));
   // Who and what, and for chunks the rest; where ties are not told apart, places may matter and must be the same.
   constexpr std::uint64_t kPlace = Event::kPlaces - 1;
-  pending_.assign(events_.pending().begin(), events_.pending().end());
-  std::sort(pending_.begin(), pending_.end(), [](const Event& x, const Event& y) { return x.key < y.key; });
-  for (const Event& event : pending_) {
+  pending_.clear();
+  events_.for_each([&](const Event& event, const Chunk& chunk) { pending_.push_back({event, chunk}); });
+  std::sort(pending_.begin(), pending_.end(), [](const EventQueue::Item& x, const EventQueue::Item& y) {
+    return x.event.key != y.event.key ? x.event.key < y.event.key : x.chunk.node < y.chunk.node;
+  });
+  for (const auto& [event, chunk] : pending_) {
     put(event.time() - now_);
     const std::uint32_t who = event.who() < Event::kActors ? event.who() - from.actors : event.who();
     put((std::uint64_t{who} << 32) | ((static_cast<std::uint64_t>(event.key) & ~kPlace & 0xfffffffffffu) >> 22));
     if (event.kind() != EventKind::chunk) continue;
-    const Chunk& chunk = chunks_[event.place()];
     const Flight& flight = flights_[chunk.flight];
     const std::uint32_t stage = chunk.node - fabric.paths[flight.path].root;
     const bool told = flight.number < ChunkTie::kFlights && window_ <= ChunkTie::kChunks && stage < ChunkTie::kStages;
@@ -185,6 +216,8 @@ void Engine::capture(Snapshot& s, bool over_contexts) {
       }
     }
   }
+  captured_at_ = played_;
+  captured_words_ = static_cast<std::int64_t>(s.key.size());
   s.hash = 0;
   for (const std::uint64_t v : s.key) s.hash = (s.hash ^ v) * 0xff51afd7ed558ccdu, s.hash ^= s.hash >> 31;
   s.time = now_ + skipped_;
@@ -364,12 +397,17 @@ void Engine::look_back() {
   if (levels_.size() <= wrapped) levels_.resize(wrapped + 1);
   if (++levels_[wrapped].seen < levels_[wrapped].stride) return;
   levels_[wrapped].seen = 0;
+  Level& level = levels_[wrapped];
+  const auto miss = [&] {
+    if (++level.misses % kPatience == 0) level.stride = std::min(2 * level.stride, kRarest);
+  };
+  if (!worth_capturing(level)) return miss();
   Snapshot now = std::move(spare_);
   capture(now, false);
   const Snapshot* like = nullptr;
   std::int64_t periods = 0;
-  for (Level& level : levels_) {
-    for (const Snapshot& old : level.kept) {
+  for (const Level& l : levels_) {
+    for (const Snapshot& old : l.kept) {
       if (old.hash != now.hash || old.key != now.key || old.log == now.log) continue;
       if (const std::int64_t left = periods_left(old); left > 0 && (like == nullptr || old.log > like->log)) {
         like = &old;
@@ -377,7 +415,6 @@ void Engine::look_back() {
       }
     }
   }
-  Level& level = levels_[wrapped];
   if (like != nullptr) {
     level.stride = 1;
     level.misses = 0;
@@ -385,7 +422,7 @@ void Engine::look_back() {
     spare_ = std::move(now);
     return;
   }
-  if (++level.misses % kPatience == 0) level.stride = std::min(2 * level.stride, kRarest);
+  miss();
   const std::size_t most = std::clamp(kKeptWords / (now.key.size() + now.variables.size() + 1), kFewest, kKept);
   if (level.kept.size() < most) {
     level.kept.push_back(std::move(now));

@@ -23,6 +23,7 @@ std::uint32_t early_from(const program::Context& context) {
 void Engine::begin_group(const Group& group) {
   now_ = skipped_ = played_ = 0;
   jumps_.clear();
+  captured_at_ = 0;
   reference_ = kNone;
   reference_fired_ = too_many_ = too_long_ = boundary_ = false;
   levels_.clear();
@@ -50,8 +51,6 @@ void Engine::begin_group(const Group& group) {
   flights_.clear();
   flight_slots_.clear();
   leaving_.clear();
-  chunks_.clear();
-  chunk_slots_.clear();
   cores_.clear();
   idle_cores_.clear();
   freed_slots_.clear();
@@ -159,7 +158,7 @@ Status Engine::begin_prelude(std::uint32_t cause) {
   pass(Activity::kSwitch, load + prelude.switching);
   state.cause = cause;
   if (time == now_) return start_context(c);
-  events_.push(Event::make(time, Event::kActors + Event::kCores + c, EventKind::context));
+  events_.push(Event::make(time, Event::kActors + Event::kCores + c, EventKind::context), false);
   return Done{};
 }
 

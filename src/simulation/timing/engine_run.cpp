@@ -70,11 +70,12 @@ std::optional<Failure> Engine::play() {
     }
     now_ = events_.next_time();
     do {
-      const Event e = events_.take();
+      const EventQueue::Item& item = events_.take();
+      const Event e = item.event;
       ++played_;
       switch (e.kind()) {
         case EventKind::firing: end_compute(e.who()); break;
-        case EventKind::chunk: pass(e.place()); break;
+        case EventKind::chunk: pass(item); break;
         case EventKind::transfer: end_transfer(e.place()); break;
         case EventKind::issue: end_issue(e.who() - Event::kActors); break;
         case EventKind::context:
@@ -84,7 +85,7 @@ std::optional<Failure> Engine::play() {
       }
     } while (!events_.empty() && events_.next_time() == now_);
     if (recorder != nullptr && recorder->full()) return Failure{FailureKind::unsupported, {}, {}};  // nobody listens any more
-    if (too_many_) return too_large(std::min<std::uint32_t>(running_, built_ - 1));
+    if (too_many_ || events_.overflowed()) return too_large(std::min<std::uint32_t>(running_, built_ - 1));
     if (too_long_ || now_ == Event::kLatest) {
       return too_long(first_ + shift_ + std::min<std::uint32_t>(running_, static_cast<std::uint32_t>(contexts_.size()) - shift_ - 1));
     }
@@ -139,7 +140,7 @@ void Engine::serve_core(std::uint32_t number) {
   log_[core.activity].account = core.context = request.context;
   core.busy = true;
   note_begin(contexts_[request.context]);
-  events_.push(Event::make(now_ + issue_time_, Event::kActors + number, EventKind::issue));
+  events_.push(Event::make(now_ + issue_time_, Event::kActors + number, EventKind::issue), true);
 }
 
 void Engine::end_issue(std::uint32_t number) {

@@ -139,17 +139,6 @@ void Engine::start_transfer(std::uint32_t a, ActorState& s, ActorPlan& plan) {
   enter(number, now_ + plan.startup, 0);
 }
 
-/// The head of a chunk will be at its stage at `time`.
-void Engine::arrive(const Chunk& chunk, std::int64_t time) {
-  const std::uint32_t at = chunk_slots_.take();
-  if (at == chunks_.size()) chunks_.emplace_back();
-  chunks_[at] = chunk;
-  too_many_ |= at >= Event::kPlaces;
-  const Flight& flight = flights_[chunk.flight];
-  const std::uint32_t tie = ChunkTie::make(flight.number, chunk.number, chunk.node - fabric.paths[flight.path].root);
-  events_.push(Event::make(time, flight.actor, EventKind::chunk, tie, at % Event::kPlaces));
-}
-
 /// The next chunk of a flight comes to the first stage at `time`.
 void Engine::enter(std::uint32_t number, std::int64_t time, std::int64_t memory) {
   Flight& flight = flights_[number];
@@ -160,8 +149,10 @@ void Engine::enter(std::uint32_t number, std::int64_t time, std::int64_t memory)
   c.flight = number;
   c.node = path.root;
   c.number = chunk;
+  c.context = flight.context;
+  c.bytes = chunk + 1 == flight.chunks ? flight.last_bytes : chunk_;
   c.memory = memory;
-  arrive(c, time);
+  events_.push_chunk(Event::make(time, flight.actor, EventKind::chunk, ChunkTie::make(flight.number, chunk, 0)), c, true);
 }
 
 /// Sends the next chunk when the first stage has served the last one and the window has room; else the window will call again.
@@ -182,27 +173,25 @@ void Engine::try_enter(std::uint32_t number) {
   enter(number, time, memory);
 }
 
-void Engine::pass(std::uint32_t at) {
-  const Chunk chunk = chunks_[at];
-  chunk_slots_.give(at);
-  ++contexts_[flights_[chunk.flight].context].run.events;
-  pass_from(chunk, now_);
+void Engine::pass(const EventQueue::Item& item) {
+  ++contexts_[item.chunk.context].run.events;
+  pass_from(item.chunk, item.event);
 }
 
-/// The head of a chunk arrives at a stage at `time`: it is served after those that came before.
-void Engine::pass_from(Chunk chunk, std::int64_t time) {
+/// The head of a chunk arrives at a stage when the event says: it is served after those that came before.
+void Engine::pass_from(Chunk chunk, Event event) {
   for (;;) {
-    Flight& flight = flights_[chunk.flight];
+    const std::int64_t time = event.time();
     const PathNode& node = fabric.nodes[chunk.node];
-    const bool last = chunk.number + 1 == flight.chunks;
-    std::int64_t bytes = last ? flight.last_bytes : chunk_;
+    std::int64_t bytes = chunk.bytes, start = time, end = time, latency = 0;
     if (node.stage == Stage::memory) {
+      Flight& flight = flights_[chunk.flight];
+      const bool last = chunk.number + 1 == flight.chunks;
       if (!node.writes) ++flight.fetched;
       bytes = node.writes ? (last ? flight.write_last : flight.write_whole) : (last ? flight.memory_last : flight.memory_whole);
     }
-    std::int64_t start = time, end = time, latency = 0;
     if (bytes > 0) {
-      Resource& r = fabric.resources[node.stage == Stage::engine ? node.resource + flight.engine : node.resource];
+      Resource& r = fabric.resources[node.stage == Stage::engine ? node.resource + flights_[chunk.flight].engine : node.resource];
       const std::int64_t service = fabric.service(r, bytes);
       start = std::max(time, r.free);
       end = start + service;
@@ -210,25 +199,31 @@ void Engine::pass_from(Chunk chunk, std::int64_t time) {
       r.free = end;
       r.busy += service;
       r.bytes += bytes;
-      if (recorder != nullptr && node.stage != Stage::engine) recorder->use(flight.activity, node.resource, start, end, bytes);
+      if (recorder != nullptr && node.stage != Stage::engine)
+        recorder->use(flights_[chunk.flight].activity, node.resource, start, end, bytes);
     }
     if (node.stage == Stage::memory && node.children > 0) {
       // A chunk that a cache has does not overtake one that comes from memory: chunks of a transfer arrive in order.
+      Flight& flight = flights_[chunk.flight];
       latency = std::max(latency, flight.ordered - start);
       flight.ordered = start + latency;
     }
     const std::int64_t charged = node.memory_cause ? 1 : 0;
     const std::int64_t start_memory = chunk.memory + charged * (start - time);
     std::int64_t left = end, left_memory = chunk.memory + charged * (end - time);
-    const std::uint32_t root = fabric.paths[flight.path].root;
-    if (chunk.node == root) {
-      flight.entry = end;
-      flight.entry_memory = left_memory;
-    } else if (chunk.tail > end) {
+    bool entered = false;
+    if (node.stage == Stage::memory || node.stage == Stage::engine) {  // paths begin there, and nowhere else
+      Flight& flight = flights_[chunk.flight];
+      entered = chunk.node == fabric.paths[flight.path].root;
+      if (entered) {
+        flight.entry = end;
+        flight.entry_memory = left_memory;
+      }
+    }
+    if (!entered && chunk.tail > end) {
       left = chunk.tail;
       left_memory = chunk.tail_memory;
     }
-    const bool entered = chunk.node == root;
     const std::uint32_t this_flight = chunk.flight;
     if (node.children == 0) {
       leave(chunk.flight, chunk.number, left, left_memory, latency, node.memory_cause);
@@ -239,24 +234,27 @@ void Engine::pass_from(Chunk chunk, std::int64_t time) {
     chunk.tail = left + latency;
     chunk.tail_memory = left_memory + charged * latency;
     const std::int64_t arrival = start + latency;
+    const std::uint32_t here = chunk.node;
     bool go_on = false;
+    Event next;
     for (std::uint32_t c = node.first_child + node.children; c-- > node.first_child;) {
       chunk.node = c;
+      next = at_stage(event, arrival, c - here);
       // Nobody can come between, or this stage took no time: no need to wait for the event. (In the second case it would even be wrong:
       // the next chunk enters at the same instant and could be drawn first.)
-      if (fabric.resources[fabric.nodes[c].resource].feeds_in_order || arrival == now_) {
+      if (fabric.feeds_in_order[fabric.nodes[c].resource] != 0 || arrival == now_) {
         if (c == node.first_child) {
           go_on = true;
         } else {
-          pass_from(chunk, arrival);
+          pass_from(chunk, next);
         }
         continue;
       }
-      arrive(chunk, arrival);
+      events_.push_chunk(next, chunk, start != time);
     }
     if (entered) try_enter(this_flight);
     if (!go_on) return;
-    time = arrival;
+    event = next;
   }
 }
 
@@ -278,7 +276,8 @@ void Engine::leave(std::uint32_t number, std::uint32_t chunk, std::int64_t time,
   if (flight.waits_for_window) try_enter(number);
   if (!last) return;
   log_[flight.activity].account = flight.done_memory;
-  events_.push(Event::make(flight.done_at, flight.actor, EventKind::transfer, flight.number % ChunkTie::kFlights, number % Event::kPlaces));
+  events_.push(Event::make(flight.done_at, flight.actor, EventKind::transfer, flight.number % ChunkTie::kFlights, number % Event::kPlaces),
+               false);
 }
 
 void Engine::end_transfer(std::uint32_t number) {

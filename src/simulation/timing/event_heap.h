@@ -23,6 +23,13 @@ struct Event {
   [[nodiscard]] std::uint32_t who() const { return static_cast<std::uint32_t>(key >> 44) & ((1u << 30) - 1); }
   [[nodiscard]] EventKind kind() const { return static_cast<EventKind>((static_cast<std::uint32_t>(key >> 41)) & 7u); }
   [[nodiscard]] std::uint32_t place() const { return static_cast<std::uint32_t>(key) & (kPlaces - 1); }
+  /// The same of the same, at another time; no place.
+  [[nodiscard]] Event at(std::int64_t time) const {
+    const std::uint64_t low = static_cast<std::uint64_t>(key) & ~std::uint64_t{kPlaces - 1};
+    const std::uint64_t high =
+        (static_cast<std::uint64_t>(time < kLatest ? time : kLatest) << 10) | (static_cast<std::uint64_t>(key >> 64) & 1023);
+    return {(static_cast<unsigned __int128>(high) << 64) | low};
+  }
   static constexpr std::int64_t kLatest = (std::int64_t{1} << 54) - 1;  ///< five hours; what is later comes then
   static constexpr std::uint32_t kPlaces = 1u << 22;
   static constexpr std::uint32_t kActors = 1u << 29;  ///< numbers from here on are cores
@@ -37,6 +44,15 @@ struct ChunkTie {
   }
 };
 
+/// The event of a chunk `stages` further on its path.
+inline Event at_stage(Event e, std::int64_t time, std::uint32_t stages) {
+  constexpr std::uint64_t kMask = std::uint64_t{ChunkTie::kStages - 1} << 22;
+  const auto low = static_cast<std::uint64_t>(e.key);
+  e = e.at(time);
+  e.key = (e.key & ~static_cast<unsigned __int128>(kMask)) | ((low + (std::uint64_t{stages} << 22)) & kMask);
+  return e;
+}
+
 /// take() leaves a hole at the root that the next push fills: most events make exactly one successor, often the next to happen, and
 /// then both operations together cost one comparison with the root's children.
 class EventHeap {
@@ -45,8 +61,11 @@ class EventHeap {
     settle();
     return heap_.empty();
   }
-  /// Time of the earliest event; the heap must not be empty.
-  [[nodiscard]] std::int64_t next_time() const { return heap_.front().time(); }
+  /// The earliest event; there must be one.
+  const Event& front() {
+    settle();
+    return heap_.front();
+  }
   /// All of them, in no particular order.
   const std::vector<Event>& pending() {
     settle();

@@ -21,6 +21,21 @@ std::vector<std::uint32_t> directed(std::vector<std::uint32_t> route, std::uint3
 
 }  // namespace
 
+std::size_t PathRequestHash::operator()(const PathRequest& request) const {
+  std::uint64_t h = 0x9e3779b97f4a7c15u;
+  const auto mix = [&](std::uint64_t v) { h = (h ^ v) * 0xff51afd7ed558ccdu, h ^= h >> 29; };
+  mix((std::uint64_t{request.mover.value} << 32) | request.component);
+  mix((std::uint64_t{request.source ? request.source->value + 1 : 0} << 32) | (request.destination ? request.destination->value + 1 : 0));
+  for (const std::uint32_t target : request.targets) mix(target);
+  mix(request.network ? request.network->value + 1 : 0);
+  for (const auto& route : request.routes) {
+    mix(route.size());
+    for (const std::uint32_t at : route) mix(at);
+  }
+  mix(request.context);
+  return h;
+}
+
 Fabric::Fabric(const program::Program& program, std::int64_t chunk) : program_(&program), chip_(program.chip.get()), chunk_(chunk) {
   const chip::Chip& chip = *chip_;
   for (const chip::Memory& m : chip.memories) {
@@ -46,6 +61,7 @@ std::uint32_t Fabric::add(BytesPerSecond rate, double latency_seconds) {
   r.latency = from_seconds(latency_seconds).value;
   r.chunk_time = chunk_ > 0 ? time_of(chunk_, rate) : 0;
   resources.push_back(r);
+  feeds_in_order.push_back(0);
   fed_by_.push_back(kAbsent);
   return static_cast<std::uint32_t>(resources.size() - 1);
 }
@@ -81,10 +97,26 @@ void Fabric::append_links(const chip::Network& network, std::uint32_t number, co
         }));
       continue;
     }
-    const auto l = chip::link_between(*chip_, network, from, to);
-    SY_CHECK(l.has_value(), fmt::format("a route of network '{}' jumps from {} to {}", network.name, from, to));
-    links.push_back(link(number, *l, [&] { return fmt::format("{}:{}->{}", network.name, from, to); }));
+    if (neighbours_.size() <= number) neighbours_.resize(chip_->networks.size());
+    auto& known = neighbours_[number];
+    if (known.size() <= from) known.resize(from + std::size_t{1}, {{{kAbsent, 0}, {kAbsent, 0}, {kAbsent, 0}, {kAbsent, 0}}});
+    auto at = std::find_if(known[from].begin(), known[from].end(), [&](const Neighbour& n) { return n.to == to || n.to == kAbsent; });
+    SY_CHECK(at != known[from].end(), "nothing has more than four neighbours");
+    if (at->to == kAbsent) {
+      const auto l = chip::link_between(*chip_, network, from, to);
+      SY_CHECK(l.has_value(), fmt::format("a route of network '{}' jumps from {} to {}", network.name, from, to));
+      *at = {to, link(number, *l, [&] { return fmt::format("{}:{}->{}", network.name, from, to); })};
+    }
+    links.push_back(at->link);
   }
+}
+
+std::uint32_t Fabric::nearest_port(chip::MemoryId memory, std::uint32_t component) {
+  if (ports_.size() <= memory.index()) ports_.resize(chip_->memories.size());
+  auto& known = ports_[memory.index()];
+  if (known.size() <= component) known.resize(component + std::size_t{1}, kAbsent);
+  if (known[component] == kAbsent) known[component] = chip::nearest_port(*chip_, chip_->memories[memory.index()], component);
+  return known[component];
 }
 
 std::uint32_t Fabric::lane(chip::NetworkId id, const program::CircuitTable::Lane& lane) {
@@ -136,14 +168,15 @@ void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::
   const auto off_chip = request.source ? request.source : request.destination;
   std::vector<std::uint32_t> ends = request.targets;
   if (ends.empty()) ends.push_back(request.component);
-  links.assign(ends.size(), {});
+  links.resize(ends.size());
+  for (auto& list : links) list.clear();
   std::optional<chip::NetworkId> id = request.network;
   if (!id) id = off_chip ? chip::network_between(*chip_, mover, *off_chip) : mover.network;
   if (!id) return;
   const chip::Network& network = chip_->networks[id->index()];
   if (network.over != mover.in) return;
   if (network.circuits > 0) {
-    const std::uint32_t port = off_chip ? chip::nearest_port(*chip_, chip_->memories[off_chip->index()], request.component) : 0;
+    const std::uint32_t port = off_chip ? nearest_port(*off_chip, request.component) : 0;
     circuits_of(request, *id, request.source ? port : request.component, off_chip && !request.source ? std::vector{port} : ends, links);
     return;
   }
@@ -158,7 +191,7 @@ void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::
         }));
         continue;
       }
-      const std::uint32_t port = chip::nearest_port(*chip_, memory, request.component);
+      const std::uint32_t port = nearest_port(*off_chip, request.component);
       if (request.source) {
         std::vector<std::uint32_t> route = given ? request.routes[t] : chip::default_route(*chip_, network, port, ends[t]);
         if (given && route.back() != ends[t] && route.front() == ends[t]) std::reverse(route.begin(), route.end());
@@ -182,21 +215,18 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   const bool off_chip = request.source || request.destination;
   const auto has_cache = [&](const std::optional<chip::MemoryId>& m) { return m && chip::cache_of(*chip_, *m).has_value(); };
   const bool cached = has_cache(request.source) || has_cache(request.destination);
-  std::vector<std::vector<std::uint32_t>> links;
+  std::vector<std::vector<std::uint32_t>>& links = links_;
   routes_of(request, links);
   const bool leads = !links.empty();
   if (!leads) links.resize(1);
 
   // The tree first as (stage, parent), routes sharing their beginnings; then in breadth-first order, so that children lie together.
-  struct Draft {
-    PathNode node;
-    std::vector<std::uint32_t> children;
-  };
-  std::vector<Draft> drafts;
+  std::vector<Draft>& drafts = drafts_;
+  drafts.clear();
   std::uint32_t tip = kAbsent;
   const auto extend = [&](std::uint32_t from, std::uint32_t resource, Stage stage, bool writes) {
     if (from != kAbsent) {
-      for (const std::uint32_t c : drafts[from].children) {
+      for (std::uint32_t c = drafts[from].first_child; c != kAbsent; c = drafts[c].next) {
         if (drafts[c].node.resource == resource && drafts[c].node.stage == stage) return c;
       }
     }
@@ -204,12 +234,15 @@ std::uint32_t Fabric::path(const PathRequest& request) {
     node.resource = resource;
     node.stage = stage;
     node.writes = writes;
-    node.certain = (stage == Stage::link && lane_of_.count(resource) == 0) ||
+    node.certain = (stage == Stage::link && (!has_circuits_ || lane_of_.count(resource) == 0)) ||
                    (stage == Stage::engine && chip_->movers[request.mover.index()].count <= 1) || (stage == Stage::memory && !cached);
     node.memory_cause = stage == Stage::memory || stage == Stage::whole || stage == Stage::cache || (stage == Stage::engine && off_chip);
-    drafts.push_back({node, {}});
+    drafts.push_back({node, kAbsent, kAbsent, kAbsent});
     const auto made = static_cast<std::uint32_t>(drafts.size() - 1);
-    if (from != kAbsent) drafts[from].children.push_back(made);
+    if (from == kAbsent) return made;
+    (drafts[from].first_child == kAbsent ? drafts[from].first_child : drafts[drafts[from].last_child].next) = made;
+    drafts[from].last_child = made;
+    ++drafts[from].node.children;
     return made;
   };
   const std::uint32_t engines = engine(request.mover, request.component);
@@ -241,11 +274,9 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   path.root = static_cast<std::uint32_t>(nodes.size());
   std::vector<std::uint32_t> order{0};
   for (std::size_t i = 0; i < order.size(); ++i) {
-    const Draft& draft = drafts[order[i]];
-    PathNode node = draft.node;
-    node.children = static_cast<std::uint16_t>(draft.children.size());
+    PathNode node = drafts[order[i]].node;
     node.first_child = path.root + static_cast<std::uint32_t>(order.size());
-    order.insert(order.end(), draft.children.begin(), draft.children.end());
+    for (std::uint32_t c = drafts[order[i]].first_child; c != kAbsent; c = drafts[c].next) order.push_back(c);
     if (node.children == 0) ++path.leaves;
     if (node.stage == Stage::link) ++path.links;
     nodes.push_back(node);
@@ -260,8 +291,8 @@ std::uint32_t Fabric::path(const PathRequest& request) {
 void Fabric::begin_context() {
   for (Resource& r : resources) {
     r.free = 0;
-    r.feeds_in_order = false;
   }
+  feeds_in_order.assign(resources.size(), 0);
   fed_by_.assign(resources.size(), kAbsent);
   mixed_.assign(chip_->networks.size(), false);
   used_.assign(paths.size(), false);
@@ -277,7 +308,7 @@ void Fabric::use(std::uint32_t p) {
     const std::uint32_t now = by == kAbsent || by == from ? from : kMany;
     changes_ += now != by;
     by = now;
-    resources[node.resource].feeds_in_order = by != kMany;
+    feeds_in_order[node.resource] = by != kMany ? 1 : 0;
   };
   feed(nodes[path.root], kMany);
   for (std::uint32_t n = path.root; n < path.end; ++n) {
@@ -297,7 +328,7 @@ void Fabric::mix(std::optional<chip::NetworkId> network) {
     std::uint32_t& by = fed_by_[first + static_cast<std::size_t>(i)];
     changes_ += by != kMany;
     by = kMany;
-    resources[first + static_cast<std::size_t>(i)].feeds_in_order = false;
+    feeds_in_order[first + static_cast<std::size_t>(i)] = 0;
   }
 }
 

@@ -1,11 +1,12 @@
 // The shared resources of a chip (memories, caches, links, engines) and the paths transfers take through them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <unordered_map>
 #include <vector>
 
 #include "program/circuits.h"
@@ -21,7 +22,6 @@ struct Resource {
   std::int64_t latency = 0;
   std::int64_t busy = 0, bytes = 0;
   BytesPerSecond rate;
-  bool feeds_in_order = false;  ///< in this context all its chunks come from one other resource: they cannot overtake on the way
 };
 
 /// whole: the memory that one is a channel of; end: where a circuit begins or ends.
@@ -53,8 +53,11 @@ struct PathRequest {
   std::optional<chip::NetworkId> network;             ///< overrides the memory's or mover's own
   std::vector<std::vector<std::uint32_t>> routes;     ///< given routes, one per target (or one for a store); empty: the network's own
   std::uint32_t context = 0;                          ///< whose circuits it takes; 0 on chips without circuits
-  auto key() const { return std::tie(mover, component, source, destination, targets, network, routes, context); }
-  bool operator<(const PathRequest& o) const { return key() < o.key(); }
+  bool operator==(const PathRequest&) const = default;
+};
+
+struct PathRequestHash {
+  std::size_t operator()(const PathRequest& request) const;
 };
 
 class Fabric {
@@ -86,6 +89,8 @@ class Fabric {
   }
 
   std::vector<Resource> resources;
+  /// By resource: in this context all its chunks come from one other resource, so that they cannot overtake on the way.
+  std::vector<std::uint8_t> feeds_in_order;
   std::vector<PathNode> nodes;
   std::vector<Path> paths;
   struct Named {
@@ -101,6 +106,7 @@ class Fabric {
 
  private:
   std::uint32_t add(BytesPerSecond rate, double latency_seconds);
+  std::uint32_t nearest_port(chip::MemoryId memory, std::uint32_t component);
   void routes_of(const PathRequest& request, std::vector<std::vector<std::uint32_t>>& links);
   void append_links(const chip::Network& network, std::uint32_t number, const std::vector<std::uint32_t>& route,
                     std::vector<std::uint32_t>& links);
@@ -129,9 +135,20 @@ class Fabric {
   std::vector<std::uint32_t> first_memory_, first_link_;
   std::vector<std::vector<std::uint32_t>> engines_;  // per mover, per component; UINT32_MAX: none yet
   std::vector<std::string> link_names_;              // by resource; empty but for links on some path
-  std::map<PathRequest, std::uint32_t> known_;
-  std::vector<std::uint32_t> fed_by_;  // per resource, in this context: nothing, one resource, or many
-  std::vector<bool> mixed_, used_;     // networks and paths, in this context
+  std::unordered_map<PathRequest, std::uint32_t, PathRequestHash> known_;
+  struct Draft {  // of a node, of the path that is being made
+    PathNode node;
+    std::uint32_t first_child, last_child, next;
+  };
+  std::vector<Draft> drafts_;
+  std::vector<std::vector<std::uint32_t>> links_;  // the same path's, by target
+  struct Neighbour {
+    std::uint32_t to, link;
+  };
+  std::vector<std::vector<std::array<Neighbour, 4>>> neighbours_;  // links that have been asked for, by network and instance
+  std::vector<std::vector<std::uint32_t>> ports_;                  // the same of the ports of memories, by memory and instance
+  std::vector<std::uint32_t> fed_by_;                              // per resource, in this context: nothing, one resource, or many
+  std::vector<bool> mixed_, used_;                                 // networks and paths, in this context
   std::int64_t link_total_ = 0, changes_ = 0;
 };
 

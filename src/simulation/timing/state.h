@@ -144,7 +144,8 @@ struct Leaving {  // of one chunk in the window of a flight
 };
 
 struct Chunk {  // on its way to a stage
-  std::uint32_t flight = 0, node = 0, number = 0;
+  std::uint32_t flight = 0, node = 0, number = 0, context = 0;
+  std::int64_t bytes = 0;                  ///< at all stages but those of memories
   std::int64_t memory = 0;                 ///< charged to memory until the head gets there
   std::int64_t tail = 0, tail_memory = 0;  ///< when the last byte gets there
 };
