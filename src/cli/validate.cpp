@@ -109,6 +109,13 @@ struct Measured {
   std::string skipped;
 };
 
+/// A product of integers gives sums of 32 bits.
+void multiply_integers(graph::Graph& graph, numerics::Format format) {
+  for (graph::Tensor& tensor : graph.tensors)
+    if (tensor.role == graph::Role::input) tensor.format = format;
+  for (const graph::TensorId id : graph.outputs) graph.tensor(id).format = numerics::Format::int32;
+}
+
 Result<Measured> graph_of(const Measurement& row, const chip::Chip& chip) {
   Measured out;
   const model::Operation operation = report::measured_operation(row);
@@ -146,6 +153,12 @@ Result<Measured> graph_of(const Measurement& row, const chip::Chip& chip) {
     return out;
   }
   out.graph = std::move(graph).value();
+  const bool product = operation.name == "gemm" || operation.name == "batch_gemm" || operation.name == "conv2d";
+  if (product && !out.keep_formats && format == numerics::Format::int8) {
+    multiply_integers(out.graph, *format);
+    multiplied = *format;
+    out.keep_formats = true;
+  }
   if (!out.keep_formats) {
     if (cache != row.format)
       out.skipped = fmt::format("caches in {} beside operators in {} cannot be built", cache, row.format);

@@ -331,6 +331,7 @@ class Joiner {
   void add_sources(const program::Use& writer, const program::Use& reader, Sources& sources) {
     const BufferId buffer = writer.access->buffer;
     const program::Parts& parts = parts_[buffer];
+    const bool scalar = program_.buffers[buffer.index()].shape.empty();  // its box has no dimension, touched or not
     memory_ = program_.buffers[buffer.index()].memory;
     std::vector<std::uint32_t> reader_on(parts.count(), program::kNoIndex);  // by part
     std::vector<Box> read(sources.size());
@@ -342,11 +343,11 @@ class Joiner {
     const auto writers = static_cast<std::uint32_t>(program::instance_count(*writer.array));
     for (std::uint32_t i = 0; i < writers; ++i) {
       const Box written = hull_of(writer, i);
-      if (written.empty() && !program_.buffers[buffer.index()].shape.empty()) continue;
+      if (written.empty() && !scalar) continue;
       const std::uint32_t here = parts.on(writer.array->components[i]);
       const auto reaches = [&](std::uint32_t part) {
         const std::uint32_t j = reader_on[part];
-        if (j == program::kNoIndex || read[j].empty() || !program::overlap(written, read[j])) return;
+        if (j == program::kNoIndex || (read[j].empty() && !scalar) || !program::overlap(written, read[j])) return;
         sources[j].push_back(i);
       };
       if (!writer.store) {
@@ -376,7 +377,7 @@ class Joiner {
   /// outermost loops do not go together.
   std::int64_t lead_of(const program::Use& writer, const program::Use& reader, const Sources& sources) {
     const Actor &from = context_.actors[writer.actor], &to = context_.actors[reader.actor];
-    if (from.loops.empty() || to.loops.empty()) return kWhole;
+    if (from.loops.empty() || to.loops.empty() || program_.buffers[writer.access->buffer.index()].shape.empty()) return kWhole;
     const std::int64_t trip = from.loops[0].trip;
     if (trip != to.loops[0].trip || trip < 2 || trip > kMostSteps || writer.access->message == 0) return kWhole;
     std::int64_t lead = 1;

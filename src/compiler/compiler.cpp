@@ -199,6 +199,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     keep_formats(out.graph, *chip, out.program.labels, out.decisions);
   else
     choose_formats(out.graph, *chip, options.precision, out.decisions, stored);
+  reduce_unmultiplied(out.graph, *chip, out.decisions);
   tell("formats", [&] { return graph::print(out.graph); });
   const graph::Graph& g = out.graph;
   if (options.mappings) {

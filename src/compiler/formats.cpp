@@ -77,6 +77,23 @@ void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Forma
                                                 numerics::format_name(precision), chip.name)});
 }
 
+void reduce_unmultiplied(graph::Graph& graph, const chip::Chip& chip, std::vector<Decision>& decisions) {
+  std::map<numerics::Format, int> changed;
+  for (graph::Op& op : graph.ops)
+    for (numerics::Nest& nest : op.nests) {
+      if (!nest.is_contraction() || nest.reads.empty()) continue;
+      const auto slot = static_cast<std::size_t>(nest.reads[0].slot);
+      if (slot >= op.operands.size()) continue;
+      const numerics::Format format = graph.tensor(op.operands[slot]).format;
+      if (numerics::format_info(format).floating || !chip::units_for(chip, chip::OpClass::contract, format).empty()) continue;
+      nest.expression = numerics::apply(numerics::ScalarOp::add, nest.expression, numerics::expr_constant(0));
+      ++changed[format];
+    }
+  for (const auto& [format, count] : changed)
+    decisions.push_back({"formats", fmt::format("{} products of {} are sums of vector units: no unit of {} multiplies {}", count,
+                                                numerics::format_name(format), chip.name, numerics::format_name(format))});
+}
+
 bool takes_weights(const chip::Chip& chip, numerics::Format precision, numerics::Format weights) {
   const auto units = chip::units_for(chip, chip::OpClass::contract, precision);
   return weights == precision || std::any_of(units.begin(), units.end(),

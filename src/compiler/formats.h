@@ -15,6 +15,9 @@ namespace switchyard::compiler {
 void choose_formats(graph::Graph& graph, const chip::Chip& chip, numerics::Format precision, std::vector<Decision>& decisions,
                     const std::vector<graph::TensorId>& stored = {});
 
+/// Sums of products of integers in formats that no unit multiplies become reductions, which vector units compute.
+void reduce_unmultiplied(graph::Graph& graph, const chip::Chip& chip, std::vector<Decision>& decisions);
+
 /// Whether some unit multiplies numbers of `precision` by weights stored in another format.
 bool takes_weights(const chip::Chip& chip, numerics::Format precision, numerics::Format weights);
 /// Whether tensors of the format may lie in the chip's memories: a format of its own, or one in which some unit computes.

@@ -26,13 +26,42 @@ double best_map_rate(const chip::Chip& chip, numerics::Format format) {
   return best;
 }
 
+/// What the chip could do at best in the fastest formats in which a context multiplies and maps, per second.
+struct Peaks {
+  double contract = 0, map = 0;
+};
+
+Peaks peaks_of(const chip::Chip& chip, const program::Context& context) {
+  Peaks peaks;
+  const auto best = [](const program::Actor& actor, const program::Statement& s, const auto& rate) {
+    const auto format_of = [&](int slot) {
+      const auto i = static_cast<std::size_t>(slot), ports = actor.ports.size();
+      return i < ports ? actor.ports[i].token.format : actor.states[i - ports].token.format;
+    };
+    for (const numerics::Access& read : s.reads)
+      if (const double found = rate(format_of(read.slot)); found > 0) return found;
+    return rate(format_of(s.write.slot));
+  };
+  for (const program::Actor& actor : context.actors)
+    for (const program::Statement& s : actor.statements) {
+      if (actor.kind != program::ActorKind::compute) continue;
+      if (s.is_contraction()) {
+        peaks.contract = std::max(peaks.contract, best(actor, s, [&](numerics::Format f) { return chip::best_contract_rate(chip, f); }));
+      } else {
+        peaks.map = std::max(peaks.map, best(actor, s, [&](numerics::Format f) { return best_map_rate(chip, f); }));
+      }
+    }
+  return peaks;
+}
+
 Utilization utilization_of(const program::Program& program, const simulation::Timing& timing) {
   const chip::Chip& chip = *program.chip;
   const double seconds = static_cast<double>(timing.latency.value) * 1e-12;
   Utilization result;
-  if (const auto format = numerics::format_named(program.labels.precision)) {
-    result.matrix = ratio(static_cast<double>(timing.macs), chip::best_contract_rate(chip, *format) * seconds);
-    result.vector = ratio(static_cast<double>(timing.vector_ops), best_map_rate(chip, *format) * seconds);
+  for (std::size_t c = 0; c < program.contexts.size(); ++c) {
+    const Peaks peaks = peaks_of(chip, program.contexts[c]);
+    result.matrix += ratio(static_cast<double>(timing.contexts[c].macs), peaks.contract * seconds);
+    result.vector += ratio(static_cast<double>(timing.contexts[c].vector_ops), peaks.map * seconds);
   }
   const chip::Memory& memory = chip.memories[chip::off_chip_memory(chip).index()];
   const auto instances = static_cast<double>(chip::working_instances(chip.components[memory.in.index()]).size());

@@ -121,29 +121,88 @@ void dynamic_quantize_linear(NodeBuilder& b) {
   if (b.wants(2)) b.set_result(2, zero_point);
 }
 
+/// A zero point as it broadcasts to x: one number, or one per index of `axis`.
+std::optional<TensorId> spread_zero(NodeBuilder& b, Steps& s, std::size_t x, std::size_t zero, std::optional<std::size_t> axis) {
+  const TensorId z = b.operand(zero);
+  const Shape shape = b.shape(zero), full = b.shape(x);
+  if (numerics::element_count(shape) == 1) return s.reshape(z, {});
+  if (axis && shape == Shape{full[*axis]}) {
+    Shape to(full.size(), 1);
+    to[*axis] = full[*axis];
+    return s.reshape(z, to);
+  }
+  const std::array shapes{full, shape};
+  if (broadcast(shapes) == std::optional(full)) return z;
+  b.malformed("onnx/shape", fmt::format("zero point of {} does not fit {}", print_shape(shape), print_shape(full)));
+  return {};
+}
+
 /// x - zero point as INT32; zero points are one number, or one per row (column) of a matrix, or per output channel.
 std::optional<TensorId> centred(NodeBuilder& b, Steps& s, std::size_t x, std::size_t zero, std::optional<std::size_t> axis) {
   const TensorId wide = s.cast(b.operand(x), Format::int32);
   if (!b.has(zero)) return wide;
-  TensorId z = b.operand(zero);
-  const Shape shape = b.shape(zero), full = b.shape(x);
-  if (numerics::element_count(shape) == 1) {
-    z = s.reshape(z, {});
-  } else if (axis && shape == Shape{full[*axis]}) {
-    Shape to(full.size(), 1);
-    to[*axis] = full[*axis];
-    z = s.reshape(z, to);
-  } else {
-    const std::array shapes{full, shape};
-    if (broadcast(shapes) != std::optional(full)) {
-      b.malformed("onnx/shape", fmt::format("zero point of {} does not fit {}", print_shape(shape), print_shape(full)));
-      return {};
-    }
-  }
-  return s.map({wide, z}, x0() - input(1));
+  const auto z = spread_zero(b, s, x, zero, axis);
+  if (!z) return {};
+  return s.map({wide, *z}, x0() - input(1));
 }
 
-/// The sum of products of integers, in INT32: a reduction, because units that contract 32-bit integers are rare.
+/// A factor of a product of integers as signed bytes, which matrix units multiply: what it stands for is (byte - offset).
+struct Factor {
+  TensorId bytes;
+  std::optional<TensorId> offset;  ///< none: it is `known`
+  double known = 0;
+};
+
+double shift_of(Format format) { return format == Format::uint8 ? 128 : 0; }
+
+/// Is it a tensor of bytes, with one zero point or one for each index of `axis`?
+bool is_of_bytes(NodeBuilder& b, std::size_t x, std::size_t zero, std::optional<std::size_t> axis) {
+  const Format format = b.format(x);
+  if (format != Format::int8 && format != Format::uint8) return false;
+  if (!b.has(zero)) return true;
+  const Shape shape = b.shape(zero);
+  return b.format(zero) == format && (numerics::element_count(shape) == 1 || (axis && shape == Shape{b.shape(x)[*axis]}));
+}
+
+/// Of a tensor of bytes, what all its elements have to be less, where that is one known number.
+std::optional<double> known_offset(NodeBuilder& b, std::size_t x, std::size_t zero) {
+  if (!b.has(zero)) return -shift_of(b.format(x));
+  const numerics::Tensor* z = b.known(zero);
+  if (z == nullptr || z->count() == 0) return {};
+  for (std::int64_t i = 1; i < z->count(); ++i)
+    if (z->at(i) != z->at(0)) return {};
+  return z->at(0) - shift_of(b.format(x));
+}
+
+Factor as_bytes(NodeBuilder& b, Steps& s, std::size_t x, std::size_t zero, std::optional<std::size_t> axis) {
+  const double shift = shift_of(b.format(x));
+  Factor f;
+  if (const auto known = known_offset(b, x, zero)) {
+    f.known = *known;
+  } else if (const auto z = spread_zero(b, s, x, zero, axis)) {
+    f.offset = s.map({*z}, x0() - number(shift), Format::int32);
+  }
+  f.bytes = shift == 0 ? b.operand(x) : s.map({b.operand(x)}, x0() - number(shift), Format::int8);
+  return f;
+}
+
+/// Of a product of bytes what is left to take off for the offset of one factor: `sums` are those of the other, which broadcast to it.
+TensorId less(Steps& s, TensorId product, const Factor& factor, TensorId sums) {
+  if (factor.offset) return s.map({product, *factor.offset, sums}, x0() - input(1) * input(2));
+  return s.map({product, sums}, x0() - number(factor.known) * input(1));
+}
+
+/// Sums of so many products of bytes, their offsets included, stay inside 32 bits however they are made.
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 14;
+
+/// Of bytes a contraction; of wider integers a reduction, because units that contract those are rare: the sum of a zero keeps it from being
+/// taken for one.
+Expression integer_product(const Steps& s, TensorId x) {
+  const Expression product = x0() * input(1);
+  return s.format(x) == Format::int8 ? product : product + number(0);
+}
+
+/// The sum of products of integers, in INT32.
 std::optional<TensorId> integer_matmul(NodeBuilder& b, Steps& s, TensorId x, TensorId y) {
   const Shape sx = s.shape(x), sy = s.shape(y);
   const auto misfit = [&]() -> std::optional<TensorId> {
@@ -162,17 +221,42 @@ std::optional<TensorId> integer_matmul(NodeBuilder& b, Steps& s, TensorId x, Ten
   std::vector<Affine> ix = broadcast_index(bx, *batch), iy = broadcast_index(by, *batch);
   ix.insert(ix.end(), {loop(m), loop(k)});
   iy.insert(iy.end(), {loop(k), loop(n)});
-  // The sum of a zero keeps it from being taken for a contraction, which no unit does in this format.
-  return s.nest(Format::int32, to, {sx.back()}, {{x, ix}, {y, iy}}, x0() * input(1) + number(0), Combiner::add);
+  return s.nest(Format::int32, to, {sx.back()}, {{x, ix}, {y, iy}}, integer_product(s, x), Combiner::add);
+}
+
+/// (x - zero points) times (y - zero points): as sum(x y) - zx sum(y) - zy sum(x) + K zx zy of bytes, or as it stands.
+std::optional<TensorId> centred_matmul(NodeBuilder& b, Steps& s, std::size_t x, std::size_t zx, std::size_t y, std::size_t zy) {
+  const std::size_t rx = b.shape(x).size(), ry = b.shape(y).size();
+  const std::optional<std::size_t> row = rx >= 2 ? std::optional(rx - 2) : std::nullopt, column = ry == 0 ? 0 : ry - 1;
+  if (rx >= 2 && ry >= 2 && b.shape(x)[rx - 1] <= kMostBytes && is_of_bytes(b, x, zx, row) && is_of_bytes(b, y, zy, column)) {
+    const Factor first = as_bytes(b, s, x, zx, row), second = as_bytes(b, s, y, zy, column);
+    const auto product = integer_matmul(b, s, first.bytes, second.bytes);
+    if (!product) return {};
+    const auto sums = [&](TensorId t, std::size_t axis) {
+      return s.reduce(s.cast(t, Format::int32), static_cast<int>(axis), true, Combiner::add);
+    };
+    TensorId result = *product;
+    if (first.offset || first.known != 0) result = less(s, result, first, sums(second.bytes, ry - 2));
+    // What the first offset took from the sums of the first factor is not there to be taken for the second.
+    if (second.offset || second.known != 0) {
+      TensorId rows = sums(first.bytes, rx - 1);
+      const auto depth = static_cast<double>(b.shape(x)[rx - 1]);
+      if (first.offset)
+        rows = s.map({rows, *first.offset}, x0() - input(1) * number(depth));
+      else if (first.known != 0)
+        rows = s.map({rows}, x0() - number(first.known * depth));
+      result = less(s, result, second, rows);
+    }
+    return result;
+  }
+  const auto wide_x = centred(b, s, x, zx, row), wide_y = wide_x ? centred(b, s, y, zy, column) : wide_x;
+  if (!wide_y) return {};
+  return integer_matmul(b, s, *wide_x, *wide_y);
 }
 
 void matmul_integer(NodeBuilder& b) {
   Steps s(b);
-  const std::size_t rank = b.shape(0).size();
-  const auto x = centred(b, s, 0, 2, rank >= 2 ? std::optional(rank - 2) : std::nullopt);
-  const auto y = x ? centred(b, s, 1, 3, b.shape(1).empty() ? 0 : b.shape(1).size() - 1) : x;
-  if (!y) return;
-  if (const auto product = integer_matmul(b, s, *x, *y)) b.set_result(0, *product);
+  if (const auto product = centred_matmul(b, s, 0, 2, 1, 3)) b.set_result(0, *product);
 }
 
 /// Requantises an INT32 sum: scales of the factors over that of the result.
@@ -190,9 +274,7 @@ void qlinear_matmul(NodeBuilder& b) {
   }
   const std::size_t rx = b.shape(0).size(), ry = b.shape(3).size();
   if (rx < 2 || ry < 2) return b.unsupported("onnx/unsupported-feature", "a quantised product of vectors");
-  const auto x = centred(b, s, 0, 2, rx - 2), y = x ? centred(b, s, 3, 5, ry - 1) : x;
-  if (!y) return;
-  const auto sum = integer_matmul(b, s, *x, *y);
+  const auto sum = centred_matmul(b, s, 0, 2, 3, 5);
   if (!sum) return;
   const auto scalar = [&](std::size_t i, std::size_t rank, std::size_t axis) {
     const std::int64_t n = numerics::element_count(b.shape(i));
@@ -206,8 +288,8 @@ void qlinear_matmul(NodeBuilder& b) {
                               scalar(7, rank, rank - 1), b.format(7)));
 }
 
-/// A convolution of integers: the nest of emit_convolution with another body.
-std::optional<TensorId> integer_convolution(NodeBuilder& b, Steps& s, TensorId x, TensorId w) {
+/// A convolution of integers: the nest of emit_convolution with another body. Beyond the border stands `border`.
+std::optional<TensorId> integer_convolution(NodeBuilder& b, Steps& s, TensorId x, TensorId w, double border = 0) {
   const Shape sx = s.shape(x), sw = s.shape(w);
   const std::int64_t groups = b.int_attribute("group", 1);
   const auto misfit = [&]() -> std::optional<TensorId> {
@@ -219,16 +301,39 @@ std::optional<TensorId> integer_convolution(NodeBuilder& b, Steps& s, TensorId x
   if (!padded || b.failed()) return {};
   const TensorId y = emit_convolution(b.scratch(), b.helper("ConvInteger", ":sum"), x, w, padded->window, groups);
   numerics::Nest& nest = b.scratch().ops.back().nests.back();
-  nest.expression = x0() * input(1) + number(0);
+  nest.expression = integer_product(s, x);
+  if (nest.reads[0].fill) nest.reads[0].fill = border;
+  b.scratch().tensor(y).format = Format::int32;
   b.scratch().tensor(y).name += ":sum";
   return y;
 }
 
+/// A convolution of (x - zero point) with (w - zero points): of bytes, where those of the weights are zero and that of x, which stands for
+/// nothing beyond the border, is known; or as it stands.
+std::optional<TensorId> centred_convolution(NodeBuilder& b, Steps& s, std::size_t x, std::size_t zx, std::size_t w, std::size_t zw) {
+  const Shape sw = b.shape(w);
+  std::int64_t depth = 1;
+  for (std::size_t d = 1; d < sw.size(); ++d) depth *= sw[d];
+  const bool bytes = sw.size() >= 3 && depth <= kMostBytes && is_of_bytes(b, x, zx, {}) && is_of_bytes(b, w, zw, 0);
+  if (const auto offset = bytes ? known_offset(b, x, zx) : std::nullopt; offset && known_offset(b, w, zw) == 0) {
+    const Factor image = as_bytes(b, s, x, zx, {}), weights = as_bytes(b, s, w, zw, 0);
+    const auto sum = integer_convolution(b, s, image.bytes, weights.bytes, *offset);
+    if (!sum || *offset == 0) return sum;
+    std::vector<bool> taps(sw.size(), true);
+    taps[0] = false;
+    Shape channels(s.shape(*sum).size(), 1);
+    channels[1] = sw[0];
+    const TensorId sums = s.reduce(s.cast(weights.bytes, Format::int32), taps, false, Combiner::add);
+    return less(s, *sum, image, s.reshape(sums, channels));
+  }
+  const auto wide_x = centred(b, s, x, zx, {}), wide_w = wide_x ? centred(b, s, w, zw, 0) : wide_x;
+  if (!wide_w) return {};
+  return integer_convolution(b, s, *wide_x, *wide_w);
+}
+
 void conv_integer(NodeBuilder& b) {
   Steps s(b);
-  const auto x = centred(b, s, 0, 2, {}), w = x ? centred(b, s, 1, 3, 0) : x;
-  if (!w) return;
-  if (const auto y = integer_convolution(b, s, *x, *w)) b.set_result(0, *y);
+  if (const auto y = centred_convolution(b, s, 0, 2, 1, 3)) b.set_result(0, *y);
 }
 
 void qlinear_conv(NodeBuilder& b) {
@@ -236,9 +341,7 @@ void qlinear_conv(NodeBuilder& b) {
   for (std::size_t i = 0; i < 8; ++i) {
     if (!b.has(i)) return b.malformed("onnx/undefined-tensor", fmt::format("input {} is missing", i));
   }
-  const auto x = centred(b, s, 0, 2, {}), w = x ? centred(b, s, 3, 5, 0) : x;
-  if (!w) return;
-  auto sum = integer_convolution(b, s, *x, *w);
+  auto sum = centred_convolution(b, s, 0, 2, 3, 5);
   if (!sum) return;
   const Shape shape = s.shape(*sum);
   if (b.has(8)) {

@@ -459,12 +459,21 @@ class Writer {
       shape.push_back(product(extents(columns)));
       return reshaped(arranged(factor[f], order).name, shape);
     };
-    const std::string sum = node("MatMul", {matrix(0, m, k), matrix(1, k, n)});
+    const std::string sum = node(multiplies_bytes() ? "MatMulInteger" : "MatMul", {matrix(0, m, k), matrix(1, k, n)});
     Value out{{}, batch};
     out.loops.insert(out.loops.end(), m.begin(), m.end());
     out.loops.insert(out.loops.end(), n.begin(), n.end());
     out.name = reshaped(sum, extents(out.loops));
     return out;
+  }
+
+  /// Products of bytes have operators of their own, whose results are 32-bit integers.
+  [[nodiscard]] bool multiplies_bytes() const {
+    const auto is_int8 = [&](const Access& read) {
+      const auto slot = static_cast<std::size_t>(read.slot);
+      return slot < op_->operands.size() && g_.tensor(op_->operands[slot]).format == numerics::Format::int8;
+    };
+    return std::all_of(nest_->reads.begin(), nest_->reads.end(), is_int8);
   }
 
   /// A convolution as model/emit.h makes it, groups and borders included; its node is the last one written.
@@ -503,7 +512,7 @@ class Writer {
     }
     if (!windowed) return {};
     before.insert(before.end(), after.begin(), after.end());
-    return node("Conv", {slot_name(x.slot), slot_name(w.slot)},
+    return node(multiplies_bytes() ? "ConvInteger" : "Conv", {slot_name(x.slot), slot_name(w.slot)},
                 {integer("group", groups), ints("strides", strides), ints("dilations", dilations), ints("pads", before),
                  ints("kernel_shape", Integers(sw.begin() + 2, sw.end()))});
   }

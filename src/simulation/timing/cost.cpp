@@ -157,8 +157,9 @@ ComputePrice ComputeCosts::work_out(bool last) const {
       cycles += contract;
       price.macs += points;
     } else {
+      if (matrix_) continue;  // on the way out: no lane is busy with it
       price.vector_ops += points * static_cast<std::int64_t>(w.simple + w.special);
-      if (!matrix_) cycles += static_cast<double>(points) * (w.simple / w.rate + w.special / w.special_rate);
+      cycles += static_cast<double>(points) * (w.simple / w.rate + w.special / w.special_rate);
     }
   }
   if (!price.free) price.duration = time_of_cycles(cycles, Hertz(hertz_)).value;
