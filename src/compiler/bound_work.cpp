@@ -72,6 +72,26 @@ std::array<double, 2> operations(const numerics::Expression& e, const std::set<s
   return count;
 }
 
+/// What lanes have left to do behind a contraction: the matrix unit applies the free operations until one comes that is not, and nothing
+/// comes back to it. `applied`: it has applied some.
+std::array<double, 2> operations_left(const numerics::Expression& e, const std::set<std::string_view>& free, bool& applied) {
+  std::array<double, 2> count{};
+  std::vector<bool> on_the_way(e.nodes.size(), true);
+  for (std::size_t i = 0; i < e.nodes.size(); ++i) {
+    const auto& node = e.nodes[i];
+    if (node.op == ScalarOp::input || node.op == ScalarOp::constant) continue;
+    const auto& info = numerics::scalar_op_info(node.op);
+    on_the_way[i] = info.cost == numerics::ScalarOpCost::free || free.contains(info.name);
+    for (const int operand : {node.a, node.b, node.c})
+      if (operand >= 0 && !on_the_way[static_cast<std::size_t>(operand)]) on_the_way[i] = false;
+    if (on_the_way[i])
+      applied = applied || info.cost != numerics::ScalarOpCost::free;
+    else if (info.cost != numerics::ScalarOpCost::free)
+      count[info.cost == numerics::ScalarOpCost::special ? 1 : 0] += info.steps;
+  }
+  return count;
+}
+
 std::set<std::string_view> free_operations(const chip::Chip& chip) {
   std::set<std::string_view> free;
   for (const chip::Unit& unit : chip.units)
@@ -103,6 +123,7 @@ struct UnitWork::Piece {
   std::set<std::string_view> free;
   bool whole = false;     ///< a statement of a kernel
   bool epilogue = false;  ///< of a contraction
+  bool sums = false;      ///< its first read is those of the contraction
 
   [[nodiscard]] bool reduces() const { return std::find(reduction.begin(), reduction.end(), true) != reduction.end(); }
   [[nodiscard]] bool is_contraction() const { return combiner == numerics::Combiner::add && expression->is_product_of_inputs(); }
@@ -130,7 +151,8 @@ std::array<double, 2> UnitWork::least_cost(const Piece& piece) const {
 /// does what it can.
 std::array<double, 2> UnitWork::whole_cost(const Piece& piece) const {
   if (piece.epilogue) {
-    const auto left = operations(*piece.expression, piece.free);
+    bool applied = false;
+    const auto left = operations_left(*piece.expression, piece.free, applied);
     if (piece.combiner == numerics::Combiner::none || !piece.reduces())
       return left[0] + left[1] == 0 ? std::array<double, 2>{} : std::array<double, 2>{std::max(1.0, left[0]), left[1]};
   }
@@ -192,8 +214,13 @@ void UnitWork::add(const Piece& piece, double share) {
   } else {
     const std::array<double, 2> cost = piece.whole ? whole_cost(piece) : least_cost(piece);
     if (cost[0] + cost[1] == 0) return;
+    std::vector<numerics::Format> formats = piece.whole ? piece.formats : formats_;
+    // Lanes that take sums as they are take them in the format they are summed in.
+    bool applied = false;
+    if (piece.sums) operations_left(*piece.expression, piece.free, applied);
+    if (piece.sums && !applied) formats.resize(1);
     for (std::size_t u = 0; u < seconds.size(); ++u) {
-      const auto [simple, special] = rates_[u].of(piece.whole ? piece.formats : formats_);
+      const auto [simple, special] = rates_[u].of(formats);
       if (simple > 0) seconds[u] = points * (cost[0] / simple + cost[1] / special);
     }
   }
@@ -252,6 +279,7 @@ UnitWork::Piece UnitWork::piece_of(const graph::Graph& g, const Kernel& kernel, 
   piece.combiner = s.combiner;
   piece.whole = true;
   piece.epilogue = s.epilogue && kernel.contraction;
+  piece.sums = piece.epilogue && !s.reads.empty() && s.reads.front().local && numerics::format_info(leading_format(g, kernel)).floating;
   return piece;
 }
 
