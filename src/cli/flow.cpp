@@ -495,7 +495,8 @@ Result<simulation::Timing> time_program(Workplace& work, const program::Program&
   }
   if (!work.options.map.empty()) {
     work.progress.begin("draw " + work.options.map);
-    SY_TRY([[maybe_unused]] const Done drawn, write_file(work.options.map, report::draw_map(program, timing.value())));
+    SY_TRY([[maybe_unused]] const Done drawn,
+           write_file(work.options.map, report::draw_map(program, timing.value(), 12, work.options.context)));
     work.progress.end();
   }
   return timing;

@@ -176,11 +176,20 @@ class Teller {
     }
     if (story.number > 0) add("barrier", barrier_time(program_, context), Cause::control, "all components wait for each other before it");
     add("context switch", from_seconds(chip_.context.switch_time.value), Cause::reconfiguration, "before it starts");
-    std::map<std::size_t, Picoseconds> units;
+    std::map<std::size_t, std::map<std::uint32_t, Picoseconds>> units;  // by component: stages of a pipeline have theirs
     for (const Actor& actor : context.actors) {
-      if (actor.kind == ActorKind::compute) units[actor.unit.index()] += computing(context, actor, greatest(t.dealt));
+      if (actor.kind != ActorKind::compute) continue;
+      const program::Array& array = context.arrays[actor.array.index()];
+      const Picoseconds time = computing(context, actor, greatest(t.dealt));
+      auto& on = units[actor.unit.index()];
+      if (array.dynamic) on[0] += time;
+      for (const std::uint32_t component : array.components) on[component] += time;
     }
-    for (const auto& [unit, time] : units) add(chip_.units[unit].name, time, Cause::compute, "the busiest component computes");
+    for (const auto& [unit, on] : units) {
+      Picoseconds most(0);
+      for (const auto& [component, time] : on) most = std::max(most, time);
+      add(chip_.units[unit].name, most, Cause::compute, "the busiest component computes");
+    }
     std::stable_sort(list.begin(), list.end(), [](const Demand& a, const Demand& b) { return a.time > b.time; });
     return list;
   }

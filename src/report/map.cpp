@@ -30,8 +30,8 @@ class Drawing {
   Drawing(const program::Program& program, const simulation::Timing& timing)
       : program_(program), chip_(*program.chip), timing_(timing), report_(describe_run(program, timing)) {}
 
-  std::string draw(std::size_t most) {
-    choose(most);
+  std::string draw(std::size_t most, const std::string& only) {
+    choose(most, only);
     gather_occupancy();
     if (panels_.size() == 1) column_ = kPage - 2 * kMargin;
     double y = header();
@@ -53,10 +53,18 @@ class Drawing {
   }
 
   /// The longest ones; of those that are alike only the first.
-  void choose(std::size_t most) {
+  void choose(std::size_t most, const std::string& only) {
     std::vector<std::size_t> order;
     for (std::size_t c = 0; c < program_.contexts.size(); ++c)
       if (!program_.contexts[c].host) order.push_back(c);  // of a step of the host there is nothing to see on the chip
+    const auto called = [&](bool by_operator) {
+      return std::find_if(order.begin(), order.end(), [&](std::size_t c) {
+        const program::Context& context = program_.contexts[c];
+        return by_operator ? std::find(context.ops.begin(), context.ops.end(), only) != context.ops.end() : context.name == only;
+      });
+    };
+    if (!only.empty())
+      if (const auto at = called(false) != order.end() ? called(false) : called(true); at != order.end()) order = {*at};
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t a, std::size_t b) { return timing_.contexts[a].share > timing_.contexts[b].share; });
     // What a large array takes to draw bounds how many are drawn.
@@ -291,8 +299,8 @@ class Drawing {
 
 }  // namespace
 
-std::string draw_map(const program::Program& program, const simulation::Timing& timing, std::size_t most) {
-  return Drawing(program, timing).draw(most);
+std::string draw_map(const program::Program& program, const simulation::Timing& timing, std::size_t most, const std::string& only) {
+  return Drawing(program, timing).draw(most, only);
 }
 
 }  // namespace switchyard::report

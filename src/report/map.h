@@ -9,7 +9,8 @@
 namespace switchyard::report {
 
 /// Stands alone: shapes and text only, no scripts, no fonts of its own. The contexts with the longest shares get a panel, at most `most`;
-/// all are listed.
-std::string draw_map(const program::Program& program, const simulation::Timing& timing, std::size_t most = 12);
+/// all are listed. `only`: a context's name, or one of its operators; only that one is drawn.
+std::string draw_map(const program::Program& program, const simulation::Timing& timing, std::size_t most = 12,
+                     const std::string& only = {});
 
 }  // namespace switchyard::report

@@ -1,6 +1,7 @@
 // What is counted from a program is what the timing engine moves, and maps and explanations of it can be read.
 #include "program/traffic.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -140,6 +141,18 @@ TEST(Map, IsTheSameEachTimeAndNamesWhatItLeavesOut) {
   for (std::size_t at = svg.find(" id=\"c"); at != std::string::npos; at = svg.find(" id=\"c", at + 1)) ++panels;
   EXPECT_EQ(panels, 3u);
   for (const program::Context& c : m.compiled.program.contexts) EXPECT_NE(svg.find(escape_xml(c.name)), std::string::npos) << c.name;
+}
+
+TEST(Map, DrawsOneContextAlone) {
+  const Made& m = made()[0];
+  const std::size_t last = m.compiled.program.contexts.size() - 1;
+  const program::Context& c = m.compiled.program.contexts[last];
+  const std::string svg = draw_map(m.compiled.program, m.timing, 12, c.name);
+  const std::size_t at = svg.find(" id=\"c");
+  EXPECT_EQ(svg.find(fmt::format(" id=\"c{}\"", last)), at);
+  EXPECT_EQ(svg.find(" id=\"c", at + 1), std::string::npos);
+  ASSERT_FALSE(c.ops.empty());
+  EXPECT_EQ(draw_map(m.compiled.program, m.timing, 12, c.ops.back()), svg);
 }
 
 TEST(Map, EscapesNames) {
