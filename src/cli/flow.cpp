@@ -25,6 +25,7 @@
 #include "report/text.h"
 #include "report/trace.h"
 #include "simulation/execute.h"
+#include "simulation/program_timer.h"
 #include "simulation/recording.h"
 #include "simulation/timing.h"
 #include "support/file.h"
@@ -375,8 +376,9 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
     return fits.failure();
   }
   std::vector<std::optional<simulation::Timing>> timings;
-  how.time = [&timings](const program::Program& program) {
-    Result<simulation::Timing> timing = simulation::time_program(program);
+  simulation::ProgramTimer timer;
+  how.time = [&timings, &timer](const program::Program& program) {
+    Result<simulation::Timing> timing = timer.time(program);
     if (!timing) return timings.emplace_back(), std::numeric_limits<double>::infinity();
     timings.emplace_back(std::move(timing).value());
     return microseconds(timings.back()->latency) * 1e-6;

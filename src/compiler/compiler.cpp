@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -40,7 +39,6 @@
 #include "program/relocate.h"
 #include "program/text.h"
 #include "support/check.h"
-#include "support/sha256.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -140,13 +138,7 @@ void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, c
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& given) {
   if (has_host_work(model)) return compile_around_host(model, std::move(chip), given);
   Compiled out;
-  // Of all programs that were to be timed: seconds, and which of the caller's calls has timed it. Those that are the same are timed once;
-  // long ones are few, and to compare them takes time, too.
-  constexpr std::size_t kLong = 200;
-  std::vector<double> times;
-  std::vector<std::size_t> calls;
-  std::size_t called = 0;
-  std::map<std::string, std::size_t> first_of;  // by the sum of its text
+  std::vector<double> times;  // of all programs that were to be timed: seconds
   CompileOptions options = given;
   CircuitPass circuits(*chip);
   if (given.time)
@@ -156,12 +148,6 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
         const bool leads = circuits.run(routed).ok();
         return times.emplace_back(leads ? given.time(routed) : std::numeric_limits<double>::infinity());
       }
-      if (program.contexts.size() <= kLong)
-        if (const auto [first, fresh] = first_of.try_emplace(sha256_hex(program::print(program)), times.size()); !fresh) {
-          calls.push_back(calls[first->second]);
-          return times.emplace_back(times[first->second]);
-        }
-      calls.push_back(called++);
       return times.emplace_back(given.time(program));
     };
   SY_TRY(Machine machine, describe_machine(*chip));
@@ -328,7 +314,6 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
                                        std::move(over_blocks), chosen.made_for, chosen.strategy.deep});
   }
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
-  if (out.timed) out.timed = calls[*out.timed];
   return out;
 }
 

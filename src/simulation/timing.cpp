@@ -8,8 +8,10 @@
 #include "numerics/packing.h"
 #include "program/grid.h"
 #include "program/instance.h"
+#include "simulation/program_timer.h"
 #include "simulation/timing/engine.h"
 #include "simulation/timing/recorder.h"
+#include "simulation/timing/signature.h"
 #include "simulation/timing/waves.h"
 #include "support/check.h"
 
@@ -124,12 +126,10 @@ struct RecorderEnd {
 
 std::size_t at(Cause cause) { return static_cast<std::size_t>(cause); }
 
-}  // namespace
-
-Result<Timing> time_program(const program::Program& program, const TimingOptions& options) {
+Result<Timing> time_on(const program::Program& program, const TimingOptions& options, std::int64_t chunk, timing::Fabric& fabric,
+                       std::vector<std::uint32_t> classes) {
   const chip::Chip& chip = *program.chip;
-  const std::int64_t chunk = options.chunk <= 0 ? 0 : std::max(kLeastChunk, options.chunk);
-  timing::Engine engine(program, chunk, options.exact_shortcuts && options.recorder == nullptr);
+  timing::Engine engine(program, fabric, chunk, options.exact_shortcuts && options.recorder == nullptr, std::move(classes));
   engine.recorder = options.recorder;
   const RecorderEnd end{options.recorder, engine.fabric};
   timing::WaveTimer waves(program);
@@ -245,5 +245,63 @@ Result<Timing> time_program(const program::Program& program, const TimingOptions
   }
   return timing;
 }
+
+}  // namespace
+
+struct ProgramTimer::Kept {
+  std::shared_ptr<const chip::Chip> chip;
+  std::int64_t chunk = 0, known = 0;
+  std::optional<timing::Fabric> fabric;
+  timing::ContextClasses classes;
+  std::map<std::vector<std::int64_t>, Timing> timings;
+
+  /// What the time of a program depends on, its contexts known by their classes.
+  static std::vector<std::int64_t> key_of(const program::Program& program, const std::vector<std::uint32_t>& classes) {
+    std::vector<std::int64_t> key;
+    for (std::size_t c = 0; c < program.contexts.size(); ++c) {
+      const program::Context& context = program.contexts[c];
+      key.insert(key.end(), {classes[c], context.continues ? 1 : 0, context.after.empty() ? 0 : 1, context.exchange.value,
+                             timing::has_early_actors(context) ? timing::early_from(context) : -1});
+    }
+    return key;
+  }
+};
+
+ProgramTimer::ProgramTimer() : kept_(std::make_unique<Kept>()) {}
+ProgramTimer::~ProgramTimer() = default;
+std::int64_t ProgramTimer::known() const { return kept_->known; }
+
+Result<Timing> ProgramTimer::time(const program::Program& program, const TimingOptions& options) {
+  Kept& kept = *kept_;
+  const std::int64_t chunk = options.chunk <= 0 ? 0 : std::max(kLeastChunk, options.chunk);
+  const bool shortcuts = options.exact_shortcuts && options.recorder == nullptr;
+  const chip::Chip& chip = *program.chip;
+  const bool cached = std::any_of(chip.memories.begin(), chip.memories.end(),
+                                  [](const chip::Memory& m) { return m.kind == chip::MemoryKind::cache && m.backing; });
+  if (kept.chip != program.chip || kept.chunk != chunk || kept.classes.full()) {
+    kept.chip = program.chip;
+    kept.chunk = chunk;
+    kept.fabric.reset();
+    kept.classes = {};
+    kept.timings.clear();
+  }
+  std::vector<std::uint32_t> classes;
+  if (shortcuts && !cached) classes = kept.classes.of(program);
+  // What a step of the host moves and what a wave takes is in no class.
+  const bool alone = classes.empty() || chip.sequencer.waves ||
+                     std::any_of(program.contexts.begin(), program.contexts.end(), [](const program::Context& c) { return bool(c.host); });
+  const std::vector<std::int64_t> key = alone ? std::vector<std::int64_t>() : Kept::key_of(program, classes);
+  if (const auto same = kept.timings.find(key); !alone && same != kept.timings.end()) {
+    ++kept.known;
+    return same->second;
+  }
+  if (!kept.fabric || !kept.fabric->worth_keeping()) kept.fabric.emplace(program, chunk);
+  kept.fabric->begin_program(program);
+  SY_TRY(Timing timing, time_on(program, options, chunk, *kept.fabric, std::move(classes)));
+  if (!alone) kept.timings.emplace(key, timing);
+  return timing;
+}
+
+Result<Timing> time_program(const program::Program& program, const TimingOptions& options) { return ProgramTimer().time(program, options); }
 
 }  // namespace switchyard::simulation

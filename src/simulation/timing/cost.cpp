@@ -14,6 +14,7 @@ namespace switchyard::simulation::timing {
 namespace {
 
 constexpr std::size_t kMostKnownBoxes = 4096;
+constexpr std::size_t kLeastFound = 64, kMostFound = std::size_t{1} << 15;  ///< places; powers of two
 
 using program::Statement;
 
@@ -293,6 +294,13 @@ Result<MoveCosts> MoveCosts::make(const program::Program& program, const program
     return fail(FailureKind::malformed, "simulation/box-rank",
                 fmt::format("actor '{}' moves a box of another rank than its token", actor.name));
   }
+  if (costs.sends_messages()) {
+    std::vector<std::uint32_t>& steering = costs.found_.steering;
+    for (const numerics::Affine& start : costs.destination_.access->start)
+      for (const auto& term : start.terms) steering.push_back(static_cast<std::uint32_t>(term.variable));
+    std::sort(steering.begin(), steering.end());
+    steering.erase(std::unique(steering.begin(), steering.end()), steering.end());
+  }
   if (costs.token_bytes_ == 0 || costs.sends_messages()) costs.uniform_ = false;  // an empty token costs nothing: let price() say so
   return costs;
 }
@@ -351,7 +359,42 @@ const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::
   return price_;
 }
 
+/// A firing asks when it is issued, when it is due and when it starts: that it has asked before is found without making its box.
 std::vector<MoveCosts::Sent>& MoveCosts::messages(std::span<const std::int64_t> variables, std::uint32_t component) {
+  Found& f = found_;
+  const std::size_t stride = f.steering.size() + 1;
+  if (2 * f.used >= f.sent.size()) {  // so full that it is begun anew, larger
+    const std::size_t size = f.sent.empty() ? kLeastFound : std::min(2 * f.sent.size(), kMostFound);
+    f.sent.assign(size, nullptr);
+    f.keys.assign(size * stride, 0);
+    f.used = 0;
+  }
+  std::uint64_t h = component * 0x9e3779b97f4a7c15u;
+  for (const std::uint32_t v : f.steering) h = (h ^ (h >> 29) ^ static_cast<std::uint64_t>(variables[v])) * 0xff51afd7ed558ccdu;
+  for (std::size_t at = (h >> 20) & (f.sent.size() - 1);; at = (at + 1) & (f.sent.size() - 1)) {
+    std::int64_t* key = f.keys.data() + at * stride;
+    if (f.sent[at] != nullptr) {
+      bool same = key[0] == component;
+      for (std::size_t i = 0; i < f.steering.size() && same; ++i) same = key[i + 1] == variables[f.steering[i]];
+      if (same) return *f.sent[at];
+      continue;
+    }
+    const std::size_t known = sent_.size();
+    std::vector<Sent>& sent = find_messages(variables, component);
+    if (sent_.size() < known) {  // all that was found is gone
+      std::fill(f.sent.begin(), f.sent.end(), nullptr);
+      f.used = 0;
+      return sent;
+    }
+    key[0] = component;
+    for (std::size_t i = 0; i < f.steering.size(); ++i) key[i + 1] = variables[f.steering[i]];
+    f.sent[at] = &sent;
+    ++f.used;
+    return sent;
+  }
+}
+
+std::vector<MoveCosts::Sent>& MoveCosts::find_messages(std::span<const std::int64_t> variables, std::uint32_t component) {
   const program::Buffer& buffer = *destination_.buffer;
   const program::Box box = program::touched(*destination_.access, token_, variables);
   key_.assign(1, component);

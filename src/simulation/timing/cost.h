@@ -87,6 +87,8 @@ struct MovePrice {
 /// Prices of one moving actor.
 class MoveCosts {
  public:
+  MoveCosts(MoveCosts&&) = default;
+  MoveCosts& operator=(MoveCosts&&) = default;
   static Result<MoveCosts> make(const program::Program& program, const program::Actor& actor, std::span<const std::int64_t> extents);
   [[nodiscard]] bool uniform() const { return uniform_; }  ///< boxes are never clipped, and the transfers are no messages
   [[nodiscard]] bool reads_memory() const { return source_.access != nullptr && !source_.buffer->spread; }
@@ -97,6 +99,7 @@ class MoveCosts {
   const MovePrice& price(std::span<const std::int64_t> variables, std::uint32_t component);
 
  private:
+  MoveCosts() = default;
   struct Box {
     const program::BufferAccess* access = nullptr;
     const program::Buffer* buffer = nullptr;
@@ -111,12 +114,21 @@ class MoveCosts {
     std::uint32_t path = 0xffffffffu;  ///< none yet
   };
   std::vector<Sent>& messages(std::span<const std::int64_t> variables, std::uint32_t component);
+  std::vector<Sent>& find_messages(std::span<const std::int64_t> variables, std::uint32_t component);
   Box source_, destination_;
   const program::Actor* actor_ = nullptr;
   std::shared_ptr<const program::Parts> parts_;  ///< of the destination, when messages are first asked for
   std::size_t rank_ = 0;                         // variables before the loops
   std::vector<std::int64_t> key_;
-  std::unordered_map<std::vector<std::int64_t>, std::vector<Sent>, KeyHash> sent_;
+  std::unordered_map<std::vector<std::int64_t>, std::vector<Sent>, KeyHash> sent_;  ///< by component and box
+  /// The same by component and those variables that say where the box is: a table with a list of numbers for each place.
+  struct Found {
+    std::vector<std::uint32_t> steering;
+    std::vector<std::int64_t> keys;
+    std::vector<std::vector<Sent>*> sent;
+    std::size_t used = 0;
+  };
+  Found found_;
   std::vector<std::int64_t> token_;
   std::vector<std::size_t> picked_;  ///< dimensions of the source in which an index is picked
   std::int64_t token_bytes_ = 0;

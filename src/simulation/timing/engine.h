@@ -66,15 +66,15 @@ std::uint32_t early_from(const program::Context& context);
 
 class Engine {
  public:
-  /// `shortcuts`: skip what would be played again just like before.
-  Engine(const program::Program& program, std::int64_t chunk, bool shortcuts);
+  /// `shortcuts`: skip what would be played again just like before; `classes`: of the program's contexts, on chips without a cache.
+  Engine(const program::Program& program, Fabric& fabric, std::int64_t chunk, bool shortcuts, std::vector<std::uint32_t> classes);
   Result<GroupRun> run(const Group& group);
 
   Recorder* recorder = nullptr;  ///< told all that happens; only where nothing is skipped
   Totals totals;
   /// Bytes that were written and are only in the cache; between groups.
   [[nodiscard]] std::int64_t cache_dirty() const { return cache_ ? cache_->dirty() : 0; }
-  Fabric fabric;
+  Fabric& fabric;
 
  private:
   // engine_group.cpp

@@ -23,7 +23,7 @@ constexpr std::size_t kKeptWords = std::size_t{1} << 20;  ///< per level, unless
 constexpr std::size_t kFewest = 3;
 constexpr std::int64_t kHorizon = 1 << 16;  ///< positions of a window that are looked at ahead
 /// A state of so many words per event played since the last is taken unasked; else only where it looks like one before.
-constexpr std::int64_t kWordsPerEvent = 4;
+constexpr std::int64_t kWordsPerEvent = 1;
 constexpr std::size_t kOutlines = 64;  ///< remembered per level
 constexpr std::int64_t kMostTotal = std::int64_t{1} << 62;
 

@@ -7,7 +7,6 @@
 #include "program/instance.h"
 #include "simulation/timing/engine.h"
 #include "simulation/timing/recorder.h"
-#include "simulation/timing/signature.h"
 #include "support/check.h"
 
 namespace switchyard::simulation::timing {
@@ -19,8 +18,8 @@ constexpr std::size_t kNamedActors = 8;
 
 }  // namespace
 
-Engine::Engine(const program::Program& program, std::int64_t chunk, bool shortcuts)
-    : fabric(program, chunk), program_(program), chip_(*program.chip), chunk_(chunk), shortcuts_(shortcuts) {
+Engine::Engine(const program::Program& program, Fabric& shared, std::int64_t chunk, bool shortcuts, std::vector<std::uint32_t> classes)
+    : fabric(shared), program_(program), chip_(*program.chip), chunk_(chunk), shortcuts_(shortcuts), classes_(std::move(classes)) {
   if (chunk > 0) window_ = static_cast<std::uint32_t>(std::max<std::int64_t>(2, (kWindowBytes + chunk - 1) / chunk));
   if (chip_.sequencer.kind == chip::SequencerKind::component_queues) issue_time_ = from_seconds(chip_.sequencer.issue.value).value;
   off_chip_ = chip::off_chip_memory(chip_);
@@ -35,7 +34,6 @@ Engine::Engine(const program::Program& program, std::int64_t chunk, bool shortcu
     cache_.emplace(program, usable.end - usable.begin);
     cached_memory_ = *memory.backing;
   }
-  if (shortcuts_ && !cache_) classes_ = alike_contexts(program);
 }
 
 std::optional<Failure> Engine::play() {

@@ -175,6 +175,8 @@ void Engine::try_enter(std::uint32_t number) {
 
 void Engine::pass(const EventQueue::Item& item) {
   ++contexts_[item.chunk.context].run.events;
+  if (const Chunk* soon = events_.soon(3)) __builtin_prefetch(&fabric.nodes[soon->node]);
+  if (const Chunk* soon = events_.soon(1)) __builtin_prefetch(&fabric.resources[fabric.nodes[soon->node].resource]);
   pass_from(item.chunk, item.event);
 }
 
@@ -192,7 +194,11 @@ void Engine::pass_from(Chunk chunk, Event event) {
     }
     if (bytes > 0) {
       Resource& r = fabric.resources[node.stage == Stage::engine ? node.resource + flights_[chunk.flight].engine : node.resource];
-      const std::int64_t service = fabric.service(r, bytes);
+      if (bytes != r.last_bytes) {
+        r.last_bytes = bytes;
+        r.last_service = fabric.service(r, bytes);
+      }
+      const std::int64_t service = r.last_service;
       start = std::max(time, r.free);
       end = start + service;
       latency = r.latency;

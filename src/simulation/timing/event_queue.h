@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "simulation/timing/event_heap.h"
+#include "simulation/timing/event_wheel.h"
 #include "simulation/timing/slots.h"
 #include "simulation/timing/state.h"
 
@@ -30,10 +30,18 @@ class EventQueue {
 
   /// Of the earliest event; there must be one.
   [[nodiscard]] std::int64_t next_time() { return Event{fronts_[first()]}.time(); }
+  /// The chunk that is so many places behind the one taken last, where that is known: its data may be fetched.
+  [[nodiscard]] const Chunk* soon(std::size_t places) const {
+    if (taken_from_ == 0 || taken_from_ >= kLanes) return nullptr;
+    const Lane& lane = lanes_[taken_from_];
+    const std::size_t mask = lane.items.size() - 1;
+    return ((lane.tail - lane.head) & mask) >= places ? &lane.items[(lane.head + places - 1) & mask].chunk : nullptr;
+  }
   /// Takes the earliest event. The item lasts until the next push.
   const Item& take() {
     const std::size_t from = first();
     first_ = kUnknown;
+    taken_from_ = from;
     --size_;
     if (from < kLanes) {
       Lane& lane = lanes_[from];
@@ -47,12 +55,12 @@ class EventQueue {
       }
       return item;
     }
-    taken_.event = heap_.take();
+    taken_.event = rest_.take();
     if (taken_.event.kind() == EventKind::chunk) {
       taken_.chunk = chunks_[taken_.event.place()];
       slots_.give(taken_.event.place());
     }
-    heap_front_known_ = false;
+    rest_known_ = false;
     return taken_;
   }
 
@@ -62,13 +70,13 @@ class EventQueue {
     for (const Lane& lane : lanes_)
       for (std::size_t i = lane.head; i != lane.tail; i = (i + 1) & (lane.items.size() - 1))
         visit(lane.items[i].event, lane.items[i].chunk);
-    for (const Event& e : heap_.pending()) visit(e, e.kind() == EventKind::chunk ? chunks_[e.place()] : Chunk{});
+    rest_.for_each([&](const Event& e) { visit(e, e.kind() == EventKind::chunk ? chunks_[e.place()] : Chunk{}); });
   }
 
   /// `e` has no place; `steady`: events made after it are likely to come after it.
   void push(Event e, bool steady) {
     if (steady && append(0, e, nullptr)) return;
-    push_heap(e);
+    push_rest(e);
   }
   void push_chunk(Event e, const Chunk& chunk, bool waited) {
     if (!waited) {
@@ -84,7 +92,7 @@ class EventQueue {
     chunks_[at] = chunk;
     overflowed_ |= at >= Event::kPlaces;
     e.key |= at % Event::kPlaces;
-    push_heap(e);
+    push_rest(e);
   }
   void clear() {
     for (Lane& lane : lanes_) {
@@ -93,12 +101,12 @@ class EventQueue {
     }
     fronts_.fill(kNever);
     backs_.fill(0);
-    heap_.clear();
+    rest_.clear();
     chunks_.clear();
     slots_.clear();
     first_ = kUnknown;
     size_ = 0;
-    heap_front_known_ = overflowed_ = false;
+    rest_known_ = overflowed_ = false;
   }
 
  private:
@@ -112,9 +120,9 @@ class EventQueue {
 
   std::size_t first() {
     if (first_ != kUnknown) return first_;
-    if (!heap_front_known_) {
-      fronts_[kLanes] = heap_.empty() ? kNever : heap_.front().key;
-      heap_front_known_ = true;
+    if (!rest_known_) {
+      fronts_[kLanes] = rest_.turn() ? rest_.front().key : kNever;
+      rest_known_ = true;
     }
     first_ = 0;
     for (std::size_t l = 1; l <= kLanes; ++l) first_ = fronts_[l] < fronts_[first_] ? l : first_;
@@ -142,9 +150,9 @@ class EventQueue {
     lane.head = 0;
     lane.tail = count;
   }
-  void push_heap(Event e) {
-    heap_.push(e);
-    heap_front_known_ = false;
+  void push_rest(Event e) {
+    rest_.push(e);
+    rest_known_ = false;
     ++size_;
     first_ = kUnknown;
   }
@@ -152,12 +160,12 @@ class EventQueue {
   std::array<Lane, kLanes> lanes_;
   std::array<Key, kLanes + 1> fronts_{};  ///< of the lanes, then of the heap
   std::array<Key, kLanes> backs_{};
-  EventHeap heap_;
+  EventWheel rest_;
   std::vector<Chunk> chunks_;  ///< of those in the heap, by place
   Slots slots_;
   Item taken_;
-  std::size_t first_ = kUnknown, size_ = 0;
-  bool heap_front_known_ = false, overflowed_ = false;
+  std::size_t first_ = kUnknown, taken_from_ = kUnknown, size_ = 0;
+  bool rest_known_ = false, overflowed_ = false;
 };
 
 }  // namespace switchyard::simulation::timing

@@ -12,7 +12,7 @@ namespace {
 TEST(EventQueue, gives_the_least_first_as_a_set_would) {
   std::mt19937 random(7);
   const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
-  for (const std::uint32_t spread : {1u, 5u, 1000u}) {  // of times: with few of them most events are ties
+  for (const std::uint32_t spread : {1u, 5u, 1000u, 100'000u, 1'000'000'000u}) {  // of times: with few of them most events are ties
     EventQueue queue;
     std::set<std::pair<std::int64_t, std::uint32_t>> model;  // time, and who, here a number of its own
     std::int64_t now = 0;

@@ -288,6 +288,12 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   return number;
 }
 
+void Fabric::begin_program(const program::Program& program) {
+  program_ = &program;
+  for (Resource& r : resources) r.busy = r.bytes = 0;
+  changes_ = 0;
+}
+
 void Fabric::begin_context() {
   for (Resource& r : resources) {
     r.free = 0;

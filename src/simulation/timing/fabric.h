@@ -16,13 +16,15 @@
 namespace switchyard::simulation::timing {
 
 /// A first-come-first-served server. Times are those of the running context; busy and bytes are totals of the program.
-struct Resource {
+struct alignas(64) Resource {  // a cache line
   std::int64_t free = 0;
-  std::int64_t chunk_time = 0;  ///< of one whole chunk
   std::int64_t latency = 0;
   std::int64_t busy = 0, bytes = 0;
+  std::int64_t last_bytes = 0, last_service = 0;  ///< of the chunk served last: the next is often as large
+  std::int64_t chunk_time = 0;                    ///< of one whole chunk
   BytesPerSecond rate;
 };
+static_assert(sizeof(Resource) == 64);
 
 /// whole: the memory that one is a channel of; end: where a circuit begins or ends.
 enum class Stage : std::uint8_t { memory, whole, cache, link, end, engine };
@@ -63,6 +65,11 @@ struct PathRequestHash {
 class Fabric {
  public:
   Fabric(const program::Program& program, std::int64_t chunk);
+
+  /// Nothing has worked yet, and the next paths are this program's; what is known of the chip stays.
+  void begin_program(const program::Program& program);
+  /// Another program for this chip may go on with what is known.
+  [[nodiscard]] bool worth_keeping() const { return !has_circuits_ && nodes.size() < kMostNodes; }
 
   /// Index of the path; equal requests share one.
   std::uint32_t path(const PathRequest& request);
@@ -119,6 +126,7 @@ class Fabric {
                    std::vector<std::vector<std::uint32_t>>& links);
   [[nodiscard]] std::pair<std::int64_t, std::int64_t> worked(std::uint32_t resource) const;  ///< busy, bytes
 
+  static constexpr std::size_t kMostNodes = std::size_t{1} << 21;
   const program::Program* program_;
   const chip::Chip* chip_;
   std::int64_t chunk_;

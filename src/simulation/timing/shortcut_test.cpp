@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "simulation/program_timer.h"
 #include "simulation/timing/sample.h"
 
 namespace switchyard::simulation::timing {
@@ -340,6 +341,65 @@ TEST(Shortcuts, CountWhatNobodyCouldPlay) {
     EXPECT_EQ(none.failure().kind, FailureKind::unsupported);
     EXPECT_EQ(none.failure().diagnostics.at(0).code, "simulation/too-long");
   }
+}
+
+/// Many programs for one chip, by one timer: what it keeps from one to the next changes nothing, and what it knows is as if it were timed.
+TEST(Shortcuts, TimersThatKeepWhatProgramsShare) {
+  std::int64_t timed = 0;
+  for (std::uint32_t which = 0; which < 4; ++which) {
+    SampleChip options;
+    options.rows = options.columns = 4;
+    options.hop = which % 2 == 0 ? 5e-9 : 0;
+    options.issue = which < 2 ? 20e-9 : 0;
+    options.outstanding = 2;
+    options.engines = 1 + which / 2;
+    options.queue_depth = 4;
+    const auto chip = make_chip(options);
+    ProgramTimer timer;
+    std::vector<SampleProgram> programs;
+    for (std::uint32_t seed = 0; seed < 20; ++seed) programs.push_back(RandomProgram(100 * which + seed, seed % 3 == 0 ? 5 : 0).make());
+    for (int round = 0; round < 2; ++round) {
+      for (SampleProgram& p : programs) {
+        p.program.chip = chip;
+        const std::int64_t known = timer.known();
+        const auto kept = timer.time(p.program), alone = time_program(p.program, {.exact_shortcuts = false});
+        ASSERT_EQ(kept.ok(), alone.ok());
+        if (!kept) continue;
+        expect_equal(kept.value(), alone.value());
+        if (round == 1) {
+          EXPECT_EQ(timer.known(), known + 1);
+        }
+        ++timed;
+      }
+    }
+  }
+  EXPECT_GT(timed, 100);
+}
+
+/// A timer tells programs apart by all that their time depends on.
+TEST(Shortcuts, TimersTellProgramsApart) {
+  SampleChip options;
+  options.barrier_alpha = 100e-9;
+  const auto make = [&](std::int64_t ns, bool after) {
+    SampleProgram p(options);
+    p.compute(p.array(1), {4}, ns);
+    p.context("next");
+    p.compute(p.array(1), {4}, ns);
+    if (!after) p.here().after.clear();
+    return p;
+  };
+  const auto chip = make_chip(options);
+  ProgramTimer timer;
+  for (const std::int64_t ns : {50, 60}) {
+    for (const bool after : {false, true}) {
+      SampleProgram p = make(ns, after);
+      p.program.chip = chip;
+      const auto kept = timer.time(p.program), alone = time_program(p.program);
+      ASSERT_TRUE(kept.ok() && alone.ok());
+      expect_equal(kept.value(), alone.value());
+    }
+  }
+  EXPECT_EQ(timer.known(), 0);
 }
 
 }  // namespace

@@ -138,12 +138,15 @@ class Signature {
 
 }  // namespace
 
-std::vector<std::uint32_t> alike_contexts(const program::Program& program) {
-  std::map<std::vector<std::int64_t>, std::uint32_t> known;
+std::vector<std::uint32_t> ContextClasses::of(const program::Program& program) {
   std::vector<std::uint32_t> classes;
   for (const program::Context& context : program.contexts) {
-    const auto next = static_cast<std::uint32_t>(known.size());
-    classes.push_back(known.emplace(Signature(program, context).numbers, next).first->second);
+    Signature signature(program, context);
+    const auto next = static_cast<std::uint32_t>(known_.size());
+    const std::size_t words = signature.numbers.size();
+    const auto [at, fresh] = known_.emplace(std::move(signature.numbers), next);
+    if (fresh) words_ += words;
+    classes.push_back(at->second);
   }
   return classes;
 }
