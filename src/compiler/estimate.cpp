@@ -496,6 +496,8 @@ bool Evaluator::may_ring(const Mapping& m, std::size_t operand) const {
 void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
   if (!machine_.cast.valid() || !machine_.shares || m.instances < 2 || kernel_.copy) return;
   const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
+  // What several readers need more must be there; it is no price, as one reader does without it.
+  std::int64_t more = 0;
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
     const KernelOperand& o = kernel_.operands[i];
     if (o.write || placed(i) || sharers_[i] < 2 || o.picking || !o.lookups.empty()) continue;
@@ -509,19 +511,20 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
       m.sharing[i] = how;
       m.storage = storage;
       if (how == Sharing::multicast) {
-        m.storage += aligned(2 * token_bytes_[i]) + more_for_readers(i, m);
+        m.storage += aligned(2 * token_bytes_[i]);
       } else {
         const RingPlan plan = ring_of(kernel_, m, reach_);
         if (!plan.ring) continue;
         m.storage += aligned(ring_depth(kernel_, m, *plan.ring, i) * token_bytes_[i]);
       }
-      if (m.storage + m.placed > capacity_) continue;
+      if (m.storage + more + (how == Sharing::multicast ? more_for_readers(i, m) : 0) + m.placed > capacity_) continue;
       estimate(m, firings);
       last = how;
       if (m.cost < least) least = m.cost, best = how, best_storage = m.storage;
     }
     m.sharing[i] = best;
     m.storage = best_storage;
+    if (best == Sharing::multicast) more += more_for_readers(i, m);
     if (last != best) estimate(m, firings);
   }
 }
