@@ -17,10 +17,13 @@ bool share(const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>
   return false;
 }
 
-bool by_set(const Range& a, const Range& b) { return std::tie(a.set, a.begin) < std::tie(b.set, b.begin); }
-
-bool from_below(const Range& a, const Range& b) { return std::tie(a.begin, a.end, a.set) < std::tie(b.begin, b.end, b.set); }
-bool from_above(const Range& a, const Range& b) { return std::tie(a.end, a.begin, a.set) > std::tie(b.end, b.begin, b.set); }
+constexpr auto by_set = [](const Range& a, const Range& b) { return std::tie(a.set, a.begin) < std::tie(b.set, b.begin); };
+constexpr auto from_below = [](const Range& a, const Range& b) {
+  return std::tie(a.begin, a.end, a.set) < std::tie(b.begin, b.end, b.set);
+};
+constexpr auto from_above = [](const Range& a, const Range& b) {
+  return std::tie(a.end, a.begin, a.set) > std::tie(b.end, b.begin, b.set);
+};
 
 /// Ranges of one set that overlap or touch become one.
 void join(std::vector<Range>& sorted) {
@@ -96,19 +99,22 @@ void Addresses::take(Life life, std::int64_t at, std::int64_t bytes, int set) {
 Addresses::Over::Over(const Addresses& addresses, Life life, From from) : addresses_(&addresses), from_(from) {
   addresses.visit(0, {0, addresses.contexts_ - 1}, life, [&](std::size_t node, bool covered) {
     const Node& n = addresses.nodes_[node];
-    const auto& ranges = covered ? n.some : n.all;
+    const auto& ranges = covered ? n.some : n.all;  // each list is in order
+    if (ranges.empty()) return;
+    const auto before = static_cast<std::ptrdiff_t>(taken_.size());
     taken_.insert(taken_.end(), ranges.begin(), ranges.end());
+    std::inplace_merge(taken_.begin(), taken_.begin() + before, taken_.end(), by_set);
   });
-  std::sort(taken_.begin(), taken_.end(), by_set);
   join(taken_);
-  std::sort(taken_.begin(), taken_.end(), from == From::below ? from_below : from_above);
+  from == From::below ? std::sort(taken_.begin(), taken_.end(), from_below) : std::sort(taken_.begin(), taken_.end(), from_above);
 }
 
 std::optional<std::int64_t> Addresses::Over::take(std::int64_t bytes, int set) {
   const auto at = from_ == From::below ? lowest(bytes, set) : highest(bytes, set);
   if (!at || bytes == 0) return at;
   const Range own{*at, addresses_->up(*at + bytes), set};
-  taken_.insert(std::lower_bound(taken_.begin(), taken_.end(), own, from_ == From::below ? from_below : from_above), own);
+  const auto before = [&](const auto& order) { return std::lower_bound(taken_.begin(), taken_.end(), own, order); };
+  taken_.insert(from_ == From::below ? before(from_below) : before(from_above), own);
   return at;
 }
 

@@ -1,4 +1,4 @@
-// EventQueue: pending events in the order of their keys: some lanes, each a queue whose events come in order already, and a heap for the
+// EventQueue: pending events in the order of their keys: some lanes, each a queue whose events come in order already, and a wheel for the
 // rest.
 //
 // Most chunks go from link to link without waiting, each one hop after the one before: their events are made in the order in which they
@@ -25,7 +25,7 @@ class EventQueue {
   EventQueue() { clear(); }
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
-  /// Too many chunks wait in the heap: their places are no longer told apart.
+  /// Too many chunks wait outside the lanes: their places are no longer told apart.
   [[nodiscard]] bool overflowed() const { return overflowed_; }
 
   /// Of the earliest event; there must be one.
@@ -158,10 +158,10 @@ class EventQueue {
   }
 
   std::array<Lane, kLanes> lanes_;
-  std::array<Key, kLanes + 1> fronts_{};  ///< of the lanes, then of the heap
+  std::array<Key, kLanes + 1> fronts_{};  ///< of the lanes, then of the rest
   std::array<Key, kLanes> backs_{};
   EventWheel rest_;
-  std::vector<Chunk> chunks_;  ///< of those in the heap, by place
+  std::vector<Chunk> chunks_;  ///< of those outside the lanes, by place
   Slots slots_;
   Item taken_;
   std::size_t first_ = kUnknown, taken_from_ = kUnknown, size_ = 0;

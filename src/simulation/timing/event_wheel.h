@@ -18,13 +18,13 @@ class EventWheel {
       if (held_ == 0 && far_.empty()) return false;
       if (held_ == 0) next_ = bucket_of(far_.front());
       fetch();
-      std::uint64_t b = next_;
-      while (buckets_[b % kBuckets].empty()) ++b;
-      std::vector<Event>& bucket = buckets_[b % kBuckets];
+      const std::uint64_t slot = first_filled();
+      std::vector<Event>& bucket = buckets_[slot];
       held_ -= bucket.size();
       for (const Event& e : bucket) near_.push(e);
       bucket.clear();
-      next_ = b + 1;
+      filled_[slot / 64] &= ~(std::uint64_t{1} << slot % 64);
+      next_ += (slot - next_) % kBuckets + 1;
     }
     return true;
   }
@@ -35,8 +35,7 @@ class EventWheel {
     if (b < next_) {
       near_.push(e);
     } else if (b - next_ < kBuckets) {
-      buckets_[b % kBuckets].push_back(e);
-      ++held_;
+      hold(b, e);
     } else {
       far_.push(e);
     }
@@ -55,6 +54,7 @@ class EventWheel {
     far_.clear();
     if (held_ > 0)
       for (std::vector<Event>& bucket : buckets_) bucket.clear();
+    filled_.fill(0);
     next_ = held_ = 0;
   }
 
@@ -64,13 +64,26 @@ class EventWheel {
   void fetch() {
     while (!far_.empty() && bucket_of(far_.front()) - next_ < kBuckets) {
       const Event e = far_.take();
-      buckets_[bucket_of(e) % kBuckets].push_back(e);
-      ++held_;
+      hold(bucket_of(e), e);
     }
+  }
+  void hold(std::uint64_t b, const Event& e) {
+    const std::uint64_t slot = b % kBuckets;
+    buckets_[slot].push_back(e);
+    filled_[slot / 64] |= std::uint64_t{1} << slot % 64;
+    ++held_;
+  }
+  /// The first bucket from `next_` on that is not empty; there must be one.
+  [[nodiscard]] std::uint64_t first_filled() const {
+    const std::uint64_t at = next_ % kBuckets;
+    std::uint64_t word = at / 64, bits = filled_[word] & (~std::uint64_t{0} << at % 64);
+    while (bits == 0) word = (word + 1) % filled_.size(), bits = filled_[word];
+    return word * 64 + static_cast<std::uint64_t>(__builtin_ctzll(bits));
   }
 
   EventHeap near_, far_;
-  std::array<std::vector<Event>, kBuckets> buckets_;  ///< from `next_` on
+  std::array<std::vector<Event>, kBuckets> buckets_;   ///< from `next_` on
+  std::array<std::uint64_t, kBuckets / 64> filled_{};  ///< a bit per bucket that is not empty
   std::uint64_t next_ = 0, held_ = 0;
 };
 
