@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -27,12 +28,19 @@ void less_memory(chip::Chip& chip, const Machine& machine, int divisor) {
   chip.memories[machine.off_chip.index()].bandwidth.value /= divisor;
 }
 
-void less_links(chip::Chip& chip, const Machine& machine, int divisor) {
+/// Those that tensors take, to and from off-chip memory and between components.
+std::vector<chip::Number*> links_of(chip::Chip& chip, const Machine& machine) {
+  std::vector<chip::Number*> links;
   const auto& network = chip.memories[machine.off_chip.index()].network;
-  if (network) chip.networks[network->index()].link.value /= divisor;
-  if (!machine.cast.valid()) return;
+  if (network) links.push_back(&chip.networks[network->index()].link);
+  if (!machine.cast.valid()) return links;
   const auto& between = chip.movers[machine.cast.index()].network;
-  if (between && between != network) chip.networks[between->index()].link.value /= divisor;
+  if (between && between != network) links.push_back(&chip.networks[between->index()].link);
+  return links;
+}
+
+void less_links(chip::Chip& chip, const Machine& machine, int divisor) {
+  for (auto* link : links_of(chip, machine)) link->value /= divisor;
 }
 
 constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
@@ -56,6 +64,28 @@ std::vector<LesserMachine> lesser_machines(const Machine& machine) {
   std::vector<LesserMachine> out;
   for (const Less& less : kLess)
     out.push_back(lesser(machine, less.what, [&](chip::Chip& chip) { less.apply(chip, machine, less.divisor); }));
+  return out;
+}
+
+std::vector<LesserMachine> rungs_below(const Machine& machine) {
+  const auto below = [](double bandwidth, double top, std::size_t most) {  // GB/s: powers of two from `top` down
+    std::vector<double> rungs;
+    for (double rung = top; rung >= 2 && rungs.size() < most; rung /= 2)
+      if (rung * 1e9 < bandwidth) rungs.push_back(rung);
+    return rungs;
+  };
+  std::vector<LesserMachine> out;
+  out.push_back(lesser(machine, kLess[0].what, [&](chip::Chip& chip) { kLess[0].apply(chip, machine, kLess[0].divisor); }));
+  for (const double rung : below(machine.chip->memories[machine.off_chip.index()].bandwidth.value, 65536, 2))
+    out.push_back(lesser(machine, fmt::format("off-chip memory of {:.0f} GB/s", rung),
+                         [&](chip::Chip& chip) { chip.memories[machine.off_chip.index()].bandwidth.value = rung * 1e9; }));
+  chip::Chip whole = *machine.chip;
+  double fastest = 0;
+  for (const auto* link : links_of(whole, machine)) fastest = std::max(fastest, link->value);
+  for (const double rung : below(fastest, 32, 5))
+    out.push_back(lesser(machine, fmt::format("links of {:.0f} GB/s", rung), [&](chip::Chip& chip) {
+      for (auto* link : links_of(chip, machine)) link->value = std::min(link->value, rung * 1e9);
+    }));
   return out;
 }
 

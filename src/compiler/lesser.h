@@ -23,6 +23,10 @@ struct LesserMachine {
 /// that of the links; those first that are nearest.
 std::vector<LesserMachine> lesser_machines(const Machine& machine);
 
+/// Those that do not depend on how much more there is, so that a chip tries what one with less does: half the scratchpads, off-chip memory
+/// of the two next lower 2^n GB/s, and links of 32, 16, 8, 4 and 2 GB/s.
+std::vector<LesserMachine> rungs_below(const Machine& machine);
+
 /// Bytes that are tried as the room of a scratchpad where there is more: 2^n and 3·2^n, the most first. They do not depend on how much
 /// more there is, so that a chip tries what one with less does.
 std::vector<std::int64_t> lesser_rooms(const Machine& machine);

@@ -326,7 +326,7 @@ Result<std::optional<LesserMachine>> apply_made_for(const MappingFile& file, con
   if (!file.made_for()) return made_for;
   std::vector<std::string> names;
   if (!machine.grid)
-    for (const auto& those : {lesser_machines(machine), smaller_scratchpads(machine)})
+    for (const auto& those : {lesser_machines(machine), rungs_below(machine), smaller_scratchpads(machine)})
       for (const LesserMachine& lesser : those) {
         names.push_back(lesser.what);
         if (lesser.what == file.made_for()->text) made_for = lesser;

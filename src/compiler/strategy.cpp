@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <set>
+#include <span>
 
 #include "chip/query.h"
 #include "compiler/grid_search.h"
@@ -62,6 +63,10 @@ constexpr int kTrialsOfSome = 24;
 /// Programs are changed one thing at a time, so often divided by the square of their kernels: longer ones take longer each. That begins
 /// with so many kinds of program. Contexts no longer than for so much room are not among what is tried there.
 constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
+/// Of so few kernels, on so few components, they are searched widely, so many of them. Of all programs of two layers of BERT (rpu-4x4 with
+/// 1 to 8 MiB, TX81 with 2 to 6), two of ViT and ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest
+/// in 37 to 79 of them.
+constexpr std::size_t kWide = 40, kWideArray = 64, kChangedWidely = 3, kMostWidely = 100;
 constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
 
 std::string describe(const Machine& machine, const Strategy& s) {
@@ -141,7 +146,7 @@ class Comparison {
     SY_TRY(std::vector<Found> order, try_corners());
     stream_first(order);
     SY_TRY([[maybe_unused]] Done strategies, try_strategies(order));
-    try_lesser_machines();
+    if (!widely()) try_lesser_machines();
     if (chains_kernels(best_.machine)) {
       const double apart = least_;
       SY_TRY([[maybe_unused]] Done chained, try_chains(apart));
@@ -358,11 +363,18 @@ class Comparison {
     return Done{};
   }
 
+  [[nodiscard]] std::vector<double> dear_switches() const {
+    std::vector<double> out;
+    for (const double seconds : kDearSwitches)
+      if (seconds > machines_[0].machine.chip->context.switch_time.value) out.push_back(seconds);
+    return out;
+  }
+
   Status try_dear_switches(const Trial& apart) {
     Strategy strategy = apart.strategy;
     strategy.chained = kChainedWeights[0];
-    for (const double seconds : kDearSwitches) {
-      if (seconds <= machines_[0].machine.chip->context.switch_time.value || longish() || spent()) continue;
+    for (const double seconds : dear_switches()) {
+      if (longish() || spent()) break;
       const double before = least_;
       strategy.dearer = seconds;
       SY_TRY([[maybe_unused]] Done tried, attempt(apart.machine, strategy));
@@ -428,27 +440,81 @@ class Comparison {
     return Done{};
   }
 
+  using Point = std::pair<std::size_t, Strategy>;  ///< a machine, and how its program is made
+
+  [[nodiscard]] const Trial* trial_of(const Point& p) const {
+    const auto at =
+        std::find_if(trials_.begin(), trials_.end(), [&](const Trial& t) { return t.machine == p.first && t.strategy == p.second; });
+    return at == trials_.end() ? nullptr : &*at;
+  }
   [[nodiscard]] bool known(std::size_t m, const Strategy& strategy) const {
-    const auto same = [&](const Trial& t) { return t.machine == m && t.strategy == strategy; };
-    return std::any_of(trials_.begin(), trials_.end(), same) || std::any_of(failed_.begin(), failed_.end(), same);
+    return trial_of({m, strategy}) ||
+           std::any_of(failed_.begin(), failed_.end(), [&](const Trial& t) { return t.machine == m && t.strategy == strategy; });
   }
 
-  /// Programs that differ from one in one thing: what is held, readers and depths; how kernels are joined; room; the machine; tiles.
-  [[nodiscard]] std::vector<std::pair<std::size_t, Strategy>> neighbours(std::size_t m, const Strategy& from) const {
-    std::vector<std::pair<std::size_t, Strategy>> out;
+  /// In what programs differ, one thing at a time.
+  enum class Axis { room, strategy, joins, machine, tiles, switches };
+  static constexpr std::array kAxes{Axis::room, Axis::machine, Axis::strategy, Axis::joins, Axis::tiles, Axis::switches};
+  static constexpr std::array kAxesOfMany{Axis::strategy, Axis::joins, Axis::room, Axis::machine, Axis::tiles};
+
+  /// Programs that differ from one in one thing only.
+  [[nodiscard]] std::vector<Point> along(Axis axis, const Point& from) const {
+    std::vector<Point> out;
     const auto add = [&](std::size_t machine, const auto& change) {
-      out.emplace_back(machine, from);
+      out.emplace_back(machine, from.second);
       change(out.back().second);
     };
-    for (const Strategy& o : strategies_)
-      add(m, [&](Strategy& s) { s.held_weight = o.held_weight, s.readers = o.readers, s.deep = o.deep, s.search = o.search; });
-    for (const double weight : kChainedWeights) add(m, [&](Strategy& s) { s.chained = weight; });
-    add(m, [&](Strategy& s) { s.room = 0; });
-    for (const std::int64_t room : lesser_rooms(machines_[0].machine))
-      if (room >= kLeastRoomToChange) add(m, [&](Strategy& s) { s.room = room; });
-    for (std::size_t i = 0; i < machines_.size(); ++i) add(i, [](const Strategy&) {});
-    if (interleaves_) add(m, [&](Strategy& s) { s.interleaved = !s.interleaved, s.pipelined = false; });
+    const std::size_t m = from.first;
+    if (axis == Axis::strategy)
+      for (const Strategy& o : strategies_)
+        add(m, [&](Strategy& s) { s.held_weight = o.held_weight, s.readers = o.readers, s.deep = o.deep, s.search = o.search; });
+    if (axis == Axis::joins)
+      for (const double weight : kChainedWeights) add(m, [&](Strategy& s) { s.chained = weight; });
+    if (axis == Axis::room) {
+      add(m, [&](Strategy& s) { s.room = 0; });
+      for (const std::int64_t room : lesser_rooms(machines_[0].machine))
+        if (room >= kLeastRoomToChange) add(m, [&](Strategy& s) { s.room = room; });
+    }
+    if (axis == Axis::machine)
+      for (std::size_t i = 0; i < machines_.size(); ++i) add(i, [](const Strategy&) {});
+    if (axis == Axis::tiles && interleaves_) add(m, [&](Strategy& s) { s.interleaved = !s.interleaved, s.pipelined = false; });
+    if (axis == Axis::switches)
+      for (const double seconds : dear_switches()) add(m, [&](Strategy& s) { s.dearer = seconds; });
     return out;
+  }
+
+  /// Makes and times a program unless it is known. False: no more is to be tried.
+  Result<bool> attempt_within(const Point& p, std::size_t& left) {
+    if (known(p.first, p.second)) return true;
+    if (left == 0) return false;
+    const std::size_t before = trials_.size();
+    SY_TRY([[maybe_unused]] Done tried, attempt(p.first, p.second));
+    if (trials_.size() == before) return true;  // nothing of the kind
+    const double time = trials_.back().time;
+    left -= !widely() || std::none_of(trials_.begin(), trials_.end() - 1,
+                                      [&](const Trial& t) { return t.time == time; });  // the same program costs little
+    return true;
+  }
+
+  /// Programs of few kernels: what is best apart says little of what is best together, so all strategies are compared together, as for
+  /// every lesser machine.
+  Status screen(std::size_t& left) {
+    for (const LesserMachine& l : rungs_below(best_.machine)) machines_.push_back({l.machine, l.what, l.chip});
+    std::vector<std::size_t> machines{best_.number};
+    for (std::size_t m = 0; m < machines_.size(); ++m)
+      if (machines_[m].lesser) machines.push_back(m);
+    for (const std::size_t m : machines)
+      for (Strategy s : strategies_) {
+        s.chained = kChainedWeights[1];
+        s.interleaved = interleaves_;
+        SY_TRY(bool more, attempt_within({m, s}, left));
+        if (more && s.interleaved && !trial_of({m, s})) {  // there are no tiles to hand on
+          s.interleaved = false;
+          SY_TRY(more, attempt_within({m, s}, left));
+        }
+        if (!more) return Done{};
+      }
+    return Done{};
   }
 
   /// One thing after the other is changed in the fastest program, as long as that gets better, and then in the fastest one of another kind:
@@ -456,40 +522,63 @@ class Comparison {
   Status descend() {
     if (kernels_ < 2) return Done{};
     const std::size_t spent_before = spent_;
-    SY_TRY([[maybe_unused]] Done changed, change(std::min(kMostChanges, kChanges / (kernels_ * kernels_)) * patience()));
+    std::size_t left = (widely() ? kMostWidely : std::min(kMostChanges, kChanges / (kernels_ * kernels_))) * patience();
+    if (widely()) {
+      SY_TRY([[maybe_unused]] Done screened, screen(left));
+    }
+    SY_TRY([[maybe_unused]] Done changed, change(left));
     spent_ = spent_before;  // it has a measure of its own
     return Done{};
   }
 
+  /// The fastest program of several kernels to a context that is of no kind that has been changed.
+  [[nodiscard]] const Trial* next_to_change(const std::vector<Point>& changed) const {
+    const auto kin = [&](const Point& p, const Trial& t) {
+      return p.second.held_weight == t.strategy.held_weight && p.second.readers == t.strategy.readers &&
+             (!widely() || p.first == t.machine);
+    };
+    const Trial* next = nullptr;
+    for (const Trial& t : trials_)
+      if (t.strategy.chained && !t.strategy.pipelined && (next == nullptr || t.time < next->time) &&
+          std::none_of(changed.begin(), changed.end(), [&](const Point& p) { return kin(p, t); }))
+        next = &t;
+    return next;
+  }
+
   Status change(std::size_t left) {
-    const auto kin = [](const Strategy& a, const Strategy& b) { return a.held_weight == b.held_weight && a.readers == b.readers; };
-    std::vector<Strategy> ends;
-    while (ends.size() < kChangedKinds) {
-      const Trial* next = nullptr;
-      for (const Trial& t : trials_)
-        if (t.strategy.chained && !t.strategy.pipelined && (next == nullptr || t.time < next->time) &&
-            std::none_of(ends.begin(), ends.end(), [&](const Strategy& s) { return kin(s, t.strategy); }))
-          next = &t;
+    std::vector<Point> changed;
+    for (std::size_t kinds = 0; kinds < (widely() ? kChangedWidely : kChangedKinds); ++kinds) {
+      const Trial* next = next_to_change(changed);
       if (next == nullptr) break;
-      Trial at = *next;
+      Point at{next->machine, next->strategy};
+      double time = next->time;
+      if (widely()) changed.push_back(at);
       for (bool better = true; better;) {
         better = false;
-        for (const auto& [machine, strategy] : neighbours(at.machine, at.strategy)) {
-          if (known(machine, strategy)) continue;
-          if (left-- == 0) return Done{};
-          SY_TRY([[maybe_unused]] Done tried, attempt(machine, strategy));
-          const Trial& last = trials_.back();
-          better = last.machine == machine && last.strategy == strategy && last.time < at.time;
-          if (!better) continue;
-          at = last;
-          break;
+        for (const Axis axis : widely() ? std::span<const Axis>(kAxes) : std::span<const Axis>(kAxesOfMany)) {
+          std::optional<Point> best;
+          for (const Point& p : along(axis, at)) {
+            if (!widely() && known(p.first, p.second)) continue;
+            SY_TRY(const bool more, attempt_within(p, left));
+            if (!more) return Done{};
+            if (const Trial* t = trial_of(p); t && t->time < time) best = p, time = t->time;
+            if (best && !widely()) break;
+          }
+          if (best) at = *best, better = true;
+          if (best && !widely()) break;
         }
       }
-      ends.push_back(at.strategy);
+      changed.push_back(at);
     }
     return Done{};
   }
 
+  /// Programs of some kernels are searched widely: they take little time each, and there is much to choose.
+  [[nodiscard]] bool widely() const {
+    const Machine& whole = machines_[0].machine;
+    return corners_ && kernels_ > kFewKernels && kernels_ <= kWide && whole.components.size() <= kWideArray && fetches_early(whole) &&
+           chains_kernels(whole);
+  }
   [[nodiscard]] bool few() const { return effort_ > 0 && each_ <= kFewKernels * best_.machine.components.size(); }
 
   /// Sums of few results in parts, so that more components have something to do: on the whole array, too, where a corner of it was better.
