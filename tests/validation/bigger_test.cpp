@@ -41,9 +41,7 @@ std::vector<Growth> growths() {
       {"scratchpads",
        {{"tx81"}, tx81("/memories/spm/bytes", "4 MiB"), tx81("/memories/spm/bytes", "6 MiB"), tx81("/memories/spm/bytes", "12 MiB")},
        1.02},
-      {"scratchpads, 4x4",
-       {room("1 MiB"), room("1.5 MiB"), room("2 MiB"), room("3 MiB"), room("4 MiB"), room("8 MiB"), room("16 MiB")},
-       1.02},
+      {"scratchpads, 4x4", {room("1 MiB"), room("2 MiB"), room("3 MiB"), room("4 MiB"), room("8 MiB"), room("16 MiB")}, 1.02},
       {"off-chip memory", {memory("100 GB/s", "80 GB/s"), {"tx81"}, memory("400 GB/s", "320 GB/s"), memory("800 GB/s", "640 GB/s")}, 1.02},
       {"links", {tx81("/networks/noc/link", "64 GB/s"), {"tx81"}, tx81("/networks/noc/link", "256 GB/s")}, 1.02},
       {"switches", {switches("10 us"), switches("1 us"), switches("0 s")}, 1.02}};
