@@ -76,6 +76,7 @@ std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vect
     }
   };
   for (const KernelDim& d : kernel.dims) number(d.extent), number(d.parallel), number(d.reduction), number(d.single);
+  if (kernel.band) number(kernel.band->row), number(kernel.band->column), number(kernel.band->past), number(kernel.band->beyond);
   for (const KernelOperand& o : kernel.operands) {
     form += '|';
     number(static_cast<int>(g.tensor(o.tensor).format)), number(o.write), number(o.epilogue);

@@ -77,7 +77,8 @@ void Emitter::make_array() {
 Affine Emitter::offset(std::size_t d, const std::vector<int>& loops, std::size_t array) const {
   Affine f;
   const Frame& frame = frames_[array];
-  if (frame.coordinate[d] >= 0) f = f + numerics::affine_variable(frame.coordinate[d], mapping_.trips[d] * mapping_.tile[d]);
+  const Steps steps = steps_of(kernel_, mapping_, d);
+  if (frame.coordinate[d] >= 0) f = f + numerics::affine_variable(frame.coordinate[d], steps.instance);
   if (ring_ && static_cast<int>(d) == ring_->dim) {  // the member's own slice, less one a round
     f = f + numerics::affine_constant(frame.block * mapping_.trips[d] * mapping_.tile[d]);
     const std::int64_t slice = ring_->slice * mapping_.tile[d];
@@ -87,8 +88,8 @@ Affine Emitter::offset(std::size_t d, const std::vector<int>& loops, std::size_t
   }
   for (std::size_t l = 0; l < loops.size(); ++l) {
     const int variable = frame.count + static_cast<int>(l);
-    if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(variable, mapping_.tile[d] * turns_[d]);
-    if (loops[l] == turns_of(static_cast<int>(d))) f = f + numerics::affine_variable(variable, mapping_.tile[d]);
+    if (loops[l] == static_cast<int>(d)) f = f + numerics::affine_variable(variable, steps.tile * turns_[d]);
+    if (loops[l] == turns_of(static_cast<int>(d))) f = f + numerics::affine_variable(variable, steps.tile);
   }
   return f;
 }
@@ -335,10 +336,19 @@ void Emitter::emit_compute() {
     epilogue.loops = loops_of(outer);
     epilogue.dims = dims_of(outer);
   }
+  program::Guard last;
+  for (std::size_t l = 0; l < loops.size(); ++l)
+    if (is_reduction[l]) last.push_back({static_cast<int>(l), -1, program::IndexRange::kToEnd});
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    if (kernel_.operands[i].picking) continue;
+    const KernelOperand& o = kernel_.operands[i];
+    if (o.picking) continue;
     add_port(afterwards[i] ? epilogue : main, i, afterwards[i] ? outer : loops);
     port_of_[i].first = afterwards[i] ? 1 : 0;
+    // What is only read or written when sums are whole is not waited for while they are made.
+    if (afterwards[i] || !kernel_.contraction || !(o.write || o.epilogue) || homes_[i].placed) continue;
+    Port& port = main.ports.back();
+    for (std::size_t l = 0; l < loops.size(); ++l) port.kept[l] = port.kept[l] && !is_reduction[l];
+    port.guard = last;
   }
   int accumulator_out = -1, accumulator_in = -1;
   if (apart) {
@@ -346,10 +356,12 @@ void Emitter::emit_compute() {
     p.name = "sums";
     p.input = false;
     p.token = local_token(kernel_.locals[0]);
-    p.kept = is_reduction;
+    p.kept.assign(loops.size(), false);  // a slot is taken when sums are whole, not while they are made
+    p.guard = last;
     accumulator_out = static_cast<int>(main.ports.size());
     main.ports.push_back(p);
     p.input = true;
+    p.guard.clear();
     p.kept.assign(outer.size(), false);
     accumulator_in = static_cast<int>(epilogue.ports.size());
     epilogue.ports.push_back(p);
@@ -364,9 +376,6 @@ void Emitter::emit_compute() {
     s.bytes = s.token.bytes();
     main.states.push_back(std::move(s));
   }
-  program::Guard last;
-  for (std::size_t l = 0; l < loops.size(); ++l)
-    if (is_reduction[l]) last.push_back({static_cast<int>(l), -1, program::IndexRange::kToEnd});
   for (const KernelStatement& s : kernel_.statements) {
     if (!s.epilogue || !apart) {
       main.statements.push_back(statement(s, static_cast<int>(main.ports.size()), -1, s.epilogue ? last : program::Guard{}));

@@ -2,6 +2,7 @@
 // spatially split nest, against the rates of the machine. The analytical model of the search (Timeloop's kind, arXiv:1902.02434).
 #pragma once
 
+#include <array>
 #include <cstdlib>
 #include <limits>
 #include <optional>
@@ -32,6 +33,7 @@ class Evaluator {
   /// The rest, of the mapping that was begun last; false when its sums do not fit their registers. One that computes for longer than
   /// `limit` costs more than that: its estimate is left out, unless steps are free.
   bool end(Mapping& m, double limit) const;
+  [[nodiscard]] const std::array<std::int64_t, 3>& geometry() const { return unit_.geometry; }
   /// Instances along each dim of the mapping that was begun last (1 for reductions).
   [[nodiscard]] const std::vector<std::int64_t>& instances() const { return along_; }
   /// Fills storage and the estimate of a mapping that has everything else. In words what makes it impossible; empty when nothing does.
@@ -76,6 +78,9 @@ class Evaluator {
   [[nodiscard]] bool stores_hidden(std::size_t operand) const;
   void count_tokens(const Mapping& m) const;
   bool fit_storage(Mapping& m) const;
+  [[nodiscard]] std::int64_t steps_of_sums(const Mapping& m) const;
+  [[nodiscard]] bool is_late(std::size_t operand, const Mapping& m) const;
+  [[nodiscard]] std::int64_t accumulator_depth(const Mapping& m) const;
   void keep_panels(Mapping& m) const;
   [[nodiscard]] bool may_ring(const Mapping& m, std::size_t operand) const;
   void choose_sharing(Mapping& m, std::int64_t firings) const;

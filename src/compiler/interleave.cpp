@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <set>
 
 #include "chip/query.h"
+#include "compiler/attention.h"
 #include "compiler/estimate.h"
 #include "compiler/means.h"
 #include "compiler/residence.h"
@@ -22,11 +22,7 @@ constexpr std::int64_t kMostSteps = 4096;
 class Finder {
  public:
   Finder(const Machine& machine, const MappedKernels& mapped, double share)
-      : machine_(machine), mapped_(mapped), share_(share), users_(mapped.graph.tensors.size(), 0) {
-    for (const Kernel& kernel : mapped.kernels)
-      for (const KernelOperand& o : kernel.operands) ++users_[o.tensor.index()];
-    for (const graph::TensorId t : mapped.graph.outputs) ++users_[t.index()];
-  }
+      : machine_(machine), mapped_(mapped), share_(share), users_(uses_of(mapped.graph, mapped.kernels)) {}
 
   std::vector<Interleaving> run() {
     std::vector<Interleaving> found;
@@ -54,9 +50,6 @@ class Finder {
   }
 
  private:
-  struct Link {
-    std::size_t from = 0, to = 0;  ///< operands of the kernel that writes, and of the one that reads
-  };
   /// A dim of each kernel of the run that moves along the same dimension of what they hand on.
   using Axis = std::vector<int>;
 
@@ -75,22 +68,7 @@ class Finder {
     if (mapped_.alone[k] || mapped_.alone[next] || mapped_.kernels[k].copy || mapped_.kernels[next].copy) return std::nullopt;
     const auto &a = unit_of(k), &b = unit_of(next);
     if (!a || !b || a->unit == b->unit) return std::nullopt;
-    std::optional<Link> link;
-    for (std::size_t i = 0; i < mapped_.kernels[k].operands.size(); ++i) {
-      const KernelOperand& out = mapped_.kernels[k].operands[i];
-      if (!out.write) continue;
-      if (link) return std::nullopt;  // it writes more than that
-      if (mapped_.graph.tensor(out.tensor).role != graph::Role::intermediate || users_[out.tensor.index()] != 2) return std::nullopt;
-      for (std::size_t j = 0; j < mapped_.kernels[next].operands.size(); ++j)
-        if (const KernelOperand& in = mapped_.kernels[next].operands[j]; !in.write && in.tensor == out.tensor) {
-          if (!plain(mapped_.kernels[k], out, mapped_.graph.tensor(out.tensor)) ||
-              !plain(mapped_.kernels[next], in, mapped_.graph.tensor(in.tensor)))
-            return std::nullopt;
-          link = Link{i, j};
-        }
-      if (!link) return std::nullopt;
-    }
-    return link;
+    return compiler::link_between(mapped_.graph, mapped_.kernels, users_, k);
   }
 
   /// Of the first kernel: what its result moves with, outermost dimension first.
@@ -203,29 +181,13 @@ class Finder {
   const Machine& machine_;
   const MappedKernels& mapped_;
   double share_;
-  std::vector<int> users_;  ///< by tensor: operands, and once more where it is an output
+  std::vector<int> users_;  ///< by tensor
   std::map<std::size_t, std::optional<UnitChoice>> units_;
   std::vector<Link> links_;  ///< of the run at hand
   std::vector<Axis> axes_;   ///< of the run at hand
 };
 
 }  // namespace
-
-int dim_at(const KernelOperand& o, std::size_t x) {
-  const numerics::Affine& f = o.index[x];
-  return f.constant == 0 && f.terms.size() == 1 && f.terms[0].coefficient == 1 ? f.terms[0].variable : -1;
-}
-
-bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& tensor) {
-  if (o.picking || !o.lookups.empty() || o.fill) return false;
-  std::set<int> dims;
-  for (std::size_t x = 0; x < o.index.size(); ++x) {
-    if (tensor.shape[x] == 1 && o.index[x].terms.empty() && o.index[x].constant == 0) continue;
-    const int d = dim_at(o, x);
-    if (d < 0 || kernel.dims[static_cast<std::size_t>(d)].extent != tensor.shape[x] || !dims.insert(d).second) return false;
-  }
-  return true;
-}
 
 std::int64_t tile_bytes(const graph::Graph& g, const KernelOperand& o, const Mapping& m) {
   return numerics::stored_bytes(g.tensor(o.tensor).format, numerics::element_count(token_shape(o, m.tile)));

@@ -30,10 +30,7 @@ struct Interleaving {
   double apart = 0, seconds = 0;  ///< estimates: one kernel after the other, and tile by tile
   [[nodiscard]] std::size_t end() const { return first + stages.size(); }
 };
-/// The dim that alone moves along dimension `x` of what is accessed, from 0 in steps of 1; -1: there is none.
-int dim_at(const KernelOperand& o, std::size_t x);
-/// Is the tensor accessed element by element: each dimension by a dim of its own, over its whole extent?
-bool plain(const Kernel& kernel, const KernelOperand& o, const graph::Tensor& tensor);
+
 /// Bytes of the tiles of an operand that is handed on.
 std::int64_t tile_bytes(const graph::Graph& graph, const KernelOperand& o, const Mapping& mapping);
 

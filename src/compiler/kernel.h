@@ -72,6 +72,7 @@ struct KernelLocal {
 struct KernelBand {
   int row = -1, column = -1;  ///< dims
   std::int64_t past = 0;
+  bool beyond = false;  ///< so it is with columns beyond the last one: what is read of them hides them
 };
 
 struct Kernel {

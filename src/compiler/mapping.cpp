@@ -51,10 +51,16 @@ std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& m
   return along;
 }
 
+Steps steps_of(const Kernel& kernel, const Mapping& m, std::size_t d) {
+  if (static_cast<int>(d) == m.dealt) return {m.tile[d], m.tile[d] * instances_along(kernel, m)[d]};
+  return {m.trips[d] * m.tile[d], m.tile[d]};
+}
+
 bool leaves_out(const Kernel& kernel, const Mapping& m) {
   if (!kernel.band) return false;
   const auto row = static_cast<std::size_t>(kernel.band->row), column = static_cast<std::size_t>(kernel.band->column);
-  return instances_along(kernel, m)[row] * m.trips[row] * m.tile[row] + kernel.band->past <= kernel.dims[column].extent;
+  return kernel.band->beyond ||
+         instances_along(kernel, m)[row] * m.trips[row] * m.tile[row] + kernel.band->past <= kernel.dims[column].extent;
 }
 
 std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,

@@ -54,6 +54,7 @@ struct Mapping {
   std::int64_t tried = 0;                   ///< candidates it was chosen from
   std::vector<std::uint32_t> components{};  ///< of its instances, in order; empty: the machine's first ones
   bool only_late = false;                   ///< of its split the best with kLate and with no other weight
+  int dealt = -1;                           ///< the dim whose tiles go to instances in turns, not each a run of them; -1: none
   int stream = -1;                          ///< the dim of the outermost loop, when results are handed on step by step; none: when it suits
 };
 
@@ -86,10 +87,15 @@ inline std::int64_t equal_parts(std::int64_t n, std::int64_t most) {
 /// equal range of the innermost loop that is not kept; `loops` and `kept` are those of the actor that uses it.
 std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,
                              const std::vector<bool>& kept);
+/// First index of a dim's tiles: how far one instance's is from the one before, and one tile's from the one before in the same instance.
+struct Steps {
+  std::int64_t instance = 0, tile = 0;
+};
+Steps steps_of(const Kernel& kernel, const Mapping& mapping, std::size_t dim);
 /// Instances along each dim (1 for reductions): what the split, the trips and the tile make of its extent.
 std::vector<std::int64_t> instances_along(const Kernel& kernel, const Mapping& mapping);
-/// Does a tile leave out the columns that none of its rows needs? Only where no tile's last row could need more columns than there are:
-/// what is computed then ends where that row does.
+/// Does a tile leave out the columns that none of its rows needs? What is computed ends where its last row does, whether there is such a
+/// row or not: so only where no tile's last row could need more columns than there are, or where those are hidden, too.
 bool leaves_out(const Kernel& kernel, const Mapping& mapping);
 /// Slots a resident operand holds at once.
 std::int64_t live_tokens(const std::vector<bool>& kept, const std::vector<int>& order, const std::vector<std::int64_t>& trips);

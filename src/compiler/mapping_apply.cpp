@@ -177,13 +177,16 @@ class Applier {
     m.overlap = entry_.overlap.value_or(true);
     if (entry_.accumulators) m.accumulator_depth = entry_.accumulators->value;
     if (entry_.slices) m.slices = entry_.slices->value;
-    if (entry_.stream) {
-      const auto at = std::find(loops_.begin(), loops_.end(), entry_.stream->text);
+    const auto loop = [&](const std::optional<MappingFile::Name>& name, int& dim) {
+      if (!name) return;
+      const auto at = std::find(loops_.begin(), loops_.end(), name->text);
       if (at == loops_.end())
-        unknown("loop", *entry_.stream, loops_);
+        unknown("loop", *name, loops_);
       else
-        m.stream = static_cast<int>(at - loops_.begin());
-    }
+        dim = static_cast<int>(at - loops_.begin());
+    };
+    loop(entry_.dealt, m.dealt);
+    loop(entry_.stream, m.stream);
   }
 
   /// What no program can express, in words; empty when all is well.
@@ -225,6 +228,16 @@ class Applier {
     }
     if (std::count(reach_.begin(), reach_.end(), Reach::handed) > 0 && !hands_on_tiles(machine_))
       return fmt::format("kernels of {} do not hand on tiles from unit to unit", machine_.chip->name);
+    if (m.dealt >= 0) {
+      const auto dim = static_cast<std::size_t>(m.dealt);
+      if (kernel_.dims[dim].reduction || m.dealt == m.stream || machine_.grid)
+        return fmt::format("tiles of '{}' are not dealt in turns: it must be no reduction, not stream, and be spread by the program",
+                           loops_[dim]);
+      for (std::size_t i = 0; i < kernel_.operands.size(); ++i)
+        if (depends(kernel_.operands[i], m.dealt) && (reach_[i] == Reach::placed || m.sharing[i] == Sharing::ring))
+          return fmt::format("'{}' goes neither round a ring nor through scratchpads: tiles of '{}' are dealt in turns",
+                             g_.tensor(kernel_.operands[i].tensor).name, loops_[dim]);
+    }
     if (m.stream >= 0) {
       const auto dim = static_cast<std::size_t>(m.stream);
       if (m.order.empty() || m.order.front() != m.stream || kernel_.dims[dim].reduction)

@@ -63,7 +63,7 @@ class Reader {
     Entry e;
     if (!wants(node, Node::Kind::map, "an entry of 'mappings'", "a map with the key 'kernel'")) return e;
     allow(node, {"kernel", "nth", "unit", "epilogue", "split", "tile", "trips", "order", "accumulators", "slices", "overlap", "readers",
-                 "stream", "components", "operands"});
+                 "dealt", "stream", "components", "operands"});
     if (!node.find("kernel")) report("mapping/shape", "an entry names its 'kernel'", node);
     for (const auto& [key, value] : node.entries) {
       if (key == "kernel") e.kernel = name(value).value_or(MappingFile::Name{});
@@ -77,6 +77,7 @@ class Reader {
       if (key == "slices") e.slices = number(value);
       if (key == "overlap") e.overlap = truth(value);
       if (key == "readers") e.readers = number(value);
+      if (key == "dealt") e.dealt = name(value);
       if (key == "stream") e.stream = name(value);
       if (key == "components") e.components = list_of(node, key, 0);
       if (key == "order") e.order = names(value, "'order'", "a list of loops");

@@ -51,6 +51,7 @@ class MappingFile {
     std::optional<Value> accumulators, slices;
     std::optional<bool> overlap;
     std::optional<Value> readers;
+    std::optional<Name> dealt;                     ///< the loop whose tiles go to instances in turns
     std::optional<Name> stream;                    ///< the outermost loop: results are handed on step by step of it
     std::optional<std::vector<Value>> components;  ///< that do the work; none: the first ones
     std::vector<Operand> operands;

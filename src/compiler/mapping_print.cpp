@@ -62,6 +62,7 @@ std::string print_mapping_file(const Written& written) {
     if (!m.overlap) set("overlap", scalar("false"));
     const bool casts = std::count(m.sharing.begin(), m.sharing.end(), Sharing::multicast) > 0;
     if (casts && m.readers != Mapping{}.readers) set("readers", whole(m.readers));
+    if (m.dealt >= 0) set("dealt", scalar(loops[static_cast<std::size_t>(m.dealt)]));
     if (m.stream >= 0) set("stream", scalar(loops[static_cast<std::size_t>(m.stream)]));
     Node components = collection(Node::Kind::sequence);
     for (const std::uint32_t component : m.components) components.items.push_back(whole(component));

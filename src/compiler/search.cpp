@@ -55,6 +55,7 @@ class Search {
     const auto by_extent = [&](int a, int b) {
       return kernel.dims[static_cast<std::size_t>(a)].extent > kernel.dims[static_cast<std::size_t>(b)].extent;
     };
+    find_steps();
     std::stable_sort(parallel_.begin(), parallel_.end(), by_extent);
     std::stable_sort(reductions_.begin(), reductions_.end(), by_extent);
   }
@@ -93,6 +94,21 @@ class Search {
   [[nodiscard]] const Mapping& nearest() const { return nearest_; }
 
  private:
+  /// Of a matrix unit, which rounds each of its three extents up: in what steps a dim that alone makes one of them is best cut.
+  void find_steps() {
+    steps_.assign(kernel_.dims.size(), 1);
+    if (!kernel_.contraction || machine_.grid) return;
+    const KernelStatement& s = kernel_.statements.front();
+    const auto& a = kernel_.operands[static_cast<std::size_t>(s.reads[0].number)];
+    std::array<std::vector<std::size_t>, 3> makes;
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d) {
+      const KernelDim& dim = kernel_.dims[d];
+      if (dim.extent > 1) makes[dim.reduction ? 2 : depends(a, static_cast<int>(d)) ? 0 : 1].push_back(d);
+    }
+    for (std::size_t e = 0; e < makes.size(); ++e)
+      if (makes[e].size() == 1) steps_[makes[e].front()] = evaluator_.geometry()[e];
+  }
+
   /// Three dims are cut in every way; the others stay whole (rest 0) or are cut into single indices (rest 1).
   void attempt(int rest) {
     const std::size_t majors = std::min<std::size_t>(parallel_.size(), 3);
@@ -146,10 +162,11 @@ class Search {
 
   /// Candidate tile sizes along one dim, until one is refused.
   template <class Take>
-  static void halve(std::int64_t extent, int most, const Take& take) {
+  static void halve(std::int64_t extent, std::int64_t step, int most, const Take& take) {
     std::int64_t last = 0;
     for (int e = 0; e < most; ++e) {
-      const std::int64_t t = ceil_div(extent, std::int64_t{1} << e);
+      const std::int64_t part = ceil_div(extent, std::int64_t{1} << e),
+                         t = part > step ? std::min(extent, ceil_div(part, step) * step) : part;
       if (t == last) continue;
       last = t;
       if (!take(t)) return;
@@ -160,7 +177,8 @@ class Search {
     if (i == majors) return reduce();
     const auto d = static_cast<std::size_t>(parallel_[i]);
     const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
-    const int most = (i < 2 ? thorough_ ? 40 : 4 : 2) + effort_;
+    int most = (i < 2 ? thorough_ ? 40 : 4 : 2) + effort_;
+    while (i < 2 && kernel_.contraction && !machine_.grid && local >> most >= kSmall) ++most;
     const bool single = kernel_.dims[d].single;
     const auto take = [&](std::int64_t t) {
       current_.tile[d] = t;
@@ -174,7 +192,8 @@ class Search {
       for (const std::int64_t t : divisors_[d])
         if (t <= local) take(t);
     } else {
-      halve(local, most, take);
+      // Shares of instances stay equal: what lies on them is the next kernel's, too.
+      halve(local, current_.split[d] == 1 ? steps_[d] : 1, most, take);
     }
     if (i >= 2 && local > 1 && !single) {  // the last resort of a long third dim
       current_.tile[d] = 1;
@@ -244,7 +263,7 @@ class Search {
       int fitted = 0;
       const int more = reductions_.size() == 1 && parallel_.size() <= 2 ? 3 : 0;
       least_ = std::numeric_limits<double>::infinity();
-      halve(extent, thorough_ ? 40 : 12, [&](std::int64_t t) {
+      halve(extent, steps_[d], thorough_ ? 40 : 12, [&](std::int64_t t) {
         const double before = least_;
         return !(cut(t) && ++fitted > effort_ + more && !(evaluator_.steps_are_free() && least_ < before * kBetter));
       });
@@ -308,6 +327,7 @@ class Search {
     return last_ = at == best_.end() ? nullptr : &at->second;
   }
 
+  static constexpr std::int64_t kSmall = 128;              ///< tiles of long dims of products are tried down to this
   static constexpr double kBetter = 0.999;                 ///< times the cost: what is worth another step
   static constexpr double kNear = 1.05;                    ///< times the least cost: what may become the best
   static constexpr std::int64_t kMostFirings = 65536;      ///< of one instance: finer tiles are not worth timing
@@ -320,6 +340,7 @@ class Search {
   std::vector<bool> divide_;
   std::vector<std::vector<std::int64_t>> divisors_;  ///< of the dims that tiles must divide
   std::vector<int> parallel_, reductions_;
+  std::vector<std::int64_t> steps_;  ///< by dim
   Mapping current_, nearest_;
   std::map<std::vector<std::int64_t>, Best> best_;  ///< by instances along each dim; on a grid one for all
   std::vector<std::int64_t> last_key_;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "chip/query.h"
+#include "compiler/attention.h"
 #include "compiler/means.h"
 #include "numerics/packing.h"
 
@@ -12,9 +13,6 @@ namespace switchyard::compiler {
 namespace {
 
 using program::Context;
-
-constexpr double kHidden = -1e20;  ///< what a mask makes less than this has no weight after a softmax in any format
-constexpr std::int64_t kMostPositions = std::int64_t{1} << 22;
 
 /// Where each tensor is written and read, by kernel.
 struct Users {
@@ -68,93 +66,6 @@ bool hands_on(const graph::Graph& g, const std::vector<Kernel>& kernels, const U
     return !writers.empty() && writers.back() + 1 == last;
   });
 }
-
-/// The values of a constant that runs along one dim, if it is one.
-struct Positions {
-  int dim = -1;
-  std::vector<double> values;
-};
-std::optional<Positions> positions_of(const graph::Graph& g, const KernelOperand& o) {
-  const graph::Tensor& t = g.tensor(o.tensor);
-  if (t.role != graph::Role::constant || !t.constant || numerics::element_count(t.shape) > kMostPositions) return std::nullopt;
-  Positions p;
-  for (std::size_t d = 0; d < o.index.size(); ++d) {
-    if (t.shape[d] == 1) continue;
-    if (p.dim >= 0) return std::nullopt;
-    p.dim = o.index[d].as_variable();
-    if (p.dim < 0) return std::nullopt;
-  }
-  const numerics::Tensor values = t.constant->make();
-  for (std::int64_t i = 0; i < values.count(); ++i) p.values.push_back(values.at(i));
-  return p;
-}
-
-}  // namespace
-
-std::optional<Context::Band> band_of(const graph::Graph& g, const Kernel& kernel, int* row_dim, bool every) {
-  const auto at = std::find_if(kernel.statements.begin(), kernel.statements.end(), [](const KernelStatement& s) { return s.epilogue; });
-  if (at == kernel.statements.end()) return std::nullopt;
-  const KernelStatement& s = *at;
-  std::vector<Positions> reads;
-  for (const KernelAccess& a : s.reads) {
-    if (a.local) {
-      reads.emplace_back();
-      continue;
-    }
-    auto p = positions_of(g, kernel.operands[static_cast<std::size_t>(a.number)]);
-    if (!p) return std::nullopt;
-    reads.push_back(std::move(*p));
-  }
-  const int column = kernel.locals.front().dims.back();
-  int row = -1;
-  for (const Positions& p : reads) {
-    if (p.dim < 0 || p.dim == column) continue;
-    if (row >= 0 && row != p.dim) return std::nullopt;
-    row = p.dim;
-  }
-  const std::int64_t columns = kernel.dims[static_cast<std::size_t>(column)].extent;
-  const std::int64_t rows = row < 0 ? 1 : kernel.dims[static_cast<std::size_t>(row)].extent;
-  std::vector<double> inputs(reads.size());
-  const auto visible = [&](std::int64_t i, std::int64_t j) {
-    for (std::size_t r = 0; r < reads.size(); ++r) {
-      const Positions& p = reads[r];
-      inputs[r] =
-          p.values.empty() ? 1 : p.values[p.dim < 0 || p.values.size() == 1 ? 0 : static_cast<std::size_t>(p.dim == column ? j : i)];
-    }
-    return numerics::evaluate(s.expression, inputs) > kHidden;
-  };
-  /// [begin, end) of the columns that a row sees; nothing where they have gaps.
-  const auto range = [&](std::int64_t i) -> std::optional<std::array<std::int64_t, 2>> {
-    std::int64_t begin = -1, end = 0, count = 0;
-    for (std::int64_t j = 0; j < columns; ++j) {
-      if (!visible(i, j)) continue;
-      if (begin < 0) begin = j;
-      end = j + 1;
-      ++count;
-    }
-    if (count == 0 || end - begin != count) return std::nullopt;
-    return std::array{begin, end};
-  };
-  const auto first = range(0), middle = range(rows / 2), last = range(rows - 1);
-  if (!first || !middle || !last) return std::nullopt;
-  Context::Band band;
-  band.past = (*first)[1] - 1;
-  if ((*last)[0] > 0) band.window = (*last)[1] - (*last)[0];
-  const auto agrees = [&](std::int64_t i, const std::array<std::int64_t, 2>& seen) {
-    const std::int64_t end = std::min(columns, i + band.past + 1);
-    const std::int64_t begin = band.window == 0 ? 0 : std::max<std::int64_t>(0, i + band.past + 1 - band.window);
-    return seen[0] == begin && seen[1] == end;
-  };
-  if (!agrees(0, *first) || !agrees(rows / 2, *middle) || !agrees(rows - 1, *last)) return std::nullopt;
-  if (band.past + 1 >= columns && band.window == 0) return std::nullopt;  // it hides nothing
-  if (every && rows > kMostScores / columns) return std::nullopt;
-  for (std::int64_t i = 0; every && i < rows; ++i)
-    if (const auto seen = range(i); !seen || !agrees(i, *seen)) return std::nullopt;
-  if (row_dim != nullptr) *row_dim = row;
-  return band;
-}
-
-namespace {
 
 double bytes_of(const graph::Graph& g, const KernelOperand& o) {
   const graph::Tensor& t = g.tensor(o.tensor);
@@ -281,7 +192,8 @@ std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& g, co
       continue;
     }
     if (const auto last = attention_from(g, kernels, users, k)) {
-      chains.push_back({k, *last, band_of(g, kernels[k])});
+      const auto mask = band_of(g, kernels[k]);
+      chains.push_back({k, *last, mask ? std::optional(mask->band) : std::nullopt});
       k = *last;
     }
   }

@@ -22,12 +22,6 @@ struct Chain {
 };
 std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels);
 
-/// What an epilogue of a product leaves of it, if that is a band along its last two dims; and the dim of its rows, -1 where it has one row.
-/// With three rows of all it is known well enough for the time of kernels that compute every score. `every`: all rows have been looked at,
-/// of up to kMostScores scores, so that those outside the band may be left out.
-inline constexpr std::int64_t kMostScores = std::int64_t{1} << 24;
-std::optional<program::Context::Band> band_of(const graph::Graph& graph, const Kernel& kernel, int* row_dim = nullptr, bool every = false);
-
 /// What the bands of chains make without effect.
 Bounds::Hidden hidden_work(const graph::Graph& graph, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains);
 

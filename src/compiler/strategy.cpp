@@ -434,7 +434,10 @@ class Comparison {
     streamed.pipelined = streamed.interleaved = false;
     streamed.streamed = true;
     std::set<std::size_t> machines{0, best_.number};
+    for (std::size_t m = 0; m < machines_.size() && !longish(); ++m)
+      if (machines_[m].lesser && machines_[m].time < least_ * kClose) machines.insert(m);
     for (const std::size_t m : machines) {
+      if (known(m, streamed)) continue;
       SY_TRY([[maybe_unused]] Done tried, attempt(m, streamed));
     }
     return Done{};

@@ -28,33 +28,6 @@ using numerics::ScalarOp;
 
 enum Stage : std::uint8_t { kScores, kWeights, kProduct, kSum };
 
-/// The statements of a softmax, in order: the largest score of a row, powers, their sum, its reciprocal, weights.
-struct Step {
-  const char* expression;
-  Combiner combiner;
-};
-constexpr std::array<Step, 5> kSoftmax{{{"x0", Combiner::max},
-                                        {"exp(sub(x0, x1))", Combiner::none},
-                                        {"x0", Combiner::add},
-                                        {"reciprocal(x0)", Combiner::none},
-                                        {"mul(x0, x1)", Combiner::none}}};
-
-bool is_softmax(const Kernel& kernel) {
-  if (kernel.statements.size() != kSoftmax.size() || kernel.operands.size() != 2) return false;
-  for (std::size_t s = 0; s < kSoftmax.size(); ++s)
-    if (numerics::print_expression(kernel.statements[s].expression) != kSoftmax[s].expression ||
-        kernel.statements[s].combiner != kSoftmax[s].combiner)
-      return false;
-  return !kernel.operands[0].write && kernel.operands[1].write && kernel.operands[0].index == kernel.operands[1].index;
-}
-
-/// A product and its epilogue.
-bool is_product(const Kernel& kernel) {
-  const auto lookup = [](const KernelOperand& o) { return o.picking || !o.lookups.empty(); };
-  return kernel.contraction && kernel.statements.size() == 2 && kernel.statements[1].epilogue && kernel.locals.size() == 1 &&
-         kernel.statements[1].combiner == Combiner::none && std::none_of(kernel.operands.begin(), kernel.operands.end(), lookup);
-}
-
 bool floats(Format format) { return format == Format::fp32 || format == Format::fp16 || format == Format::bf16; }
 
 Expression input(int number) { return numerics::expr_input(number); }
@@ -91,10 +64,7 @@ KernelStatement combining(KernelStatement s, int dim, Combiner combiner) {
 class Finder {
  public:
   Finder(graph::Graph& g, std::vector<Kernel>& kernels, const std::set<graph::OpId>& unless, Bands& bands)
-      : g_(g), kernels_(kernels), unless_(unless), bands_(bands), uses_(g.tensors.size(), 0) {
-    for (const Kernel& kernel : kernels)
-      for (const KernelOperand& o : kernel.operands) ++uses_[o.tensor.index()];
-    for (const TensorId t : g.outputs) ++uses_[t.index()];
+      : g_(g), kernels_(kernels), unless_(unless), bands_(bands), uses_(uses_of(g, kernels)) {
     for (std::size_t t = 0; t < g.tensors.size(); ++t) named_.emplace(g.tensors[t].name, TensorId(t));
   }
 
@@ -109,27 +79,6 @@ class Finder {
   }
 
  private:
-  /// The operand that writes, and the one of the next kernel that reads it; both go over the tensor element by element, and nobody else
-  /// uses it.
-  struct Link {
-    std::size_t from = 0, to = 0;
-  };
-  [[nodiscard]] std::optional<Link> link(std::size_t k) const {
-    std::optional<Link> found;
-    for (std::size_t i = 0; i < kernels_[k].operands.size(); ++i) {
-      const KernelOperand& out = kernels_[k].operands[i];
-      if (!out.write) continue;
-      const graph::Tensor& t = g_.tensor(out.tensor);
-      if (found || t.role != graph::Role::intermediate || uses_[out.tensor.index()] != 2 || !floats(t.format)) return std::nullopt;
-      for (std::size_t j = 0; j < kernels_[k + 1].operands.size(); ++j) {
-        const KernelOperand& in = kernels_[k + 1].operands[j];
-        if (!in.write && in.tensor == out.tensor && plain(kernels_[k], out, t) && plain(kernels_[k + 1], in, t)) found = Link{i, j};
-      }
-      if (!found) return std::nullopt;
-    }
-    return found;
-  }
-
   /// A tensor that only kernels know; the same one whenever kernels are made again.
   TensorId tensor(std::string name, numerics::Shape shape) {
     for (auto taken = named_.find(name); taken != named_.end() && uses_[taken->second.index()] > 0; taken = named_.find(name)) name += '\'';
@@ -139,45 +88,26 @@ class Finder {
   }
 
   std::optional<Streamed> streamed_at(std::size_t k) {
+    const auto attention = attention_at(g_, kernels_, uses_, k);
+    if (!attention) return std::nullopt;
     const Kernel &scores = kernels_[k], &softmax = kernels_[k + 1], &product = kernels_[k + 2];
-    if (!is_product(scores) || !is_softmax(softmax) || !is_product(product) || unless_.contains(softmax.ops.front())) return std::nullopt;
-    const auto first = link(k), second = link(k + 1);
-    if (!first || !second) return std::nullopt;
-    const KernelOperand &made = scores.operands[first->from], &taken = softmax.operands[0], &weighs = product.operands[second->to];
-    const auto& factors = product.statements[0].reads;
-    if (weighs.epilogue ||
-        std::none_of(factors.begin(), factors.end(), [&](const KernelAccess& a) { return a.number == static_cast<int>(second->to); }))
+    const KernelOperand &made = scores.operands[attention->scores.from], &weighs = product.operands[attention->weights.to];
+    if (unless_.contains(softmax.ops.front()) || !floats(g_.tensor(made.tensor).format) || !floats(g_.tensor(weighs.tensor).format))
       return std::nullopt;
     Streamed out;
     out.first = k;
     out.softmax = softmax.ops.front();
-    const KernelStatement& largest = softmax.statements.front();
-    out.keys = {-1, -1, -1, -1};
+    const auto of_stages = [](const Attention::Along& along) { return OfStages{along[0], along[1], along[2], along[2]}; };
+    out.keys = of_stages(attention->keys);
     std::vector<int> rows_of_weights, rows_of_sum;
     numerics::Shape rows;
-    for (std::size_t x = 0; x < made.index.size(); ++x) {
-      const OfStages along{dim_at(made, x), dim_at(taken, x), dim_at(weighs, x), dim_at(weighs, x)};
-      if (along[kWeights] < 0) continue;  // one index
-      const auto at = std::find(largest.dims.begin(), largest.dims.end(), along[kWeights]);
-      const bool key = largest.kinds[static_cast<std::size_t>(at - largest.dims.begin())] == LoopKind::reduction;
-      const KernelDim &of_scores = dim(scores, along[kScores]), &of_product = dim(product, along[kProduct]);
-      if (!of_scores.parallel || of_scores.single || (key ? !of_product.reduction : !of_product.parallel || of_product.single))
-        return std::nullopt;
-      if (key) {
-        if (out.keys[0] >= 0) return std::nullopt;
-        out.keys = along;
-        continue;
-      }
-      if (!dim(softmax, along[kWeights]).parallel) return std::nullopt;
-      rows_of_weights.push_back(along[kWeights]);
-      rows_of_sum.push_back(along[kSum]);
-      rows.push_back(of_scores.extent);
-      if (of_scores.extent > 1) out.axes.push_back(along);
+    for (const Attention::Along& along : attention->rows) {
+      rows_of_weights.push_back(along[1]);
+      rows_of_sum.push_back(along[2]);
+      rows.push_back(dim(scores, along[0]).extent);
+      if (rows.back() > 1) out.axes.push_back(of_stages(along));
     }
-    if (out.keys[0] < 0 || out.axes.empty()) return std::nullopt;
-    for (std::size_t d = 0; d < product.dims.size(); ++d)
-      if (product.dims[d].single || (product.dims[d].reduction && static_cast<int>(d) != out.keys[kProduct] && product.dims[d].extent > 1))
-        return std::nullopt;
+    if (out.axes.empty()) return std::nullopt;
     for (const TensorId t : {made.tensor, weighs.tensor})
       out.whole += numerics::stored_bytes(g_.tensor(t).format, numerics::element_count(g_.tensor(t).shape));
     const TensorId correction = tensor(softmax.name + ":correction", rows), sum = tensor(softmax.name + ":sum", rows);
@@ -190,26 +120,27 @@ class Finder {
       return static_cast<std::size_t>(at - kernel.operands.begin());
     };
     const TensorId part = block.operands.back().tensor;
-    out.handed = {{kScores, first->from, kWeights, 0, 0},
+    out.handed = {{kScores, attention->scores.from, kWeights, 0, 0},
                   {kWeights, 1, kProduct, place(block, weighs.tensor), 0},
                   {kWeights, place(weights, correction), kSum, place(total, correction), 0},
                   {kWeights, place(weights, sum), kSum, place(total, sum), 0},
                   {kProduct, place(block, part), kSum, place(total, part), 0}};
-    find_band(out);
+    const std::optional<MaskBand> mask = mask_of(out);
     kernels_[k + 1] = weights;
     kernels_[k + 2] = block;
     kernels_.insert(kernels_.begin() + static_cast<std::ptrdiff_t>(k) + 3, total);
-    if (out.band)
-      for (const Stage stage : {kScores, kWeights, kProduct})
-        kernels_[k + stage].band = KernelBand{out.axes.back()[stage], out.keys[stage], out.band->past};
+    if (!mask) return out;
+    out.band = mask->band;
+    const bool beyond = !mask->beyond.empty() && hides_beyond(kernels_[k], mask->beyond);
+    for (const Stage stage : {kScores, kWeights, kProduct})
+      kernels_[k + stage].band = KernelBand{out.axes.back()[stage], out.keys[stage], out.band->past, beyond};
     return out;
   }
 
   /// A mask that hides what lies beyond a diagonal along rows and keys.
-  void find_band(Streamed& run) const {
+  [[nodiscard]] std::optional<MaskBand> mask_of(const Streamed& run) const {
     const Kernel& scores = kernels_[run.first];
-    if (scores.locals.front().dims.back() != run.keys[kScores]) return;
-    int row = -1;
+    if (scores.locals.front().dims.back() != run.keys[kScores]) return std::nullopt;
     std::string mask;
     for (const KernelStatement& s : scores.statements) {
       if (!s.epilogue) continue;
@@ -230,9 +161,22 @@ class Finder {
     for (const KernelDim& d : scores.dims) mask += fmt::format(" {}", d.extent);
     mask += fmt::format(" by {}", run.axes.back()[kScores]);
     const auto [at, fresh] = bands_.try_emplace(std::move(mask));
-    if (fresh) at->second = band_of(g_, scores, &row, true);
-    if (fresh && row != run.axes.back()[kScores]) at->second.reset();
-    run.band = at->second;
+    if (fresh) at->second = band_of(g_, scores, true);
+    if (fresh && at->second && at->second->row != run.axes.back()[kScores]) at->second.reset();
+    return at->second;
+  }
+
+  /// The mask hides what lies beyond the last key, as far as it is read as something that does.
+  static bool hides_beyond(Kernel& scores, const std::vector<std::optional<double>>& beyond) {
+    const auto mask = std::find_if(scores.statements.begin(), scores.statements.end(), [](const KernelStatement& s) { return s.epilogue; });
+    std::map<int, double> fills;
+    for (std::size_t r = 0; r < beyond.size(); ++r) {
+      if (!beyond[r]) continue;
+      const auto [at, fresh] = fills.try_emplace(mask->reads[r].number, *beyond[r]);
+      if (!fresh && at->second != *beyond[r]) return false;
+    }
+    for (const auto& [number, fill] : fills) scores.operands[static_cast<std::size_t>(number)].fill = fill;
+    return true;
   }
 
   [[nodiscard]] static const KernelDim& dim(const Kernel& kernel, int d) { return kernel.dims[static_cast<std::size_t>(d)]; }
@@ -318,7 +262,7 @@ class Finder {
   std::vector<Kernel>& kernels_;
   const std::set<graph::OpId>& unless_;
   Bands& bands_;
-  std::vector<int> uses_;  ///< by tensor: operands, and once more where it is an output
+  std::vector<int> uses_;  ///< by tensor
   std::map<std::string, TensorId> named_;
 };
 
@@ -339,10 +283,12 @@ std::vector<std::int64_t> tiles_of(std::int64_t extent, std::int64_t step) {
 double computed(const Kernel& kernel, const Mapping& m) {
   if (!leaves_out(kernel, m)) return 1;
   const auto row = static_cast<std::size_t>(kernel.band->row), column = static_cast<std::size_t>(kernel.band->column);
-  const std::int64_t begin = (instances_along(kernel, m)[row] - 1) * m.trips[row] * m.tile[row];
+  const Steps steps = steps_of(kernel, m, row);
+  const std::int64_t begin = (instances_along(kernel, m)[row] - 1) * steps.instance, columns = kernel.dims[column].extent;
   double seen = 0;
-  for (std::int64_t t = 1; t <= m.trips[row]; ++t) seen += static_cast<double>(begin + t * m.tile[row] + kernel.band->past);
-  return seen / static_cast<double>(m.trips[row] * kernel.dims[column].extent);
+  for (std::int64_t t = 0; t < m.trips[row]; ++t)
+    seen += static_cast<double>(std::min(columns, begin + t * steps.tile + m.tile[row] + kernel.band->past));
+  return seen / static_cast<double>(m.trips[row] * columns);
 }
 
 /// What the stages ask of units, movers, memory and control core.
@@ -404,6 +350,12 @@ class Mapper {
 
   std::optional<Interleaving> run() {
     if (evaluators_.empty() || units_[kScores].unit == units_[kWeights].unit) return std::nullopt;
+    // Later rows see more: where they are dealt in turns, all components have nearly as much to do. Parts of what lies in scratchpads are
+    // each one box.
+    deals_ = run_.band.has_value();
+    for (std::size_t s = 0; s < kStreamedStages; ++s)
+      for (std::size_t i = 0; i < kernel_of(s).operands.size(); ++i)
+        if (depends(kernel_of(s).operands[i], run_.axes.back()[s]) && reach_[s][i] == Reach::placed) deals_ = false;
     split_.assign(run_.axes.size(), 1);
     split_axes(0, static_cast<std::int64_t>(machine_.components.size()));
     return std::move(best_);
@@ -461,6 +413,7 @@ class Mapper {
         if (m.trips[d] > 1) m.order.push_back(dim);
       };
       for (std::size_t a = 0; a < run_.axes.size(); ++a) give(run_.axes[a][s], split_[a], a + 1 == run_.axes.size() ? rows : 1);
+      if (const int row = run_.axes.back()[s]; deals_ && m.trips[static_cast<std::size_t>(row)] > 1) m.dealt = row;
       give(run_.keys[s], 1, keys);
       const Evaluator& evaluator = evaluators_[panels * kStreamedStages + s];
       if (!evaluator.evaluate(m)) return false;
@@ -487,6 +440,7 @@ class Mapper {
   const std::vector<Kernel>& kernels_;
   const Streamed& run_;
   std::int64_t room_ = 0;
+  bool deals_ = false;                     ///< rows, in turns
   std::vector<std::vector<Reach>> reach_;  ///< by stage
   std::vector<UnitChoice> units_;
   std::vector<Evaluator> evaluators_;  ///< by share of panels, then by stage

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/attention.h"
 #include "compiler/bound.h"
 #include "compiler/interleave.h"
 #include "compiler/kernel.h"
@@ -34,7 +35,7 @@ struct Streamed {
 };
 
 /// Bands of masks, by what these are made of: to look at every score takes time.
-using Bands = std::map<std::string, std::optional<program::Context::Band>>;
+using Bands = std::map<std::string, std::optional<MaskBand>>;
 
 /// Runs of three kernels [product, softmax along its rows, product with these rows] become runs of four. What passes between these is
 /// tensors that no operator of the graph knows, beside the softmax's operand and result: corrections, sums and products of a block, in

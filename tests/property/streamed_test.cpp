@@ -9,6 +9,7 @@
 #include <random>
 
 #include "compiler/compiler.h"
+#include "compiler/mapping_file.h"
 #include "graph/evaluate.h"
 #include "program/text.h"
 #include "program/verify.h"
@@ -98,6 +99,60 @@ TEST(Streamed, AttentionOfAnyShapeHasTheRightValues) {
       EXPECT_TRUE(program::print(back.value()) == program::print(shapes));
     }
   EXPECT_GE(found, 28u);
+}
+
+/// Lengths that no block divides: the last rows and keys are fewer, and what a mask hides is left out of them, too.
+TEST(Streamed, LengthsThatNothingDivides) {
+  std::size_t found = 0;
+  for (const std::int64_t rows : {61, 63, 64, 65, 97, 127, 129, 193})
+    for (const auto& [heads, kv_heads, past, causal] :
+         {std::array<std::int64_t, 4>{2, 2, 0, 1}, {4, 2, 0, 1}, {2, 1, 37, 1}, {2, 2, 0, 0}, {3, 3, 1, 1}}) {
+      const Attention a{1, rows, past, heads, kv_heads, 16, 0, causal};
+      SCOPED_TRACE(fmt::format("{} + {} rows, {} heads, {} of keys, causal {}", past, rows, heads, kv_heads, causal));
+      const auto graph = build(a);
+      ASSERT_TRUE(graph.ok()) << format_failure(graph.failure());
+      const auto compiled =
+          compiler::compile(graph.value(), library_chip("rpu-2x2", {{"/memories/spm/bytes", "64 KiB"}}), streaming(numerics::Format::fp32));
+      ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+      const auto verified = program::verify(compiled.value().program);
+      ASSERT_TRUE(verified.ok()) << format_failure(verified.failure());
+      found += streamed(compiled.value().program);
+      const auto inputs = inputs_of(graph.value(), 5);
+      const auto run = simulation::execute(compiled.value().program, inputs, {1, {}});
+      ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+      EXPECT_LT(difference(graph::evaluate(graph.value(), inputs), run.value().outputs), 1e-5);
+    }
+  EXPECT_GE(found, 36u);
+}
+
+/// A row less is no cliff: what lies beyond the diagonal is left out whatever divides what. Written down, the program is the same, with
+/// rows dealt in turns, too.
+TEST(Streamed, ARowLessIsNoSlower) {
+  const auto chip = library_chip("tx81");
+  std::size_t dealt = 0;
+  double before = 0;
+  for (const std::int64_t rows : {1021, 1023, 1024}) {
+    const auto graph = build({1, rows, 0, 4, 4, 64, 0, 1});
+    ASSERT_TRUE(graph.ok());
+    compiler::CompileOptions options = streaming(numerics::Format::bf16);
+    options.time = seconds_of;
+    options.dump_mappings = true;
+    const auto compiled = compiler::compile(graph.value(), chip, options);
+    ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+    EXPECT_EQ(streamed(compiled.value().program), 1u) << rows;
+    const double seconds = seconds_of(compiled.value().program);
+    EXPECT_LT(before, 1.02 * seconds) << rows;
+    before = seconds;
+    dealt += compiled.value().mappings.find("dealt: ") != std::string::npos ? 1 : 0;
+    auto file = compiler::MappingFile::parse(compiled.value().mappings, "mapping.yaml");
+    ASSERT_TRUE(file.ok()) << format_failure(file.failure());
+    compiler::CompileOptions given{numerics::Format::bf16, false, 0, 1};
+    given.mappings = std::make_shared<const compiler::MappingFile>(std::move(file).value());
+    const auto again = compiler::compile(graph.value(), chip, given);
+    ASSERT_TRUE(again.ok()) << format_failure(again.failure());
+    EXPECT_EQ(program::print(again.value().program), program::print(compiled.value().program)) << compiled.value().mappings;
+  }
+  EXPECT_EQ(dealt, 3u);
 }
 
 /// A mask that is causal in its first, middle and last row, and in one row is not: nothing may be left out.
