@@ -96,11 +96,11 @@ void Emitter::share_out(std::size_t i, ActorId user, const std::vector<int>& use
     program::IndexRange domain;
     if (members > 1) {
       const int d = dim_of(loops.back());
-      const std::int64_t own = trips_of(loops.back()) / members, tile = mapping_.tile[static_cast<std::size_t>(d)];
+      const std::int64_t own = trips_of(loops.back()) / members, step = steps_of(kernel_, mapping_, static_cast<std::size_t>(d)).tile;
       load.loops.back().trip = own;
       for (std::size_t x = 0; x < o.index.size(); ++x)
         for (const auto& t : o.index[x].terms)
-          if (t.variable == d) load.source->start[x] = load.source->start[x] + numerics::affine_constant(t.coefficient * j * own * tile);
+          if (t.variable == d) load.source->start[x] = load.source->start[x] + numerics::affine_constant(t.coefficient * j * own * step);
       domain = {static_cast<int>(std::find(user_loops.begin(), user_loops.end(), loops.back()) - user_loops.begin()), j * own,
                 (j + 1) * own};
     }

@@ -126,12 +126,14 @@ class Finder {
                   {kWeights, place(weights, sum), kSum, place(total, sum), 0},
                   {kProduct, place(block, part), kSum, place(total, part), 0}};
     const std::optional<MaskBand> mask = mask_of(out);
+    const TensorId weighed = weighs.tensor;
     kernels_[k + 1] = weights;
     kernels_[k + 2] = block;
     kernels_.insert(kernels_.begin() + static_cast<std::ptrdiff_t>(k) + 3, total);
     if (!mask) return out;
     out.band = mask->band;
-    const bool beyond = !mask->beyond.empty() && hides_beyond(kernels_[k], mask->beyond);
+    const bool beyond = !mask->beyond.empty() && is_fetched(kernels_[k], out.keys[kScores]) &&
+                        is_fetched(kernels_[k + kProduct], out.keys[kProduct], weighed) && hides_beyond(kernels_[k], mask->beyond);
     for (const Stage stage : {kScores, kWeights, kProduct})
       kernels_[k + stage].band = KernelBand{out.axes.back()[stage], out.keys[stage], out.band->past, beyond};
     return out;
@@ -164,6 +166,15 @@ class Finder {
     if (fresh) at->second = band_of(g_, scores, true);
     if (fresh && at->second && at->second->row != run.axes.back()[kScores]) at->second.reset();
     return at->second;
+  }
+
+  /// What a kernel reads that moves along its keys comes through movers, which fill in what lies beyond the last one: it never stays in
+  /// scratchpads.
+  [[nodiscard]] bool is_fetched(const Kernel& kernel, int keys, TensorId handed = {}) const {
+    return std::all_of(kernel.operands.begin(), kernel.operands.end(), [&](const KernelOperand& o) {
+      return o.write || o.tensor == handed || !depends(o, keys) || g_.tensor(o.tensor).role != graph::Role::intermediate ||
+             std::find(g_.outputs.begin(), g_.outputs.end(), o.tensor) != g_.outputs.end();
+    });
   }
 
   /// The mask hides what lies beyond the last key, as far as it is read as something that does.

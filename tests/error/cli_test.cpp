@@ -352,7 +352,7 @@ TEST_F(Cli, SaysWhatDoesNotFit) {
             "error: spm of one tile does not suffice: 1024 bytes needed, 128 bytes there\n"
             "  2 tiles of A: 256 bytes\n"
             "  2 tiles of B: 256 bytes\n"
-            "  2 tiles of C: 256 bytes\n"
+            "  1 tile of C: 256 bytes\n"
             "  accumulator acc: 256 bytes\n"
             "  hint: a larger spm\n"
             "  hint: a narrower --precision\n"

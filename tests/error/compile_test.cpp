@@ -69,10 +69,10 @@ constexpr Case kCases[] = {
      "  hint: a chip with more off-chip memory\n"},
     {"a tile larger than the scratchpad", "bytes: 64 KiB", "bytes: 12 B", 64, Format::bf16,
      "error: no tile of 'gemm' fits sram of one core [compile/does-not-fit]\n"
-     "error: sram of one core does not suffice: 16 bytes needed, 12 bytes there\n"
+     "error: sram of one core does not suffice: 14 bytes needed, 12 bytes there\n"
      "  2 tiles of A: 4 bytes\n"
      "  2 tiles of B: 4 bytes\n"
-     "  2 tiles of C: 4 bytes\n"
+     "  1 tile of C: 2 bytes\n"
      "  accumulator acc: 4 bytes\n"
      "  hint: a larger sram\n"
      "  hint: a narrower --precision\n"

@@ -292,13 +292,34 @@ void run_copy(const StatementPlan& plan, std::span<const std::int64_t> extents, 
            slots[static_cast<std::size_t>(plan.write.slot)].data + plan.write.constant * plan.write.bytes);
 }
 
+/// What is combined of nothing.
+void write_identity(const StatementPlan& plan, std::span<const std::int64_t> extents, std::span<const SlotView> slots) {
+  const double identity = numerics::combiner_identity(plan.combiner);
+  std::byte* const first = slots[static_cast<std::size_t>(plan.write.slot)].data + plan.write.constant * plan.write.bytes;
+  std::vector<std::int64_t> index(extents.size(), 0);
+  for (std::size_t d = 0; d < extents.size();) {
+    std::int64_t at = 0;
+    for (std::size_t i = 0; i < index.size(); ++i) at += index[i] * plan.write.step[i];
+    numerics::store_element(plan.write.format, first + at * plan.write.bytes, identity);
+    for (d = 0; d < index.size(); ++d) {  // the next point, whose order does not matter
+      if (plan.kinds[d] == numerics::LoopKind::reduction) continue;
+      if (++index[d] < extents[d]) break;
+      index[d] = 0;
+    }
+  }
+}
+
 }  // namespace
 
 void run_statement(const StatementPlan& plan, std::span<const std::int64_t> extents, std::span<const SlotView> slots,
                    Workspace& workspace) {
-  for (const std::int64_t extent : extents) {
-    if (extent <= 0) return;
+  bool nothing = false;
+  for (std::size_t d = 0; d < extents.size(); ++d) {
+    if (extents[d] > 0) continue;
+    if (plan.kinds[d] != numerics::LoopKind::reduction || !plan.to_port || plan.combiner == numerics::Combiner::none) return;
+    nothing = true;
   }
+  if (nothing) return write_identity(plan, extents, slots);
   if (plan.method == Method::copy) {
     run_copy(plan, extents, slots);
   } else if (plan.method == Method::contraction && !lanes_along_batch(plan, extents)) {
