@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "chip/grid.h"
 #include "support/check.h"
 
 namespace switchyard::chip {
@@ -16,62 +17,6 @@ std::optional<IdType> find_named(const Items& items, std::string_view name) {
     if (items[i].name == name) return IdType(i);
   }
   return std::nullopt;
-}
-
-/// One dimension of a mesh, torus or ring.
-struct Axis {
-  std::int64_t size = 1;
-  bool wraps = false;
-  int one_way = 0;                                                              ///< +1 or -1 where links lead in that direction only
-  [[nodiscard]] std::int64_t links() const { return wraps ? size : size - 1; }  ///< per line and direction
-  [[nodiscard]] std::int64_t distance(std::int64_t from, std::int64_t to) const {
-    if (one_way != 0) return (one_way * (to - from) + size) % size;
-    const std::int64_t straight = std::abs(to - from);
-    return wraps ? std::min(straight, size - straight) : straight;
-  }
-  /// +1 or -1: the shorter way round, ties upwards; the only way where there is one.
-  [[nodiscard]] std::int64_t direction(std::int64_t from, std::int64_t to) const {
-    if (one_way != 0) return one_way;
-    const std::int64_t up = wraps ? (to - from + size) % size : to - from;
-    if (!wraps) return up >= 0 ? 1 : -1;
-    return up <= size - up ? 1 : -1;
-  }
-  [[nodiscard]] std::int64_t step(std::int64_t at, std::int64_t way) const { return wraps ? (at + way + size) % size : at + way; }
-  /// Number of the link from one position to the next within its line and direction, or -1.
-  [[nodiscard]] std::int64_t link(std::int64_t from, std::int64_t way) const {
-    if (one_way == -way) return -1;
-    const std::int64_t lower = way > 0 ? from : step(from, -1);
-    return lower >= 0 && lower < links() ? lower : -1;
-  }
-};
-
-/// A network drawn as rows and columns; a ring is one row.
-struct Grid {
-  Axis rows, columns;
-  bool one_way = false;
-  [[nodiscard]] std::int64_t row(std::uint32_t i) const { return i / columns.size; }
-  [[nodiscard]] std::int64_t column(std::uint32_t i) const { return i % columns.size; }
-  [[nodiscard]] std::uint32_t at(std::int64_t r, std::int64_t c) const { return static_cast<std::uint32_t>(r * columns.size + c); }
-  [[nodiscard]] std::int64_t horizontal() const { return rows.size * columns.links(); }
-  [[nodiscard]] std::int64_t vertical() const { return columns.size * rows.links(); }
-};
-
-Grid grid_of(const Chip& chip, const Network& network) {
-  const Component& over = chip.components[network.over.index()];
-  Grid grid;
-  grid.one_way = network.one_way != 0;
-  // A wrap-around of two would double the link that is already there, unless links lead one way.
-  const auto axis = [&](std::int64_t size, bool closed) { return Axis{size, closed && size > (grid.one_way ? 1 : 2), network.one_way}; };
-  if (network.topology == Topology::ring) {
-    grid.columns = axis(instance_count(over), true);
-    return grid;
-  }
-  if (over.shape.empty()) return grid;  // between chips: the extents are the system's
-  SY_CHECK(over.shape.size() == 2, "a mesh over a component that is not a two-dimensional array");
-  const bool torus = network.topology == Topology::torus2d;
-  grid.rows = axis(over.shape[0], torus);
-  grid.columns = axis(over.shape[1], torus);
-  return grid;
 }
 
 bool is_hole(const Component& component, std::uint32_t instance) {
@@ -124,6 +69,24 @@ std::int64_t hops(const Chip& chip, const Network& network, std::uint32_t from, 
 }
 
 }  // namespace
+
+Grid grid_of(const Chip& chip, const Network& network) {
+  const Component& over = chip.components[network.over.index()];
+  Grid grid;
+  grid.one_way = network.one_way != 0;
+  // A wrap-around of two would double the link that is already there, unless links lead one way.
+  const auto axis = [&](std::int64_t size, bool closed) { return Axis{size, closed && size > (grid.one_way ? 1 : 2), network.one_way}; };
+  if (network.topology == Topology::ring) {
+    grid.columns = axis(instance_count(over), true);
+    return grid;
+  }
+  if (over.shape.empty()) return grid;  // between chips: the extents are the system's
+  SY_CHECK(over.shape.size() == 2, "a mesh over a component that is not a two-dimensional array");
+  const bool torus = network.topology == Topology::torus2d;
+  grid.rows = axis(over.shape[0], torus);
+  grid.columns = axis(over.shape[1], torus);
+  return grid;
+}
 
 std::optional<ComponentId> find_component(const Chip& chip, std::string_view name) {
   return find_named<ComponentId>(chip.components, name);

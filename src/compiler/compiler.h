@@ -64,7 +64,7 @@ struct Alternative {
   double fetched = 0;             ///< the same when all that may be fetched early has been
   double off_chip = 0;            ///< time on off-chip memory of what may be fetched early
   double moves = 0;               ///< from kernel to kernel, given what the others chose; infinite: no mover does it
-  std::array<double, 5> terms{};  ///< of `alone`: compute, movers, issue, memory, fill and drain
+  std::array<double, 6> terms{};  ///< of `alone`: compute, movers, issue, memory, fill and drain, links
   std::int64_t storage = 0;       ///< bytes in each scratchpad: channels, sums and parts of tensors
 };
 

@@ -59,7 +59,8 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
       g_(g),
       reach_(reach),
       unit_id_(unit),
-      epilogue_id_(epilogue) {
+      epilogue_id_(epilogue),
+      links_(machine) {
   const chip::Chip& chip = *machine.chip;
   const chip::Memory& scratchpad = chip.memories[machine.scratchpad.index()];
   const auto range = chip::usable_range(scratchpad);
@@ -409,8 +410,10 @@ bool Evaluator::end(Mapping& m, double limit) const {
   if (!fit_storage(m)) return false;
   size_wires(m);
   keep_panels(m);
+  limit_ = limit;
   estimate(m, firings_);
   if (m.terms[0] <= limit) choose_sharing(m, firings_);
+  limit_ = kNoLimit;
   return true;
 }
 
@@ -666,6 +669,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   bool waits_for_load = false;
   double burst = 0, sums = 1;  // bytes that all components move at once, whenever their sums are whole
   bool streams = false;        // factors, while sums are made
+  carried_.clear();
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
     const KernelOperand& o = kernel_.operands[i];
     const auto tokens = static_cast<double>(tokens_[i]);
@@ -688,6 +692,13 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
       early_loads += read;
       early_bytes += read * wire_bytes_[i];
     }
+    if (links_.any())
+      carried_.push_back({tokens * static_cast<double>(token_bytes_[i]),
+                          o.write ? nullptr
+                                  : &link_loads(i, ring     ? -1
+                                                   : shared ? reading_members(i, m)
+                                                            : 0),
+                          exposed});
     if (shared) {
       const double sent = ring ? tokens - read : read;
       casts += sent;
@@ -752,30 +763,38 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
     for (const double t : times) squares += t * t;
     return std::sqrt(squares);
   };
-  m.seconds = likely({dram, working, mover * rounds, storer * rounds, issue * rounds, caster * rounds}) + ends;
-  const double weighed = together({dram, busy, mover * rounds, storer * rounds, issue * rounds, caster * rounds}) + ends;
-  // What is fetched early has been moved and handed on while others computed.
+  // A mover waits where links are full: the longer of the two counts.
   const double issue_due = issue_ * (fired + loads - early_loads + casts - early_casts);
-  m.on_chip = together({std::max(0.0, (total - early) / off_rate_), busy, storer * rounds, issue_due * rounds,
-                        moving(cast_, casts - early_casts, cast_bytes - early_cast_bytes) * rounds}) +
-              ends;
-  m.fetched = likely({std::max(0.0, (total - early) / off_rate_), working, storer * rounds, issue_due * rounds,
-                      moving(cast_, casts - early_casts, cast_bytes - early_cast_bytes) * rounds}) +
-              ends;
-  m.off_chip = std::max({early / off_rate_, moving(load_, early_loads, early_bytes), moving(cast_, early_casts, early_cast_bytes)});
-  m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge};
-  m.cost = m.late = weighed;
-  if (!fetches_early(machine_)) return;
-  // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter. But only what
-  // finds room can be: of what is more than a part of the scratchpad, the rest comes while the kernel runs.
-  if (const double left = left_after_panels(m) * compute; left > 0)
-    m.late = together({dram, busy - left, mover * rounds, storer * rounds, issue * rounds, caster * rounds}) + left + ends;
-  constexpr double kHidden = 0.3, kAhead = 0.25;
-  const double capacity = static_cast<double>(capacity_);
-  const auto share = [&](double room) { return panels > 0 ? std::min(1.0, room / panels) : 1.0; };
-  m.cost = std::max(m.on_chip, m.off_chip) + kHidden * std::min(m.on_chip, m.off_chip);
-  m.cost += (1 - share(kAhead * capacity)) * std::max(0.0, weighed - m.cost);
-  m.held = (static_cast<double>(m.storage) + share(capacity) * beyond) * components / off_rate_;
+  const double cast_due = moving(cast_, casts - early_casts, cast_bytes - early_cast_bytes) * rounds;
+  const double left = fetches_early(machine_) ? left_after_panels(m) * compute : 0;
+  const auto weigh = [&](double links, double links_due) {
+    const double load = mover >= caster ? std::max(mover * rounds, links) : mover * rounds;
+    const double cast = mover >= caster ? caster * rounds : std::max(caster * rounds, links);
+    m.seconds = likely({dram, working, load, storer * rounds, issue * rounds, cast}) + ends;
+    const double weighed = together({dram, busy, load, storer * rounds, issue * rounds, cast}) + ends;
+    // What is fetched early has been moved and handed on while others computed.
+    const double due = std::max(0.0, (total - early) / off_rate_), handed = std::max(cast_due, links_due);
+    m.on_chip = together({due, busy, storer * rounds, issue_due * rounds, handed}) + ends;
+    m.fetched = likely({due, working, storer * rounds, issue_due * rounds, handed}) + ends;
+    m.off_chip = std::max(
+        {early / off_rate_, moving(load_, early_loads, early_bytes), moving(cast_, early_casts, early_cast_bytes), links - links_due});
+    m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge, links};
+    m.cost = m.late = weighed;
+    if (!fetches_early(machine_)) return;
+    // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter. But only what
+    // finds room can be: of what is more than a part of the scratchpad, the rest comes while the kernel runs.
+    if (left > 0) m.late = together({dram, busy - left, load, storer * rounds, issue * rounds, cast}) + left + ends;
+    constexpr double kHidden = 0.3, kAhead = 0.25;
+    const double capacity = static_cast<double>(capacity_);
+    const auto share = [&](double room) { return panels > 0 ? std::min(1.0, room / panels) : 1.0; };
+    m.cost = std::max(m.on_chip, m.off_chip) + kHidden * std::min(m.on_chip, m.off_chip);
+    m.cost += (1 - share(kAhead * capacity)) * std::max(0.0, weighed - m.cost);
+    m.held = (static_cast<double>(m.storage) + share(capacity) * beyond) * components / off_rate_;
+  };
+  weigh(0, 0);
+  if (carried_.empty() || std::min(m.cost, m.late) > limit_) return;
+  const double links = link_seconds(m.instances, false, std::max(mover, caster) * rounds);
+  if (links > std::max(mover, caster) * rounds) weigh(links, link_seconds(m.instances, true, 0));
 }
 
 }  // namespace switchyard::compiler

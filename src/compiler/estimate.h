@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "compiler/links.h"
 #include "compiler/mapping.h"
 #include "program/widening.h"
 #include "support/diagnostic.h"
@@ -88,6 +89,8 @@ class Evaluator {
   [[nodiscard]] double rounds_of(const Mapping& m) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
   [[nodiscard]] double left_after_panels(const Mapping& m) const;
+  [[nodiscard]] const LinkLoads::Loads& link_loads(std::size_t operand, std::int64_t readers) const;
+  [[nodiscard]] double link_seconds(std::int64_t instances, bool due, double enough) const;
   [[nodiscard]] std::int64_t reading_members(std::size_t operand, const Mapping& m) const;
   [[nodiscard]] std::int64_t more_for_readers(std::size_t operand, const Mapping& m) const;
   [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op, numerics::Format format) const;
@@ -116,6 +119,16 @@ class Evaluator {
   std::optional<program::Widening> widening_;
   double epilogue_seconds_per_point_ = 0, epilogue_startup_ = 0;
   std::vector<double> cycles_per_point_;  ///< per statement that is no contraction and runs on the unit
+  struct Carried {                        ///< over links, of one operand
+    double bytes;                         ///< of an instance
+    const LinkLoads::Loads* loads;        ///< none: it is stored
+    bool exposed;                         ///< not fetched early
+  };
+  mutable LinkLoads links_;
+  mutable std::vector<std::int64_t> linked_along_;  ///< instances along each dim for which `linked_` is
+  mutable std::vector<std::vector<std::pair<std::int64_t, const LinkLoads::Loads*>>> linked_;  ///< per operand, by readers (-1: a ring)
+  mutable std::vector<Carried> carried_;
+  mutable double limit_ = kNoLimit;  ///< of what costs more, links are not looked at
   // Of the mapping at hand.
   mutable std::vector<std::int64_t> token_bytes_, tokens_, sharers_, along_;
   mutable std::int64_t firings_ = 1, placed_ = 0, accumulators_ = 0;

@@ -42,6 +42,10 @@ Result<Machine> describe_machine(const chip::Chip& chip) {
     if (chip.memories[i].kind == chip::MemoryKind::registers && chip.memories[i].in == m.component) m.accumulators = chip::MemoryId(i);
   m.extent = chip.components[m.component.index()].shape;
   m.components = chip::working_instances(chip.components[m.component.index()]);
+  const chip::Memory& off = chip.memories[m.off_chip.index()];
+  if (!m.grid && off.network && !off.ports.empty() && chip.networks[off.network->index()].over == m.component)
+    for (std::uint32_t i = 0; i < chip::instance_count(chip.components[m.component.index()]); ++i)
+      m.ports.push_back(chip::nearest_port(chip, off, i));
   return m;
 }
 

@@ -16,6 +16,7 @@ struct Machine {
   chip::MoverId load, store;
   chip::MoverId cast;                     ///< from one component's scratchpad to several others'; none where the chip has no such mover
   std::vector<std::uint32_t> components;  ///< working instances, in the order in which splits fill them
+  std::vector<std::uint32_t> ports;       ///< of the off-chip memory, the nearest to each instance; empty where it has none at components
   std::vector<std::int64_t> extent;       ///< the components lie in this corner of their array; the whole of it at first
   bool grid = false;
   // What the compiler is told to do without is false.

@@ -50,7 +50,7 @@ struct Mapping {
   double cost = 0;                          ///< seconds that the kernel adds to the program
   double late = 0;                          ///< the same when nothing has been fetched early
   double held = 0;                          ///< seconds to fetch as much as it holds when all has been fetched that may be early
-  std::array<double, 5> terms{};            ///< of the estimate: compute, movers, issue, memory, fill and drain
+  std::array<double, 6> terms{};            ///< of the estimate: compute, movers, issue, memory, fill and drain, links
   std::int64_t tried = 0;                   ///< candidates it was chosen from
   std::vector<std::uint32_t> components{};  ///< of its instances, in order; empty: the machine's first ones
   bool only_late = false;                   ///< of its split the best with kLate and with no other weight

@@ -212,7 +212,8 @@ Json mapping_json(const compiler::Decision& decision) {
                               {"movers", estimate_us(a.terms[1])},
                               {"issue", estimate_us(a.terms[2])},
                               {"memory", estimate_us(a.terms[3])},
-                              {"fill_and_drain", estimate_us(a.terms[4])}}},
+                              {"fill_and_drain", estimate_us(a.terms[4])},
+                              {"links", estimate_us(a.terms[5])}}},
                             {"scratchpad_bytes", a.storage}});
   }
   return {{"text", decision.text}, {"tried", decision.tried}, {"chosen", decision.chosen}, {"alternatives", alternatives}};

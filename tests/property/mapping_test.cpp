@@ -175,9 +175,11 @@ TEST(Mapping, AnyLegalOneComputesTheValues) {
 }
 
 /// What the compiler says that a context will take, against what the engine finds, over mappings drawn by chance of products of 64 to 1024
-/// a side: right in the median, on machines with and without dear start-ups. Sharing that has to wait is what it knows least of.
+/// a side: right in the median, on machines with and without dear start-ups, and where links are the slowest. Sharing that has to wait is
+/// what it knows least of.
 TEST(Mapping, EstimatesAreRightInTheMedian) {
-  for (const char* name : {"tx81", "rpu-4x4"}) {
+  const std::pair<const char*, int> machines[] = {{"tx81", 4}, {"rpu-4x4", 4}, {"rpu-8x8", 6}, {"wormhole-n150", 6}};  // 2^n components
+  for (const auto& [name, components] : machines) {
     SCOPED_TRACE(name);
     const auto chip = library_chip(name);
     std::mt19937_64 random(7);
@@ -186,7 +188,7 @@ TEST(Mapping, EstimatesAreRightInTheMedian) {
     for (int i = 0; i < 160; ++i) {
       model::LoadOptions sizes;
       sizes.set = {{"m", 64 * pick(1, 16)}, {"n", 64 * pick(1, 16)}, {"k", 64 * pick(1, 16)}};
-      const std::int64_t rows = std::int64_t{1} << pick(0, 4);
+      const std::int64_t rows = std::int64_t{1} << pick(0, components);
       const char* sharing[] = {"none", "multicast", "ring"};
       const std::string tiles = fmt::format("m: {}, n: {}, k: {}", 32 * pick(1, 8), 32 * pick(1, 8), 64 * pick(1, 16));
       std::string operands;
@@ -194,7 +196,7 @@ TEST(Mapping, EstimatesAreRightInTheMedian) {
         operands += fmt::format("      {}: {{sharing: {}, resident: {}}}\n", operand, sharing[pick(0, 2)], pick(0, 1) ? "true" : "false");
       const std::string text =
           fmt::format("mappings:\n  - kernel: gemm\n    split: {{m: {}, n: {}}}\n    tile: {{{}}}\n    order: [{}]\n    operands:\n{}",
-                      rows, 16 / rows, tiles, pick(0, 1) ? "m, n" : "n, m", operands);
+                      rows, (std::int64_t{1} << components) / rows, tiles, pick(0, 1) ? "m, n" : "n, m", operands);
       compiler::CompileOptions options;
       options.mappings = std::make_shared<const compiler::MappingFile>(compiler::MappingFile::parse(text, "random").value());
       const auto compiled = compiler::compile(model::build_zoo_model("gemm", sizes).value(), chip, options);
@@ -212,9 +214,10 @@ TEST(Mapping, EstimatesAreRightInTheMedian) {
     const auto at = [](const std::vector<double>& of, std::size_t tenths) { return of[of.size() * tenths / 10]; };
     fmt::print("{}: {} mappings; estimate / engine: p10 {:.2f}, median {:.2f}, p90 {:.2f}; median distance {:.2f}\n", name, ratios.size(),
                at(ratios, 1), at(ratios, 5), at(ratios, 9), at(distances, 5));
-    EXPECT_NEAR(at(ratios, 5), 1.0, 0.12);
+    const bool links = components == 6;  // of which an estimate knows how much they carry, not who waits for whom
+    EXPECT_NEAR(at(ratios, 5), 1.0, links ? 0.2 : 0.12);
     EXPECT_GT(at(ratios, 1), 0.55);
-    EXPECT_LT(at(ratios, 9), 1.5);
+    EXPECT_LT(at(ratios, 9), links ? 1.65 : 1.5);
     EXPECT_LT(at(distances, 5), 0.2);
   }
 }
