@@ -472,11 +472,7 @@ bool Builder::may_stream(const Draft& d) const {
   if (!d.streamed.empty()) return false;
   graph::Graph trial = g;
   std::vector<Kernel> kernels = d.kernels;
-  const std::vector<Streamed> found = stream_attention(machine, trial, kernels, {}, *known.bands);
-  return std::any_of(found.begin(), found.end(), [&](const Streamed& s) {
-    const Handed& scores = s.handed.front();
-    return !d.attempt.stays[kernels[s.first].operands[scores.from].tensor.index()];
-  });
+  return !stream_attention(machine, trial, kernels, {}, *known.bands).empty();
 }
 
 std::vector<std::size_t> Builder::like(const Draft& d, std::size_t kernel) const {

@@ -108,7 +108,7 @@ struct Builder {
   /// Runs of kernels that would hand on tile by tile, given how they would run one after the other.
   [[nodiscard]] std::vector<Interleaving> interleavings_of(const Draft& d) const;
 
-  /// Scores of some attention that has no blocks yet do not stay in scratchpads.
+  /// Some attention that has no blocks of keys yet may have them.
   [[nodiscard]] bool may_stream(const Draft& d) const;
 
   /// Kernels hand on tile by tile where that is estimated to be faster than one after the other.
