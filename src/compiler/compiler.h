@@ -50,8 +50,7 @@ struct CompileOptions {
   bool dump_mappings = false;                        ///< write down those that were used
   double pipelines = 0.85;  ///< kernels become a pipeline when it is estimated to take at most so much of their time one after the other
   double interleavings = 0.95;  ///< the same of kernels that hand on tile by tile
-  std::optional<bool>
-      streams;  ///< attention over blocks of keys is tried, whatever its scores are, or is not; empty: where these leave the chip
+  std::optional<bool> streams;  ///< attention over blocks of keys is tried, or is not; empty: where there may be some
   /// Seconds that a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy.
   std::function<double(const program::Program&)> time;
 };

@@ -697,8 +697,8 @@ class Comparison {
   std::vector<ReductionCut> cuts_;
   std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
   bool interleaves_ = false;  ///< some kernels would hand on tiles, as a program of several kernels to a context has them that was fast
-  bool streams_at_first_ = false;  ///< scores of some attention leave the chip, as the first program has them
-  bool streams_ = false;           ///< scores of some attention leave the chip, as such a program has them
+  bool streams_at_first_ = false;  ///< the first program has attention that may go over blocks of keys
+  bool streams_ = false;           ///< so has one that comes near the fastest
   double least_ = 0;               ///< seconds of the best program
   std::size_t each_ = 0;           ///< its components times contexts
   std::size_t spent_ = 0;          ///< of all programs, components times contexts

@@ -39,6 +39,7 @@ double seconds_of(const program::Program& program) {
 /// Programs that hand on as much as the compiler can make them, or nothing, whatever it thinks of their time.
 compiler::CompileOptions handing(numerics::Format format, bool most) {
   compiler::CompileOptions options{format, 0, 1};
+  options.streams = false;  // which hands on tiles, too, and adds in another order
   options.interleavings = most ? std::numeric_limits<double>::infinity() : 0;
   options.time = [](const program::Program& program) { return 1 / (1 + static_cast<double>(handed_on(program))); };
   return options;
