@@ -210,7 +210,6 @@ void Evaluator::size_wires(const Mapping& m) const {
   }
 }
 
-/// Has the operand several tokens, by default?
 /// Blocks that hardware deals one by one hide each other's stores: an instance that stands for several needs no second place for results.
 bool Evaluator::stores_hidden(std::size_t operand) const { return kernel_.operands[operand].write && deals_waves(machine_); }
 
@@ -227,6 +226,7 @@ std::int64_t Evaluator::steps_of_sums(const Mapping& m) const {
   return steps;
 }
 
+/// Has the operand several tokens, by default?
 bool Evaluator::moves(std::size_t operand, const Mapping& m) const {
   bool turns = false;
   for (const int d : m.order) {
@@ -692,13 +692,10 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
       early_loads += read;
       early_bytes += read * wire_bytes_[i];
     }
-    if (links_.any())
-      carried_.push_back({tokens * static_cast<double>(token_bytes_[i]),
-                          o.write ? nullptr
-                                  : &link_loads(i, ring     ? -1
-                                                   : shared ? reading_members(i, m)
-                                                            : 0),
-                          exposed});
+    if (links_.any()) {
+      const std::int64_t readers_each = ring ? -1 : shared ? reading_members(i, m) : 0;
+      carried_.push_back({tokens * static_cast<double>(token_bytes_[i]), o.write ? nullptr : &link_loads(i, readers_each), exposed});
+    }
     if (shared) {
       const double sent = ring ? tokens - read : read;
       casts += sent;

@@ -195,13 +195,6 @@ TensorId less(Steps& s, TensorId product, const Factor& factor, TensorId sums) {
 /// Sums of so many products of bytes, their offsets included, stay inside 32 bits however they are made.
 constexpr std::int64_t kMostBytes = std::int64_t{1} << 14;
 
-/// Of bytes a contraction; of wider integers a reduction, because units that contract those are rare: the sum of a zero keeps it from being
-/// taken for one.
-Expression integer_product(const Steps& s, TensorId x) {
-  const Expression product = x0() * input(1);
-  return s.format(x) == Format::int8 ? product : product + number(0);
-}
-
 /// The sum of products of integers, in INT32.
 std::optional<TensorId> integer_matmul(NodeBuilder& b, Steps& s, TensorId x, TensorId y) {
   const Shape sx = s.shape(x), sy = s.shape(y);
@@ -221,7 +214,7 @@ std::optional<TensorId> integer_matmul(NodeBuilder& b, Steps& s, TensorId x, Ten
   std::vector<Affine> ix = broadcast_index(bx, *batch), iy = broadcast_index(by, *batch);
   ix.insert(ix.end(), {loop(m), loop(k)});
   iy.insert(iy.end(), {loop(k), loop(n)});
-  return s.nest(Format::int32, to, {sx.back()}, {{x, ix}, {y, iy}}, integer_product(s, x), Combiner::add);
+  return s.nest(Format::int32, to, {sx.back()}, {{x, ix}, {y, iy}}, x0() * input(1), Combiner::add);
 }
 
 /// (x - zero points) times (y - zero points): as sum(x y) - zx sum(y) - zy sum(x) + K zx zy of bytes, or as it stands.
@@ -301,7 +294,6 @@ std::optional<TensorId> integer_convolution(NodeBuilder& b, Steps& s, TensorId x
   if (!padded || b.failed()) return {};
   const TensorId y = emit_convolution(b.scratch(), b.helper("ConvInteger", ":sum"), x, w, padded->window, groups);
   numerics::Nest& nest = b.scratch().ops.back().nests.back();
-  nest.expression = integer_product(s, x);
   if (nest.reads[0].fill) nest.reads[0].fill = border;
   b.scratch().tensor(y).format = Format::int32;
   b.scratch().tensor(y).name += ":sum";
