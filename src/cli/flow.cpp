@@ -377,11 +377,11 @@ Result<compiler::Compiled> compile_model(Workplace& work, const model::LoadedMod
   }
   std::vector<std::optional<simulation::Timing>> timings;
   simulation::ProgramTimer timer;
-  how.time = [&timings, &timer](const program::Program& program) {
+  how.time = [&timings, &timer](const program::Program& program) -> compiler::Timed {
     Result<simulation::Timing> timing = timer.time(program);
     if (!timing) return timings.emplace_back(), std::numeric_limits<double>::infinity();
     timings.emplace_back(std::move(timing).value());
-    return microseconds(timings.back()->latency) * 1e-6;
+    return {microseconds(timings.back()->latency) * 1e-6, timings.back()->played};
   };
   const TimeOneDevice one_device = [&, chip](const model::llm::Step& step) -> std::optional<Picoseconds> {
     compiler::CompileOptions same = how;

@@ -93,7 +93,7 @@ std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& o
     }
     program::Program moved = out.program;
     program::relocate(moved, machine.component, placement.to);
-    const double time = options.time(moved);
+    const double time = options.time(moved).seconds;
     const bool faster = time < before;
     out.decisions.push_back({"place", fmt::format("{}; the program takes {:.1f} us instead of {:.1f} us: {}", text, time * 1e6,
                                                   before * 1e6, faster ? "placed so" : "not so")});
@@ -143,12 +143,12 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   CircuitPass circuits(*chip);
   if (given.time)
     options.time = [&](const program::Program& program) {
-      if (circuits.needed()) {
-        program::Program routed = program;
-        const bool leads = circuits.run(routed).ok();
-        return times.emplace_back(leads ? given.time(routed) : std::numeric_limits<double>::infinity());
-      }
-      return times.emplace_back(given.time(program));
+      std::optional<program::Program> routed;
+      if (circuits.needed()) routed = program;
+      const bool leads = !routed || circuits.run(*routed).ok();
+      Timed timed = leads ? given.time(routed ? *routed : program) : Timed(std::numeric_limits<double>::infinity());
+      times.push_back(timed.seconds);
+      return timed;
     };
   SY_TRY(Machine machine, describe_machine(*chip));
   machine.keeps = !options.disabled.fuse;

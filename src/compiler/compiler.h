@@ -37,6 +37,13 @@ inline constexpr std::array<std::string_view, 15> kPasses{"canonicalise", "forma
 class MappingFile;    // compiler/mapping_file.h
 struct Quantisation;  // compiler/quantise.h
 
+/// What an engine says of a program.
+struct Timed {
+  Timed(double s, std::int64_t e = 0) : seconds(s), events(e) {}  // NOLINT(google-explicit-constructor): an engine may tell the time alone
+  double seconds;
+  std::int64_t events;  ///< that it played, which is what asking has cost
+};
+
 struct CompileOptions {
   numerics::Format precision = numerics::Format::bf16;  ///< every floating tensor is stored and multiplied in this
   bool keep_formats = false;  ///< not in `precision`, but each in its own where the chip has it, or in the next wider one that it has
@@ -51,8 +58,8 @@ struct CompileOptions {
   double pipelines = 0.85;  ///< kernels become a pipeline when it is estimated to take at most so much of their time one after the other
   double interleavings = 0.95;  ///< the same of kernels that hand on tile by tile
   std::optional<bool> streams;  ///< attention over blocks of keys is tried, or is not; empty: where there may be some
-  /// Seconds that a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy.
-  std::function<double(const program::Program&)> time;
+  /// How long a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy.
+  std::function<Timed(const program::Program&)> time;
 };
 
 /// One way of mapping a context, of the best ones that were found. Times are estimates, in seconds.

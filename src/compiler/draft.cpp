@@ -576,7 +576,7 @@ void Builder::pipeline(Draft& d, const Strategy& strategy) {
 
 std::string Builder::look_of(const Draft& d, std::size_t k) const { return form_of(d.kernels[k], g, d.layouts, {}, 0); }
 
-Result<double> Builder::time_of(Draft& d) const {
+Result<Timed> Builder::time_of(Draft& d) const {
   d.program.chip = whole;
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(d.program));
   return options.time(d.program);
@@ -606,8 +606,8 @@ Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy,
       std::map<std::string, Mapping> changed = wanted;
       changed[look] = candidates[likeliest[i]];
       SY_TRY(Draft draft, build(strategy, false, changed));
-      SY_TRY(const double time, time_of(draft));
-      if (time < least * (1 - 1e-4)) least = time, wanted = std::move(changed);
+      SY_TRY(const Timed timed, time_of(draft));
+      if (timed.seconds < least * (1 - 1e-4)) least = timed.seconds, wanted = std::move(changed);
     }
   }
   return wanted;

@@ -117,7 +117,7 @@ struct Builder {
   /// What a kernel looks like, wherever it stands.
   std::string look_of(const Draft& d, std::size_t k) const;
 
-  Result<double> time_of(Draft& d) const;
+  Result<Timed> time_of(Draft& d) const;
 
   /// Kernels of one look together take another of their candidates where the whole program gets faster: those first on which most time is
   /// spent, the likeliest candidates first. `least` is the time of what `wanted` gives.

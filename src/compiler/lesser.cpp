@@ -109,4 +109,11 @@ std::vector<LesserMachine> smaller_scratchpads(const Machine& machine) {
   return out;
 }
 
+std::vector<double> dearer_switches(const Machine& machine) {
+  std::vector<double> out;
+  for (const double seconds : {1e-6, 10e-6, 100e-6})
+    if (seconds > machine.chip->context.switch_time.value) out.push_back(seconds);
+  return out;
+}
+
 }  // namespace switchyard::compiler

@@ -34,4 +34,8 @@ std::vector<std::int64_t> lesser_rooms(const Machine& machine);
 /// With so much room in each scratchpad, down to a 64th of what there is.
 std::vector<LesserMachine> smaller_scratchpads(const Machine& machine);
 
+/// Seconds, ever more, that switches are tried as if they cost where they cost less: a chip with cheaper switches tries what one with
+/// dearer ones does.
+std::vector<double> dearer_switches(const Machine& machine);
+
 }  // namespace switchyard::compiler

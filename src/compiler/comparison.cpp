@@ -1,0 +1,206 @@
+#include "compiler/comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "compiler/grid_search.h"
+#include "compiler/means.h"
+#include "compiler/place.h"
+#include "program/relocate.h"
+
+namespace switchyard::compiler {
+namespace {
+
+constexpr std::array<Strategy, 9> kStrategies{{{kHeldWeights[0], 4, false},
+                                               {kHeldWeights[1], 1, false},
+                                               {kHeldWeights[1], 4, false},
+                                               {kLate, 4, false},
+                                               {kHeldWeights[2], 4, false},
+                                               {kHeldWeights[0], 1, false},
+                                               {kHeldWeights[0], 2, false},
+                                               {kHeldWeights[0], 4, true},
+                                               {kHeldWeights[1], 1, true}}};
+
+// By effort. More compares more, never other things: it finds nothing slower.
+constexpr std::array<std::size_t, 4> kStrategiesOfEffort{1, 4, 6, 9};
+constexpr std::array<std::size_t, 4> kPatience{1, 1, 3, 12};
+/// How many components of contexts may be timed before no further program is tried.
+constexpr std::array<std::size_t, 4> kAffordable{0, 90'000, 400'000, 4'000'000};
+/// The same, as times what the first program has: larger arrays are no reason to try less than smaller ones do.
+constexpr std::size_t kTimesFirst = 2;
+
+/// Contexts of programs that may have been timed before no more are made but with what is surest, and before only the fastest program is
+/// tried with several kernels to a context.
+constexpr std::size_t kManyContexts = 800, kSomeContexts = 600;
+
+constexpr double kClose = 1.05;  ///< times the fastest: what such a program may do is worth a trial
+constexpr std::size_t kFewKernels = 2;
+constexpr std::size_t kWide = 40, kWideArray = 64;  ///< kernels and components of what is searched widely
+constexpr std::size_t kSmallCorner = 16;            ///< components: corners of an array are tried down to so many
+
+/// On machines that fetch nothing early what there is to compare is how thoroughly each kernel is searched.
+std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effort) {
+  if (fetches_early(machine))
+    return {kStrategies.begin(),
+            kStrategies.begin() + (timed ? static_cast<std::ptrdiff_t>(kStrategiesOfEffort[static_cast<std::size_t>(effort)]) : 1)};
+  if (deals_waves(machine)) return {Strategy{0, 1, false, effort}};
+  std::vector<Strategy> out;
+  for (int search = timed ? 0 : effort; search <= effort; ++search) out.push_back({0, 1, false, search});
+  return out;
+}
+
+/// The machine, and the corners of its array, each about a quarter of the one before.
+std::vector<Contender> corners_of(const Machine& machine, bool arrays) {
+  std::vector<Contender> corners;
+  corners.push_back({machine});
+  while (arrays && corners.back().machine.components.size() > kSmallCorner) {
+    std::vector<std::int64_t> extent = corners.back().machine.extent;
+    const std::int64_t parts = extent.size() == 1 ? 4 : 2;
+    for (std::int64_t& e : extent) e = (e + parts - 1) / parts;
+    Machine corner = within(machine, std::move(extent));
+    if (corner.components.empty()) break;
+    corners.push_back({std::move(corner)});
+  }
+  return corners;
+}
+
+std::string describe(const Machine& machine, const Strategy& s) {
+  std::string chained;
+  if (s.chained) chained = fmt::format(", several kernels to a context, {} of what they hold counted as a cost", *s.chained);
+  if (s.room > 0) chained += fmt::format(" ({} KiB)", s.room / 1024);
+  if (s.dearer > 0) chained += fmt::format(" (as if a switch took {:.0f} us)", s.dearer * 1e6);
+  if (s.pipelined) chained += ", pipelines";
+  if (s.interleaved) chained += ", tiles handed on from unit to unit";
+  if (s.streamed) chained += ", attention over blocks of keys";
+  if (s.in_parts) chained += ", long sums in parts";
+  if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
+  const std::string held =
+      s.held_weight == kLate ? "nothing taken to come early" : fmt::format("{} of what a context holds counted as its cost", s.held_weight);
+  return fmt::format("{}, {} readers, {}{}", held, s.readers, s.deep ? "deep" : "early", chained);
+}
+
+constexpr double kNone = std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+Comparison::Comparison(const Machine& machine, Compiled& compiled, const CompileOptions& how, const std::shared_ptr<const chip::Chip>& on)
+    : out(compiled),
+      options(how),
+      chip(on),
+      effort(std::clamp(how.effort, 0, 3)),
+      timed(how.time && !how.mappings),
+      arrays(effort > 0 && timed && !machine.grid),
+      strategies(strategies_of(machine, timed, effort)),
+      machines(corners_of(machine, arrays)),
+      several(machines.size() > 1),
+      best{machine, strategies[0]},
+      affordable(kAffordable[static_cast<std::size_t>(effort)]) {}
+
+std::size_t Comparison::patience() const { return kPatience[static_cast<std::size_t>(effort)]; }
+bool Comparison::is_long() const { return spent.contexts > kManyContexts * patience(); }
+bool Comparison::is_longish() const { return spent.contexts > kSomeContexts * patience(); }
+bool Comparison::is_of_few() const { return effort > 0 && each <= kFewKernels * best.machine.components.size(); }
+bool Comparison::is_wide() const {
+  return arrays && kernels > kFewKernels && kernels <= kWide && whole().components.size() <= kWideArray && fetches_early(whole()) &&
+         chains_kernels(whole());
+}
+
+void Comparison::add(const LesserMachine& lesser) { machines.push_back({lesser.machine, lesser.what, lesser.chip}); }
+
+const Trial* Comparison::find(const Point& point) const {
+  const auto at = std::find_if(trials.begin(), trials.end(), [&](const Trial& t) { return t.point == point; });
+  return at == trials.end() ? nullptr : &*at;
+}
+
+bool Comparison::known(const Point& point) const {
+  return find(point) || std::any_of(failed.begin(), failed.end(), [&](const Trial& t) { return t.point == point; });
+}
+
+Builder Comparison::builder(std::size_t machine, graph::Graph& graph, std::vector<Decision>& decisions, Known known) const {
+  const Contender& c = machines[machine];
+  return {c.machine, graph, options, decisions, chip, c.lesser ? c.lesser : chip, std::move(known)};
+}
+
+Result<double> Comparison::time_of(const Point& point) {
+  // What does not fit a corner is no reason to change the graph for all, and parts of sums are only tried.
+  const Strategy& strategy = point.strategy;
+  const bool apart = point.machine > 0 || strategy.in_parts || strategy.streamed;
+  graph::Graph trial;
+  if (apart) trial = out.graph;
+  std::vector<Decision> ignored;
+  Contender& c = machines[point.machine];
+  c.known.bands = bands_;
+  if (strategy.in_parts) cut_reductions(c.machine, trial, cuts);
+  const std::size_t ops = apart ? trial.ops.size() : 0;
+  Builder made = builder(point.machine, apart ? trial : out.graph, apart ? ignored : out.decisions, std::move(c.known));
+  if (strategy.chained) made.begin_with = c.reached;
+  SY_TRY(Draft draft, made.build(strategy, false));
+  c.known = std::move(made.known);
+  made.known.bands = bands_;
+  if (apart && trial.ops.size() != ops) return kNone;
+  if (strategy.pipelined && draft.pipelines.empty()) return kNone;
+  if (strategy.interleaved && draft.interleavings.empty()) return kNone;
+  if (strategy.streamed && draft.streamed.empty()) {
+    if (!made.begin_with.unstreamed.empty()) told.push_back({"strategy", "attention over blocks of keys: no blocks fit"});
+    return kNone;
+  }
+  SY_TRY(const Timed found, made.time_of(draft));
+  const double time = found.seconds;
+  const bool first = trials.empty(), chained = strategy.chained && time < least * kClose;
+  if (first && !options.streams) streams_at_first = made.may_stream(draft);
+  if (chained && !streams && !options.streams) streams = made.may_stream(draft);
+  if (chained && !strategy.pipelined && !strategy.interleaved && !interleaves) interleaves = !made.interleavings_of(draft).empty();
+  const std::size_t count = c.machine.components.size(), contexts = draft.program.contexts.size();
+  if (first) {
+    kernels = draft.kernels.size();
+    affordable = std::max(affordable, kTimesFirst * count * contexts);
+    for (const auto& [form, candidates] : c.known.candidates) searched += candidates->front().tried;
+  }
+  spent.components += count * contexts;
+  spent.contexts += contexts;
+  spent.events += found.events;
+  const std::string took = std::isfinite(time) ? fmt::format("{:.1f} us", time * 1e6) : "circuits have no room";
+  told.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {}", count, c.name.empty() ? "" : ", as for " + c.name,
+                                          describe(whole(), strategy), contexts, took)});
+  if (time < c.time) c.time = time, c.reached = draft.attempt;
+  if (first || time < least) {
+    least = time;
+    best.start = draft.attempt;
+    best.machine = c.machine;
+    best.number = point.machine;
+    best.strategy = strategy;
+    best.timed = trials.size();
+    each = count * contexts;
+  }
+  trials.push_back({time, point});
+  return time;
+}
+
+Status Comparison::attempt(const Point& point) {
+  const auto found = time_of(point);
+  if (!found && point.machine == 0) return found.failure();
+  if (!found) failed.push_back({kNone, point});
+  return Done{};
+}
+
+Result<double> Comparison::placed(const Point& point) {
+  graph::Graph trial = out.graph;
+  std::vector<Decision> ignored;
+  Contender& c = machines[point.machine];
+  c.known.bands = bands_;
+  if (point.strategy.in_parts) cut_reductions(c.machine, trial, cuts);
+  Builder made = builder(point.machine, trial, ignored, c.known);
+  if (point.strategy.chained) made.begin_with = c.reached;
+  SY_TRY(Draft draft, made.build(point.strategy, false));
+  SY_TRY(const Timed plain, made.time_of(draft));
+  const Placement placement = place_components(c.machine, draft.program, options.seed, 1, 0);
+  if (placement.before == 0) return plain.seconds;
+  program::relocate(draft.program, c.machine.component, placement.to);
+  return std::min(plain.seconds, options.time(draft.program).seconds);
+}
+
+}  // namespace switchyard::compiler

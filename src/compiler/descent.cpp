@@ -1,0 +1,168 @@
+#include "compiler/descent.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace switchyard::compiler {
+namespace {
+
+/// Programs are changed one thing at a time, so often divided by the square of their kernels: longer ones take longer each. That begins
+/// with so many kinds of program. Contexts no longer than for so much room are not among what is tried there.
+constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
+/// What is searched widely, so often. Of all programs of two layers of BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and
+/// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them.
+constexpr std::size_t kMostWidely = 100, kChangedWidely = 3;
+constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
+
+/// In what programs differ, one thing at a time.
+enum class Axis { room, machine, strategy, joins, tiles, switches };
+constexpr std::array kAxes{Axis::room, Axis::machine, Axis::strategy, Axis::joins, Axis::tiles, Axis::switches};
+constexpr std::array kAxesOfMany{Axis::strategy, Axis::joins, Axis::room, Axis::machine, Axis::tiles};
+
+/// Programs that differ from one in one thing only.
+std::vector<Point> along(const Comparison& c, Axis axis, const Point& from) {
+  std::vector<Point> out;
+  const auto add = [&](const auto& change) {
+    out.push_back(from);
+    change(out.back());
+  };
+  const auto with = [](auto Strategy::*member, auto value) { return [=](Point& p) { p.strategy.*member = value; }; };
+  switch (axis) {
+    case Axis::room:
+      add(with(&Strategy::room, 0));
+      for (const std::int64_t room : lesser_rooms(c.whole()))
+        if (room >= kLeastRoomToChange) add(with(&Strategy::room, room));
+      break;
+    case Axis::machine:
+      for (std::size_t m = 0; m < c.machines.size(); ++m) add([&](Point& p) { p.machine = m; });
+      break;
+    case Axis::strategy:
+      for (const Strategy& o : c.strategies)
+        add([&](Point& p) {
+          Strategy& s = p.strategy;
+          s.held_weight = o.held_weight, s.readers = o.readers, s.deep = o.deep, s.search = o.search;
+        });
+      break;
+    case Axis::joins:
+      for (const double weight : kChainedWeights) add(with(&Strategy::chained, weight));
+      break;
+    case Axis::tiles:
+      if (c.interleaves) add([&](Point& p) { p.strategy.interleaved = !p.strategy.interleaved, p.strategy.pipelined = false; });
+      break;
+    case Axis::switches:
+      for (const double seconds : dearer_switches(c.whole())) add(with(&Strategy::dearer, seconds));
+      break;
+  }
+  return out;
+}
+
+class Descent {
+ public:
+  explicit Descent(Comparison& c)
+      : c_(c),
+        wide_(c.is_wide()),
+        axes_(wide_ ? std::span<const Axis>(kAxes) : std::span<const Axis>(kAxesOfMany)),
+        left_((wide_ ? kMostWidely : std::min(kMostChanges, kChanges / (c.kernels * c.kernels))) * c.patience()) {}
+
+  Status run() {
+    if (wide_) {
+      SY_TRY([[maybe_unused]] Done screened, screen());
+    }
+    return change();
+  }
+
+ private:
+  /// Makes and times a program unless it is known. False: no more is to be tried.
+  Result<bool> attempt(const Point& point) {
+    if (c_.known(point)) return true;
+    if (left_ == 0) return false;
+    const std::size_t before = c_.trials.size();
+    SY_TRY([[maybe_unused]] Done tried, c_.attempt(point));
+    if (c_.trials.size() == before) return true;  // nothing of the kind
+    const double time = c_.trials.back().time;
+    left_ -= !wide_ || std::none_of(c_.trials.begin(), c_.trials.end() - 1,
+                                    [&](const Trial& t) { return t.time == time; });  // the same program costs little
+    return true;
+  }
+
+  Status screen() {
+    for (const LesserMachine& l : rungs_below(c_.best.machine)) c_.add(l);
+    std::vector<std::size_t> machines{c_.best.number};
+    for (std::size_t m = 0; m < c_.machines.size(); ++m)
+      if (c_.machines[m].lesser) machines.push_back(m);
+    for (const std::size_t m : machines)
+      for (Strategy s : c_.strategies) {
+        s.chained = kChainedWeights[1];
+        s.interleaved = c_.interleaves;
+        SY_TRY(bool more, attempt({m, s}));
+        if (more && s.interleaved && !c_.find({m, s})) {  // there are no tiles to hand on
+          s.interleaved = false;
+          SY_TRY(more, attempt({m, s}));
+        }
+        if (!more) return Done{};
+      }
+    return Done{};
+  }
+
+  /// The fastest program of several kernels to a context that is of no kind that has been changed.
+  [[nodiscard]] const Trial* next() const {
+    const auto kin = [&](const Point& p, const Trial& t) {
+      const Strategy &a = p.strategy, &b = t.point.strategy;
+      return a.held_weight == b.held_weight && a.readers == b.readers && (!wide_ || p.machine == t.point.machine);
+    };
+    const Trial* next = nullptr;
+    for (const Trial& t : c_.trials)
+      if (t.point.strategy.chained && !t.point.strategy.pipelined && (next == nullptr || t.time < next->time) &&
+          std::none_of(changed_.begin(), changed_.end(), [&](const Point& p) { return kin(p, t); }))
+        next = &t;
+    return next;
+  }
+
+  Status change() {
+    for (std::size_t kinds = 0; kinds < (wide_ ? kChangedWidely : kChangedKinds); ++kinds) {
+      const Trial* from = next();
+      if (from == nullptr) break;
+      Point at = from->point;
+      double time = from->time;
+      if (wide_) changed_.push_back(at);
+      for (bool better = true; better;) {
+        better = false;
+        for (const Axis axis : axes_) {
+          std::optional<Point> best;
+          for (const Point& p : along(c_, axis, at)) {
+            if (!wide_ && c_.known(p)) continue;
+            SY_TRY(const bool more, attempt(p));
+            if (!more) return Done{};
+            if (const Trial* t = c_.find(p); t && t->time < time) best = p, time = t->time;
+            if (best && !wide_) break;
+          }
+          if (best) at = *best, better = true;
+          if (best && !wide_) break;
+        }
+      }
+      changed_.push_back(at);
+    }
+    return Done{};
+  }
+
+  Comparison& c_;
+  const bool wide_;
+  const std::span<const Axis> axes_;
+  std::size_t left_;  ///< programs
+  std::vector<Point> changed_;
+};
+
+}  // namespace
+
+Status descend(Comparison& c) {
+  if (c.kernels < 2) return Done{};
+  const std::size_t before = c.spent.components;
+  SY_TRY([[maybe_unused]] Done changed, Descent(c).run());
+  c.spent.components = before;  // it has a measure of its own
+  return Done{};
+}
+
+}  // namespace switchyard::compiler

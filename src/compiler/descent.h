@@ -1,0 +1,12 @@
+// Programs changed one thing at a time, from the fastest that are known.
+#pragma once
+
+#include "compiler/comparison.h"
+
+namespace switchyard::compiler {
+
+/// What is best apart need not be best together, nor what is best with one thing with another. Programs of some kernels are searched
+/// widely: first with every strategy and several kernels to a context, on the best machine and on such with less that do not depend on it.
+Status descend(Comparison& c);
+
+}  // namespace switchyard::compiler
