@@ -1,7 +1,9 @@
 #include "compiler/layout.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
+#include <limits>
 #include <numeric>
 
 namespace switchyard::compiler {
@@ -20,19 +22,24 @@ struct Classes {
   std::vector<std::size_t> parent;
 };
 
-/// The dimension of an operand whose index is (only) the given loops.
+/// The dimension of an operand along which the given loops run: only they, or they within steps of others (the channels of a head, where
+/// heads lie side by side).
 int dimension_along(const KernelOperand& operand, const std::function<bool(int)>& wanted, const Kernel& kernel) {
   int best = -1;
-  std::int64_t best_extent = 1;
+  std::int64_t best_extent = 2;  // along one element nothing runs
   for (std::size_t d = 0; d < operand.index.size(); ++d) {
-    if (operand.index[d].terms.empty()) continue;
-    bool all = true;
-    std::int64_t extent = 1;
+    std::int64_t extent = 1, covered = 1, step = std::numeric_limits<std::int64_t>::max();
     for (const auto& t : operand.index[d].terms) {
-      all = all && wanted(t.variable);
-      extent *= kernel.dims[static_cast<std::size_t>(t.variable)].extent;
+      const std::int64_t count = kernel.dims[static_cast<std::size_t>(t.variable)].extent;
+      if (count == 1) continue;
+      if (wanted(t.variable)) {
+        extent *= count;
+        covered += (count - 1) * std::abs(t.coefficient);
+      } else {
+        step = std::min(step, std::abs(t.coefficient));
+      }
     }
-    if (all && extent >= best_extent) {
+    if (covered <= step && extent >= best_extent) {
       best = static_cast<int>(d);
       best_extent = extent;
     }
