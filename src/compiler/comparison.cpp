@@ -141,11 +141,11 @@ Result<double> Comparison::time_of(const Point& point) {
   SY_TRY(Draft draft, made.build(strategy, false));
   c.known = std::move(made.known);
   made.known.bands = bands_;
-  if (apart && trial.ops.size() != ops) return kNone;
-  if (strategy.pipelined && draft.pipelines.empty()) return kNone;
-  if (strategy.interleaved && draft.interleavings.empty()) return kNone;
-  if (strategy.streamed && draft.streamed.empty()) {
-    if (!made.begin_with.unstreamed.empty()) told.push_back({"strategy", "attention over blocks of keys: no blocks fit"});
+  if (strategy.streamed && draft.streamed.empty() && !made.begin_with.unstreamed.empty())
+    told.push_back({"strategy", "attention over blocks of keys: no blocks fit"});
+  if ((apart && trial.ops.size() != ops) || (strategy.pipelined && draft.pipelines.empty()) ||
+      (strategy.interleaved && draft.interleavings.empty()) || (strategy.streamed && draft.streamed.empty())) {
+    failed.push_back({kNone, point});
     return kNone;
   }
   SY_TRY(const Timed found, made.time_of(draft));

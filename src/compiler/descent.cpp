@@ -15,6 +15,8 @@ constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// What is searched widely, so often. Of all programs of two layers of BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and
 /// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 100, kChangedWidely = 3;
+/// The same, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays take long each.
+constexpr std::int64_t kEventsWidely = 20'000'000;
 constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
 
 /// In what programs differ, one thing at a time.
@@ -65,6 +67,7 @@ class Descent {
       : c_(c),
         wide_(c.is_wide()),
         axes_(wide_ ? std::span<const Axis>(kAxes) : std::span<const Axis>(kAxesOfMany)),
+        most_events_(c.spent.events + kEventsWidely * static_cast<std::int64_t>(c.patience())),
         left_((wide_ ? kMostWidely : std::min(kMostChanges, kChanges / (c.kernels * c.kernels))) * c.patience()) {}
 
   Status run() {
@@ -78,7 +81,7 @@ class Descent {
   /// Makes and times a program unless it is known. False: no more is to be tried.
   Result<bool> attempt(const Point& point) {
     if (c_.known(point)) return true;
-    if (left_ == 0) return false;
+    if (left_ == 0 || (wide_ && c_.spent.events > most_events_)) return false;
     const std::size_t before = c_.trials.size();
     SY_TRY([[maybe_unused]] Done tried, c_.attempt(point));
     if (c_.trials.size() == before) return true;  // nothing of the kind
@@ -151,6 +154,7 @@ class Descent {
   Comparison& c_;
   const bool wide_;
   const std::span<const Axis> axes_;
+  const std::int64_t most_events_;
   std::size_t left_;  ///< programs
   std::vector<Point> changed_;
 };
