@@ -46,87 +46,119 @@ Parts::Parts(const Buffer& buffer) {
 
 namespace {
 
+/// Lists that are needed for each box anew: many boxes are asked about, and most are small.
+struct Scratch {
+  struct Level {
+    std::vector<std::int64_t> cuts;
+    std::vector<std::uint32_t> coming, active;
+  };
+  std::vector<std::uint32_t> met;
+  std::vector<Level> levels;  ///< by dimension
+  Box cell;
+};
+
 /// Cells in row-major order, dimension by dimension: of each slab between two cuts only the groups that hold it are looked at further.
 struct Slabs {
   const std::vector<Parts::Group>& groups;
-  const std::vector<std::vector<std::int64_t>>& cuts;
-  Box& cell;
+  Scratch& scratch;
 
   template <class Visit>
   void sweep(std::size_t d, const std::vector<std::uint32_t>& held, Visit& visit) {
-    if (d == cell.size()) return visit(cell, std::span<const std::uint32_t>(held));
-    std::vector<std::uint32_t> coming = held, active;  // by where they begin
+    if (d == scratch.cell.size()) return visit(scratch.cell, std::span<const std::uint32_t>(held));
+    auto& [cuts, coming, active] = scratch.levels[d];
+    coming = held;  // by where they begin
+    active.clear();
     std::sort(coming.begin(), coming.end(), [&](std::uint32_t a, std::uint32_t b) { return begin_of(a, d) < begin_of(b, d); });
     std::size_t next = 0;
-    for (std::size_t k = 0; k + 1 < cuts[d].size(); ++k) {
+    for (std::size_t k = 0; k + 1 < cuts.size(); ++k) {
       if (active.empty()) {
         if (next == coming.size()) return;
-        const auto first = std::lower_bound(cuts[d].begin(), cuts[d].end(), begin_of(coming[next], d));
-        k = std::max(k, static_cast<std::size_t>(first - cuts[d].begin()));
+        const auto first = std::lower_bound(cuts.begin(), cuts.end(), begin_of(coming[next], d));
+        k = std::max(k, static_cast<std::size_t>(first - cuts.begin()));
       }
-      std::erase_if(active, [&](std::uint32_t g) { return groups[g].box[d][1] <= cuts[d][k]; });
-      while (next < coming.size() && begin_of(coming[next], d) <= cuts[d][k]) active.push_back(coming[next++]);
+      std::erase_if(active, [&](std::uint32_t g) { return groups[g].box[d][1] <= cuts[k]; });
+      while (next < coming.size() && begin_of(coming[next], d) <= cuts[k]) active.push_back(coming[next++]);
       if (active.empty()) continue;
-      cell[d] = {cuts[d][k], cuts[d][k + 1]};
+      scratch.cell[d] = {cuts[k], cuts[k + 1]};
       sweep(d + 1, active, visit);
     }
   }
   [[nodiscard]] std::int64_t begin_of(std::uint32_t g, std::size_t d) const { return groups[g].box[d][0]; }
 };
 
+std::int64_t points_of(const Box& box) {
+  std::int64_t points = 1;
+  for (const auto& [begin, end] : box) points *= end - begin;
+  return points;
+}
+
 }  // namespace
 
 template <class Visit>
 void Parts::cells(const Box& box, std::optional<std::uint32_t> own, Visit&& visit) const {
-  std::vector<std::uint32_t> met;
+  thread_local Scratch scratch;
+  auto& [met, levels, cell] = scratch;
+  met.clear();
   meeting(box, [&](std::uint32_t g) {
     const auto& instances = groups_[g].instances;
     if (!own || instances.size() > 1 || instances.front() != *own) met.push_back(g);
   });
   if (met.empty()) return;
   std::sort(met.begin(), met.end());
-  Box cell = box;
+  cell = box;
   if (met.size() == 1) {
     const Box& part = groups_[met.front()].box;
     for (std::size_t d = 0; d < box.size(); ++d) cell[d] = {std::max(box[d][0], part[d][0]), std::min(box[d][1], part[d][1])};
     return visit(cell, std::span<const std::uint32_t>(met));
   }
-  const std::size_t rank = box.size();
-  std::vector<std::vector<std::int64_t>> cuts(rank);
-  for (std::size_t d = 0; d < rank; ++d) {
-    cuts[d] = {box[d][0], box[d][1]};
+  if (levels.size() < box.size()) levels.resize(box.size());
+  for (std::size_t d = 0; d < box.size(); ++d) {
+    std::vector<std::int64_t>& cuts = levels[d].cuts;
+    cuts.assign(box[d].begin(), box[d].end());
     for (const std::uint32_t g : met)
       for (const std::int64_t cut : groups_[g].box[d])
-        if (cut > box[d][0] && cut < box[d][1]) cuts[d].push_back(cut);
-    std::sort(cuts[d].begin(), cuts[d].end());
-    cuts[d].erase(std::unique(cuts[d].begin(), cuts[d].end()), cuts[d].end());
+        if (cut > box[d][0] && cut < box[d][1]) cuts.push_back(cut);
+    std::sort(cuts.begin(), cuts.end());
+    cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
   }
-  Slabs slabs{groups_, cuts, cell};
-  slabs.sweep(0, met, visit);
+  Slabs{groups_, scratch}.sweep(0, met, visit);
+}
+
+void Parts::append_instances(std::span<const std::uint32_t> groups, std::optional<std::uint32_t> own,
+                             std::vector<std::uint32_t>& out) const {
+  const auto first = static_cast<std::ptrdiff_t>(out.size());
+  for (const std::uint32_t g : groups)
+    for (const std::uint32_t i : groups_[g].instances)
+      if (!own || *own != i) out.push_back(i);
+  if (groups.size() > 1) std::sort(out.begin() + first, out.end());
 }
 
 std::vector<Message> Parts::messages(const Box& box, std::optional<std::uint32_t> own) const {
   std::vector<Message> out;
   cells(box, own, [&](const Box& cell, std::span<const std::uint32_t> holders) {
-    Message& message = out.emplace_back(Message{cell, {}});
-    for (const std::uint32_t g : holders)
-      for (const std::uint32_t i : groups_[g].instances)
-        if (!own || *own != i) message.instances.push_back(i);
-    std::sort(message.instances.begin(), message.instances.end());
+    append_instances(holders, own, out.emplace_back(Message{cell, {}}).instances);
   });
   return out;
+}
+
+void Parts::list(const Box& box, std::optional<std::uint32_t> own, std::vector<Listed>& messages,
+                 std::vector<std::uint32_t>& instances) const {
+  cells(box, own, [&](const Box& cell, std::span<const std::uint32_t> holders) {
+    const auto first = static_cast<std::uint32_t>(instances.size());
+    append_instances(holders, own, instances);
+    messages.push_back({points_of(cell), first, static_cast<std::uint32_t>(instances.size())});
+  });
 }
 
 Parts::Count Parts::count(const Box& box, std::optional<std::uint32_t> own, std::uint32_t here) const {
   Count result;
   cells(box, own, [&](const Box& cell, std::span<const std::uint32_t> holders) {
     ++result.messages;
-    std::int64_t others = 0, points = 1;
+    std::int64_t others = 0;
     for (const std::uint32_t g : holders)
       others += static_cast<std::int64_t>(groups_[g].instances.size()) - (here != kNone && group_of_[here] == g ? 1 : 0);
     result.widest = std::max(result.widest, others);
-    for (const Interval& side : cell) points *= side[1] - side[0];
-    result.points += points;
+    result.points += points_of(cell);
   });
   return result;
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "program/spread.h"
@@ -50,6 +51,13 @@ class Parts {
   /// As messages() of program/spread.h.
   [[nodiscard]] std::vector<Message> messages(const Box& box, std::optional<std::uint32_t> own) const;
 
+  /// The same for whoever needs no boxes: elements and instances, behind what is in the lists already.
+  struct Listed {
+    std::int64_t points = 0;
+    std::uint32_t first = 0, end = 0;  ///< in the list of instances
+  };
+  void list(const Box& box, std::optional<std::uint32_t> own, std::vector<Listed>& messages, std::vector<std::uint32_t>& instances) const;
+
   /// How many messages there are, the most instances one of them goes to, `here` not counted, and the elements of all.
   struct Count {
     std::int64_t messages = 0, widest = 0, points = 0;
@@ -57,6 +65,7 @@ class Parts {
   [[nodiscard]] Count count(const Box& box, std::optional<std::uint32_t> own, std::uint32_t here) const;
 
  private:
+  void append_instances(std::span<const std::uint32_t> groups, std::optional<std::uint32_t> own, std::vector<std::uint32_t>& out) const;
   /// Calls visit(cell, groups that hold it) for each cell somebody needs, in row-major order.
   template <class Visit>
   void cells(const Box& box, std::optional<std::uint32_t> own, Visit&& visit) const;

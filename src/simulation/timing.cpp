@@ -276,8 +276,7 @@ Result<Timing> ProgramTimer::time(const program::Program& program, const TimingO
   const std::int64_t chunk = options.chunk <= 0 ? 0 : std::max(kLeastChunk, options.chunk);
   const bool shortcuts = options.exact_shortcuts && options.recorder == nullptr;
   const chip::Chip& chip = *program.chip;
-  const bool cached = std::any_of(chip.memories.begin(), chip.memories.end(),
-                                  [](const chip::Memory& m) { return m.kind == chip::MemoryKind::cache && m.backing; });
+  const bool cached = timing::has_cache(chip);
   if (kept.chip != program.chip || kept.chunk != chunk || kept.classes.full()) {
     kept.chip = program.chip;
     kept.chunk = chunk;
@@ -286,7 +285,7 @@ Result<Timing> ProgramTimer::time(const program::Program& program, const TimingO
     kept.timings.clear();
   }
   std::vector<std::uint32_t> classes;
-  if (shortcuts && !cached) classes = kept.classes.of(program);
+  if (shortcuts && !(cached && chip.sequencer.waves)) classes = kept.classes.of(program);
   // What a step of the host moves and what a wave takes is in no class.
   const bool alone = classes.empty() || chip.sequencer.waves ||
                      std::any_of(program.contexts.begin(), program.contexts.end(), [](const program::Context& c) { return bool(c.host); });
@@ -297,6 +296,7 @@ Result<Timing> ProgramTimer::time(const program::Program& program, const TimingO
   }
   if (!kept.fabric || !kept.fabric->worth_keeping()) kept.fabric.emplace(program, chunk);
   kept.fabric->begin_program(program);
+  if (cached) classes.clear();  // no context is skipped there
   SY_TRY(Timing timing, time_on(program, options, chunk, *kept.fabric, std::move(classes)));
   if (!alone) kept.timings.emplace(key, timing);
   return timing;

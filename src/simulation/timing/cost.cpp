@@ -13,8 +13,7 @@ namespace switchyard::simulation::timing {
 
 namespace {
 
-constexpr std::size_t kMostKnownBoxes = 4096;
-constexpr std::size_t kLeastFound = 64, kMostFound = std::size_t{1} << 15;  ///< places; powers of two
+constexpr std::size_t kLeastFound = 64, kMostFound = std::size_t{1} << 15;  ///< places of a table; powers of two
 
 using program::Statement;
 
@@ -295,7 +294,7 @@ Result<MoveCosts> MoveCosts::make(const program::Program& program, const program
                 fmt::format("actor '{}' moves a box of another rank than its token", actor.name));
   }
   if (costs.sends_messages()) {
-    std::vector<std::uint32_t>& steering = costs.found_.steering;
+    std::vector<std::uint32_t>& steering = costs.steering_;
     for (const numerics::Affine& start : costs.destination_.access->start)
       for (const auto& term : start.terms) steering.push_back(static_cast<std::uint32_t>(term.variable));
     std::sort(steering.begin(), steering.end());
@@ -345,12 +344,13 @@ const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::
     price_.begin[d] = static_cast<std::int64_t>(seed % static_cast<std::uint64_t>(source_.buffer->shape[d]));
   }
   if (sends_messages()) {
-    std::vector<Sent>& sent = messages(variables, component);
+    const std::span<Sent> sent = messages(variables, component);
     const int loop = destination_.access->message;
     const auto number = loop < 0 ? 0 : static_cast<std::size_t>(variables[rank_ + static_cast<std::size_t>(loop)]);
     const bool none = number >= sent.size() || price_.payload == 0;
     price_.payload = none ? 0 : sent[number].payload;
-    price_.components = none ? nullptr : &sent[number].components;
+    price_.components =
+        none ? std::span<const std::uint32_t>() : std::span(targets_).subspan(sent[number].first, sent[number].end - sent[number].first);
     price_.path = none ? nullptr : &sent[number].path;
   } else if (destination_.access != nullptr) {
     const std::int64_t written = clip(destination_, variables, price_.write_begin, price_.write_extent, price_.write_cost);
@@ -359,62 +359,75 @@ const MovePrice& MoveCosts::price(std::span<const std::int64_t> variables, std::
   return price_;
 }
 
-/// A firing asks when it is issued, when it is due and when it starts: that it has asked before is found without making its box.
-std::vector<MoveCosts::Sent>& MoveCosts::messages(std::span<const std::int64_t> variables, std::uint32_t component) {
-  Found& f = found_;
-  const std::size_t stride = f.steering.size() + 1;
-  if (2 * f.used >= f.sent.size()) {  // so full that it is begun anew, larger
-    const std::size_t size = f.sent.empty() ? kLeastFound : std::min(2 * f.sent.size(), kMostFound);
-    f.sent.assign(size, nullptr);
-    f.keys.assign(size * stride, 0);
-    f.used = 0;
-  }
+/// The place that has these, or where they belong.
+std::size_t MoveCosts::place_of(std::span<const std::int64_t> variables, std::uint32_t component) const {
+  const std::size_t stride = steering_.size() + 1, mask = found_.size() - 1;
   std::uint64_t h = component * 0x9e3779b97f4a7c15u;
-  for (const std::uint32_t v : f.steering) h = (h ^ (h >> 29) ^ static_cast<std::uint64_t>(variables[v])) * 0xff51afd7ed558ccdu;
-  for (std::size_t at = (h >> 20) & (f.sent.size() - 1);; at = (at + 1) & (f.sent.size() - 1)) {
-    std::int64_t* key = f.keys.data() + at * stride;
-    if (f.sent[at] != nullptr) {
-      bool same = key[0] == component;
-      for (std::size_t i = 0; i < f.steering.size() && same; ++i) same = key[i + 1] == variables[f.steering[i]];
-      if (same) return *f.sent[at];
-      continue;
-    }
-    const std::size_t known = sent_.size();
-    std::vector<Sent>& sent = find_messages(variables, component);
-    if (sent_.size() < known) {  // all that was found is gone
-      std::fill(f.sent.begin(), f.sent.end(), nullptr);
-      f.used = 0;
-      return sent;
-    }
-    key[0] = component;
-    for (std::size_t i = 0; i < f.steering.size(); ++i) key[i + 1] = variables[f.steering[i]];
-    f.sent[at] = &sent;
-    ++f.used;
-    return sent;
+  for (const std::uint32_t v : steering_) h = (h ^ (h >> 29) ^ static_cast<std::uint64_t>(variables[v])) * 0xff51afd7ed558ccdu;
+  for (std::size_t at = (h >> 20) & mask;; at = (at + 1) & mask) {
+    if (found_[at].first == kNowhere) return at;
+    const std::int64_t* key = keys_.data() + at * stride;
+    bool same = key[0] == component;
+    for (std::size_t i = 0; i < steering_.size() && same; ++i) same = key[i + 1] == variables[steering_[i]];
+    if (same) return at;
   }
 }
 
-std::vector<MoveCosts::Sent>& MoveCosts::find_messages(std::span<const std::int64_t> variables, std::uint32_t component) {
+/// The table is twice as large, or begun anew: what was asked long ago is hardly asked again.
+void MoveCosts::make_room() {
+  const std::size_t stride = steering_.size() + 1;
+  const std::vector<Range> before = std::move(found_);
+  const std::vector<std::int64_t> keys = std::move(keys_);
+  const std::size_t size = before.empty() ? kLeastFound : std::min(2 * before.size(), kMostFound);
+  found_.assign(size, {});
+  keys_.assign(size * stride, 0);
+  if (before.size() == kMostFound) {
+    sent_.clear();
+    targets_.clear();
+    used_ = 0;
+    return;
+  }
+  std::vector<std::int64_t> variables(rank_ + actor_->loops.size());
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i].first == kNowhere) continue;
+    const std::int64_t* key = keys.data() + i * stride;
+    for (std::size_t k = 0; k < steering_.size(); ++k) variables[steering_[k]] = key[k + 1];
+    const std::size_t at = place_of(variables, static_cast<std::uint32_t>(key[0]));
+    found_[at] = before[i];
+    std::copy_n(key, stride, keys_.begin() + static_cast<std::ptrdiff_t>(at * stride));
+  }
+}
+
+/// A firing asks when it is issued, when it is due and when it starts: that it has asked before is found without making its box.
+std::span<MoveCosts::Sent> MoveCosts::messages(std::span<const std::int64_t> variables, std::uint32_t component) {
+  if (2 * used_ >= found_.size()) make_room();
+  const std::size_t at = place_of(variables, component);
+  if (found_[at].first == kNowhere) {
+    found_[at] = find_messages(variables, component);
+    std::int64_t* key = keys_.data() + at * (steering_.size() + 1);
+    *key = component;
+    for (const std::uint32_t v : steering_) *++key = variables[v];
+    ++used_;
+  }
+  return std::span(sent_).subspan(found_[at].first, found_[at].end - found_[at].first);
+}
+
+MoveCosts::Range MoveCosts::find_messages(std::span<const std::int64_t> variables, std::uint32_t component) {
   const program::Buffer& buffer = *destination_.buffer;
-  const program::Box box = program::touched(*destination_.access, token_, variables);
-  key_.assign(1, component);
-  for (const auto& [begin, end] : box) key_.insert(key_.end(), {begin, end});
-  if (const auto known = sent_.find(key_); known != sent_.end()) return known->second;
-  if (sent_.size() >= kMostKnownBoxes) sent_.clear();
-  std::vector<Sent> list;
   numerics::Format format = buffer.format;
   if (source_.access != nullptr && numerics::stored_bits(source_.buffer->format) < numerics::stored_bits(format))
     format = source_.buffer->format;
   if (!parts_) parts_ = std::make_shared<const program::Parts>(buffer);
   const std::uint32_t here = program::updates_copies(*actor_) ? parts_->on(component) : program::Parts::kNone;
-  for (const program::Message& message : parts_->messages(box, here == program::Parts::kNone ? std::nullopt : std::optional(here))) {
-    Sent& sent = list.emplace_back();
-    std::int64_t elements = 1;
-    for (const auto& [begin, end] : message.box) elements *= end - begin;
-    sent.payload = numerics::stored_bytes(format, elements);
-    for (const std::uint32_t i : message.instances) sent.components.push_back(buffer.spread->components[i]);
-  }
-  return sent_.emplace(key_, std::move(list)).first->second;
+  const std::size_t instances = targets_.size();
+  listed_.clear();
+  parts_->list(program::touched(*destination_.access, token_, variables),
+               here == program::Parts::kNone ? std::nullopt : std::optional(here), listed_, targets_);
+  for (std::size_t i = instances; i < targets_.size(); ++i) targets_[i] = buffer.spread->components[targets_[i]];
+  Range range{static_cast<std::uint32_t>(sent_.size()), 0};
+  for (const auto& [points, first, end] : listed_) sent_.push_back({numerics::stored_bytes(format, points), first, end});
+  range.end = static_cast<std::uint32_t>(sent_.size());
+  return range;
 }
 
 }  // namespace switchyard::simulation::timing

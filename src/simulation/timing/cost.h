@@ -76,11 +76,11 @@ class ComputeCosts {
 
 /// Of one transfer.
 struct MovePrice {
-  const std::vector<std::uint32_t>* components = nullptr;  ///< of a message: who gets it, the own component perhaps among them
-  std::uint32_t* path = nullptr;                           ///< of a message: where the engine notes which path it takes
-  std::int64_t payload = 0;                                ///< bytes that pass
-  std::int64_t read_cost = 0, write_cost = 0;              ///< bytes charged at the memory: whole granules per contiguous run
-  std::vector<std::int64_t> begin, extent;                 ///< of the clipped box of the buffer (source, else destination)
+  std::span<const std::uint32_t> components;   ///< of a message: who gets it, the own component perhaps among them
+  std::uint32_t* path = nullptr;               ///< of a message: where the engine notes which path it takes
+  std::int64_t payload = 0;                    ///< bytes that pass
+  std::int64_t read_cost = 0, write_cost = 0;  ///< bytes charged at the memory: whole granules per contiguous run
+  std::vector<std::int64_t> begin, extent;     ///< of the clipped box of the buffer (source, else destination)
   std::vector<std::int64_t> write_begin, write_extent;
 };
 
@@ -107,28 +107,32 @@ class MoveCosts {
   };
   std::int64_t clip(const Box& box, std::span<const std::int64_t> variables, std::vector<std::int64_t>& begin,
                     std::vector<std::int64_t>& extent, std::int64_t& cost) const;
-  /// The messages of one box, from one component.
+  /// A message of a box, from one component.
   struct Sent {
     std::int64_t payload = 0;
-    std::vector<std::uint32_t> components;
+    std::uint32_t first = 0, end = 0;  ///< components, in `targets_`
     std::uint32_t path = 0xffffffffu;  ///< none yet
   };
-  std::vector<Sent>& messages(std::span<const std::int64_t> variables, std::uint32_t component);
-  std::vector<Sent>& find_messages(std::span<const std::int64_t> variables, std::uint32_t component);
+  struct Range {
+    std::uint32_t first = kNowhere, end = 0;  ///< in `sent_`
+  };
+  static constexpr std::uint32_t kNowhere = 0xffffffffu;
+  std::span<Sent> messages(std::span<const std::int64_t> variables, std::uint32_t component);
+  [[nodiscard]] std::size_t place_of(std::span<const std::int64_t> variables, std::uint32_t component) const;
+  void make_room();
+  Range find_messages(std::span<const std::int64_t> variables, std::uint32_t component);
   Box source_, destination_;
   const program::Actor* actor_ = nullptr;
   std::shared_ptr<const program::Parts> parts_;  ///< of the destination, when messages are first asked for
   std::size_t rank_ = 0;                         // variables before the loops
-  std::vector<std::int64_t> key_;
-  std::unordered_map<std::vector<std::int64_t>, std::vector<Sent>, KeyHash> sent_;  ///< by component and box
-  /// The same by component and those variables that say where the box is: a table with a list of numbers for each place.
-  struct Found {
-    std::vector<std::uint32_t> steering;
-    std::vector<std::int64_t> keys;
-    std::vector<std::vector<Sent>*> sent;
-    std::size_t used = 0;
-  };
-  Found found_;
+  // The messages that are known, by component and those variables that say where the box is: a table with a list of numbers for each place.
+  std::vector<std::uint32_t> steering_;
+  std::vector<std::int64_t> keys_;
+  std::vector<Range> found_;
+  std::size_t used_ = 0;  ///< places
+  std::vector<Sent> sent_;
+  std::vector<std::uint32_t> targets_;
+  std::vector<program::Parts::Listed> listed_;
   std::vector<std::int64_t> token_;
   std::vector<std::size_t> picked_;  ///< dimensions of the source in which an index is picked
   std::int64_t token_bytes_ = 0;

@@ -37,14 +37,8 @@ const MovePrice& Engine::price_of(ActorPlan& plan, const ActorState& s, std::uin
 /// Each message goes its own way: to the components that hold its elements, but the own one.
 std::uint32_t Engine::path_of(const ActorPlan& plan, const MovePrice& price, std::uint32_t component) {
   if (*price.path == kNone) {
-    PathRequest request;
-    request.mover = plan.actor->mover;
-    request.component = component;
-    if (fabric.has_circuits()) request.context = contexts_[plan.context].number;
-    for (const std::uint32_t target : *price.components) {
-      if (target != component) request.targets.push_back(target);
-    }
-    *price.path = fabric.path(request);
+    const std::uint32_t context = fabric.has_circuits() ? contexts_[plan.context].number : 0;
+    *price.path = fabric.path(plan.actor->mover, component, price.components, context);
   }
   fabric.use(*price.path);
   return *price.path;

@@ -211,7 +211,49 @@ void Fabric::routes_of(const PathRequest& request, std::vector<std::vector<std::
 }
 
 std::uint32_t Fabric::path(const PathRequest& request) {
-  if (const auto found = known_.find(request); found != known_.end()) return found->second;
+  const auto [found, fresh] = known_.try_emplace(request, 0);
+  if (fresh) found->second = make_path(request);
+  return found->second;
+}
+
+/// There are many of these: they are looked up without making anything.
+std::uint32_t Fabric::path(chip::MoverId mover, std::uint32_t component, std::span<const std::uint32_t> to, std::uint32_t context) {
+  const auto first = static_cast<std::uint32_t>(sent_to_.size());  // given back where it is known
+  sent_to_.insert(sent_to_.end(), {mover.value, component, context});
+  for (const std::uint32_t target : to)
+    if (target != component) sent_to_.push_back(target);
+  const std::span<const std::uint32_t> key = std::span(sent_to_).subspan(first);
+  std::uint64_t hash = 0x9e3779b97f4a7c15u;
+  for (const std::uint32_t word : key) hash = (hash ^ word) * 0xff51afd7ed558ccdu, hash ^= hash >> 29;
+
+  if (2 * sent_used_ >= sent_.size()) {
+    std::vector<Sent> larger(std::max<std::size_t>(1024, 2 * sent_.size()));
+    for (const Sent& s : sent_) {
+      if (s.end == 0) continue;
+      std::size_t at = s.hash & (larger.size() - 1);
+      while (larger[at].end > 0) at = (at + 1) & (larger.size() - 1);
+      larger[at] = s;
+    }
+    sent_ = std::move(larger);
+  }
+  std::size_t at = hash & (sent_.size() - 1);
+  for (; sent_[at].end > 0; at = (at + 1) & (sent_.size() - 1)) {
+    const Sent& s = sent_[at];
+    if (s.hash != hash || !std::ranges::equal(std::span(sent_to_).subspan(s.first, s.end - s.first), key)) continue;
+    sent_to_.resize(first);
+    return s.path;
+  }
+  PathRequest request;
+  request.mover = mover;
+  request.component = component;
+  request.targets.assign(key.begin() + 3, key.end());
+  request.context = context;
+  sent_[at] = {hash, make_path(request), first, static_cast<std::uint32_t>(sent_to_.size())};
+  ++sent_used_;
+  return sent_[at].path;
+}
+
+std::uint32_t Fabric::make_path(const PathRequest& request) {
   const bool off_chip = request.source || request.destination;
   const auto has_cache = [&](const std::optional<chip::MemoryId>& m) { return m && chip::cache_of(*chip_, *m).has_value(); };
   const bool cached = has_cache(request.source) || has_cache(request.destination);
@@ -283,9 +325,7 @@ std::uint32_t Fabric::path(const PathRequest& request) {
   }
   path.end = static_cast<std::uint32_t>(nodes.size());
   paths.push_back(path);
-  const auto number = static_cast<std::uint32_t>(paths.size() - 1);
-  known_.emplace(request, number);
-  return number;
+  return static_cast<std::uint32_t>(paths.size() - 1);
 }
 
 void Fabric::begin_program(const program::Program& program) {

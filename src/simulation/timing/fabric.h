@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -73,6 +74,8 @@ class Fabric {
 
   /// Index of the path; equal requests share one.
   std::uint32_t path(const PathRequest& request);
+  /// The same of a message from a component to others, the own one perhaps among them.
+  std::uint32_t path(chip::MoverId mover, std::uint32_t component, std::span<const std::uint32_t> to, std::uint32_t context);
   /// Forgets the state of the last context. Call use() with every path of the new one, then the first transfer may start.
   void begin_context();
   void use(std::uint32_t path);
@@ -112,6 +115,7 @@ class Fabric {
   [[nodiscard]] std::int64_t link_total() const { return link_total_; }
 
  private:
+  std::uint32_t make_path(const PathRequest& request);
   std::uint32_t add(BytesPerSecond rate, double latency_seconds);
   std::uint32_t nearest_port(chip::MemoryId memory, std::uint32_t component);
   void routes_of(const PathRequest& request, std::vector<std::vector<std::uint32_t>>& links);
@@ -144,6 +148,13 @@ class Fabric {
   std::vector<std::vector<std::uint32_t>> engines_;  // per mover, per component; UINT32_MAX: none yet
   std::vector<std::string> link_names_;              // by resource; empty but for links on some path
   std::unordered_map<PathRequest, std::uint32_t, PathRequestHash> known_;
+  struct Sent {  ///< a message's path
+    std::uint64_t hash = 0;
+    std::uint32_t path = 0, first = 0, end = 0;  ///< in `sent_to_`: mover, component, context, and to whom; `end` 0: nothing is here
+  };
+  std::vector<Sent> sent_;  ///< a table, at most half full; its size is a power of two
+  std::vector<std::uint32_t> sent_to_;
+  std::size_t sent_used_ = 0;
   struct Draft {  // of a node, of the path that is being made
     PathNode node;
     std::uint32_t first_child, last_child, next;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
 #include "simulation/program_timer.h"
 #include "simulation/timing/same_timing.h"
@@ -312,9 +313,10 @@ TEST(Shortcuts, CountWhatNobodyCouldPlay) {
 /// Many programs for one chip, by one timer: what it keeps from one to the next changes nothing, and what it knows is as if it were timed.
 TEST(Shortcuts, TimersThatKeepWhatProgramsShare) {
   std::int64_t timed = 0;
-  for (std::uint32_t which = 0; which < 4; ++which) {
+  for (std::uint32_t which = 0; which < 5; ++which) {
     SampleChip options;
     options.rows = options.columns = 4;
+    options.cache = which == 4 ? 200000 : 0;
     options.hop = which % 2 == 0 ? 5e-9 : 0;
     options.issue = which < 2 ? 20e-9 : 0;
     options.outstanding = 2;
@@ -366,6 +368,43 @@ TEST(Shortcuts, TimersTellProgramsApart) {
     }
   }
   EXPECT_EQ(timer.known(), 0);
+}
+
+/// Behind a cache it matters which buffer is read again, and what the cache still has to write.
+TEST(Shortcuts, TimersTellBuffersApartBehindACache) {
+  SampleChip options;
+  options.cache = 1 << 20;
+  const auto make = [&](bool again, program::BufferRole role) {
+    SampleProgram p(options);
+    const std::size_t first = p.buffer(65536, role), second = p.buffer(65536);
+    for (const std::size_t read : {first, again ? first : second}) {
+      if (!p.here().actors.empty()) p.context("next");
+      const std::size_t array = p.array(1), load = p.load(array, {16}, read, numerics::affine_variable(1, 1024));
+      p.channel(load, p.compute(array, {16}, 10), 4096, 2);
+      p.channel(p.compute(array, {16}, 10), p.store(array, {16}, first, numerics::affine_variable(1, 1024)), 4096, 2);
+    }
+    return p;
+  };
+  const auto chip = make_chip(options);
+  ProgramTimer timer;
+  std::set<std::int64_t> latencies, dirty;
+  for (int round = 0; round < 2; ++round) {
+    for (const bool again : {false, true}) {
+      for (const auto role : {program::BufferRole::intermediate, program::BufferRole::output}) {
+        SampleProgram p = make(again, role);
+        p.program.chip = chip;
+        const auto kept = timer.time(p.program), alone = time_program(p.program);
+        ASSERT_TRUE(kept.ok() && alone.ok());
+        expect_equal(kept.value(), alone.value());
+        EXPECT_EQ(kept.value().cache_dirty, alone.value().cache_dirty);
+        latencies.insert(kept.value().latency.value);
+        dirty.insert(kept.value().cache_dirty);
+      }
+    }
+    EXPECT_EQ(timer.known(), 4 * round);
+  }
+  EXPECT_GT(latencies.size(), 1u);
+  EXPECT_GT(dirty.size(), 1u);
 }
 
 }  // namespace

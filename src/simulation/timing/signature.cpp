@@ -12,6 +12,7 @@ namespace {
 class Signature {
  public:
   Signature(const program::Program& program, const program::Context& context) : program_(program) {
+    cached_ = has_cache(*program.chip);
     grid_ = std::any_of(context.arrays.begin(), context.arrays.end(), [](const program::Array& a) { return a.dynamic; });
     each(context.arrays, [&](const program::Array& array) {
       put(array.component.value, array.dynamic);
@@ -24,6 +25,9 @@ class Signature {
       put(circuit.network.value, circuit.packets);
       each(circuit.paths, [&](const std::vector<std::uint32_t>& path) { list(path); });
     });
+    if (!cached_) return;  // else what no later context uses need not leave the cache
+    program::for_each_buffer(
+        context, [&](program::BufferId id, bool) { put(id.value, program.buffers[id.index()].role == program::BufferRole::intermediate); });
   }
   std::vector<std::int64_t> numbers;
 
@@ -133,10 +137,16 @@ class Signature {
   }
 
   const program::Program& program_;
+  bool cached_ = false;
   bool grid_ = false;  // how many of its instances fit a component depends on what they occupy
 };
 
 }  // namespace
+
+bool has_cache(const chip::Chip& chip) {
+  return std::any_of(chip.memories.begin(), chip.memories.end(),
+                     [](const chip::Memory& m) { return m.kind == chip::MemoryKind::cache && m.backing; });
+}
 
 std::vector<std::uint32_t> ContextClasses::of(const program::Program& program) {
   std::vector<std::uint32_t> classes;

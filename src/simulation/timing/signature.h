@@ -10,8 +10,11 @@
 
 namespace switchyard::simulation::timing {
 
-/// Numbers contexts: equal where all that the engine looks at is equal. Not for chips with a cache, where it matters which buffer is read
-/// and where. Programs for one chip may share one.
+/// The chip has a cache before some memory.
+bool has_cache(const chip::Chip& chip);
+
+/// Numbers contexts: equal where all that the engine looks at is equal. On chips with a cache it matters which buffer is read and where, so
+/// that contexts of one program are hardly ever alike there, but programs may be. Programs for one chip may share one.
 class ContextClasses {
  public:
   /// A number per context of the program.
