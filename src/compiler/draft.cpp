@@ -629,7 +629,7 @@ template <class Tell>
 void Builder::emit(Draft& d, const Tell& tell) const {
   d.program.buffers.clear();
   d.program.contexts.clear();
-  d.homes = make_homes(machine, g, d.kernels, d.layouts, d.splits.mappings, d.attempt.stays, d.program);
+  d.homes = make_homes(machine, g, d.kernels, d.layouts, d.splits.mappings, d.attempt.stays, *known.costs, d.program);
   tell("residence", [&] { return print_homes(g, d.kernels, d.homes, d.program); });
   for (std::size_t k = 0; k < d.kernels.size(); ++k) {
     d.program.contexts.push_back(emit_context(machine, g, d.kernels[k], d.splits.mappings[k], d.layouts,

@@ -55,25 +55,6 @@ Box intersection(const Box& a, const Box& b) {
   return out;
 }
 
-/// A tensor spread.
-struct Held {
-  explicit Held(Buffer b) : buffer(std::move(b)), parts(buffer) {}
-  [[nodiscard]] const std::vector<std::uint32_t>& components() const { return buffer.spread->components; }
-  Buffer buffer;
-  Parts parts;
-};
-
-/// Does every part of `inner` lie in the part that `outer` has on the same component? Who reads only what lies outside the tensor needs a
-/// part, too.
-bool covers(const Parts& outer, const Held& inner) {
-  for (std::uint32_t i = 0; i < inner.parts.count(); ++i) {
-    const Box& box = inner.parts.part(i);
-    const std::uint32_t at = outer.on(inner.components()[i]);
-    if (at == Parts::kNone || (!program::is_empty(box) && !program::contains(outer.part(at), box))) return false;
-  }
-  return true;
-}
-
 /// Instances to look at when there are many.
 std::vector<std::uint32_t> sample(std::size_t count) {
   std::vector<std::uint32_t> out;
@@ -85,13 +66,27 @@ std::vector<std::uint32_t> sample(std::size_t count) {
   return {0, 1, n / 3, n / 2, n - 2, n - 1};
 }
 
-/// And to how many instances one of its elements goes at most.
-struct Laid : Held {
-  Laid(const graph::Tensor& tensor, Spread spread) : Held(spread_buffer(tensor, plain_order(tensor.shape.size()), std::move(spread))) {
+/// A tensor spread, and to how many instances one of its elements goes at most.
+struct Laid {
+  Laid(const graph::Tensor& tensor, Spread spread)
+      : buffer(spread_buffer(tensor, plain_order(tensor.shape.size()), std::move(spread))), parts(buffer) {
     Box whole;
     for (const std::int64_t extent : tensor.shape) whole.push_back({0, extent});
     widest = parts.count(whole, std::nullopt, Parts::kNone).widest;
   }
+  [[nodiscard]] const std::vector<std::uint32_t>& components() const { return buffer.spread->components; }
+  /// Does every part of `inner` lie in the part that this one has on the same component? Who reads only what lies outside the tensor needs
+  /// a part, too.
+  [[nodiscard]] bool covers(const Laid& inner) const {
+    for (std::uint32_t i = 0; i < inner.parts.count(); ++i) {
+      const Box& box = inner.parts.part(i);
+      const std::uint32_t at = parts.on(inner.components()[i]);
+      if (at == Parts::kNone || (!program::is_empty(box) && !program::contains(parts.part(at), box))) return false;
+    }
+    return true;
+  }
+  Buffer buffer;
+  Parts parts;
   std::int64_t widest = 0;
 };
 
@@ -267,6 +262,12 @@ struct SpreadCosts {
     if (fresh) at->second = cost(tensor, laid[static_cast<std::size_t>(from)], laid[static_cast<std::size_t>(to)]);
     return at->second;
   }
+  std::unordered_map<std::uint64_t, bool> covered;
+  bool covers(int outer, int inner) {
+    const auto [at, fresh] = covered.try_emplace(static_cast<std::uint64_t>(outer) << 32 | static_cast<std::uint64_t>(inner), true);
+    if (fresh && outer != inner) at->second = laid[static_cast<std::size_t>(outer)].covers(laid[static_cast<std::size_t>(inner)]);
+    return at->second;
+  }
 };
 
 Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
@@ -355,7 +356,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
 
 Homes make_homes(const Machine& machine, const graph::Graph& g, const std::vector<Kernel>& kernels,
                  const std::vector<std::vector<int>>& layouts, const std::vector<Mapping>& mappings, const std::vector<bool>& stays,
-                 program::Program& program) {
+                 SpreadCosts& costs, program::Program& program) {
   Homes homes(kernels.size());
   for (std::size_t k = 0; k < kernels.size(); ++k) homes[k].resize(kernels[k].operands.size());
 
@@ -396,40 +397,41 @@ Homes make_homes(const Machine& machine, const graph::Graph& g, const std::vecto
   for (std::size_t t = 0; t < stays.size(); ++t) {
     if (!stays[t]) continue;
     const graph::Tensor& tensor = g.tensors[t];
-    const auto needed_by = [&](const User& u) {
-      Spread spread = spread_of(machine, kernels[u.kernel], kernels[u.kernel].operands[u.operand], mappings[u.kernel]);
-      const KernelOperand& o = kernels[u.kernel].operands[u.operand];
-      if (!o.write && !layouts[t].empty())
-        spread.pad = token_pad(machine.chip->units[mappings[u.kernel].unit.index()], kernels[u.kernel].contraction && !o.epilogue,
-                               spread.extent[static_cast<std::size_t>(layouts[t].back())]);
-      return spread_buffer(tensor, layouts[t], std::move(spread));
-    };
-    std::vector<Held> written;
-    for (const User& w : users[t].writers) written.emplace_back(needed_by(w));
     struct Need {
       User user;
-      Held held;
+      int spread;  ///< its number
+      Buffer buffer;
       std::int64_t bytes;
     };
-    std::vector<Need> needs;
-    for (const User& r : users[t].readers) {
-      Held held(needed_by(r));
-      const std::int64_t bytes = program::part_bytes(held.buffer);
-      needs.push_back({r, std::move(held), bytes});
-    }
+    const auto need_of = [&](const User& u) {
+      const Kernel& kernel = kernels[u.kernel];
+      const KernelOperand& o = kernel.operands[u.operand];
+      const int number = costs.number_of(machine, g, kernel, o, mappings[u.kernel]);
+      Spread spread = *costs.laid[static_cast<std::size_t>(number)].buffer.spread;
+      if (!o.write && !layouts[t].empty())
+        spread.pad = token_pad(machine.chip->units[mappings[u.kernel].unit.index()], kernel.contraction && !o.epilogue,
+                               spread.extent[static_cast<std::size_t>(layouts[t].back())]);
+      Buffer buffer = spread_buffer(tensor, layouts[t], std::move(spread));
+      const std::int64_t bytes = program::part_bytes(buffer);
+      return Need{u, number, std::move(buffer), bytes};
+    };
+    std::vector<Need> written, needs;
+    for (const User& w : users[t].writers) written.push_back(need_of(w));
+    for (const User& r : users[t].readers) needs.push_back(need_of(r));
     std::stable_sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.bytes > b.bytes; });
-    std::vector<BufferId> made;
-    std::map<std::size_t, Parts> parts;  // of those
-    const auto make = [&](const Held& held) {
-      Buffer b = held.buffer;
+    std::vector<std::pair<BufferId, int>> made;  // and the numbers of their spreads
+    const auto make = [&](const Need& need) {
+      Buffer b = need.buffer;
       b.name = made.empty() ? tensor.name : fmt::format("{}@{}", tensor.name, made.size());
       b.memory = machine.scratchpad;
       program.buffers.push_back(std::move(b));
-      made.emplace_back(program.buffers.size() - 1);
-      parts.emplace(made.back().index(), held.parts);
-      return made.back();
+      made.emplace_back(BufferId(program.buffers.size() - 1), need.spread);
+      return made.back().first;
     };
-    const auto holds = [&](BufferId b, const Held& inner) { return covers(parts.at(b.index()), inner); };
+    const auto holds = [&](BufferId b, const Need& inner) {
+      const auto at = std::find_if(made.begin(), made.end(), [&](const auto& m) { return m.first == b; });
+      return costs.covers(at->second, inner.spread);
+    };
     // What one kernel writes and others read where it was written needs no copy; the largest needs come first, as smaller ones may lie in
     // them.
     const bool alone = written.size() == 1;
@@ -438,15 +440,15 @@ Homes make_homes(const Machine& machine, const graph::Graph& g, const std::vecto
     for (const Need& need : needs) {
       BufferId at;
       for (const BufferId b : sent)
-        if (!at.valid() && holds(b, need.held)) at = b;
-      if (!at.valid() && alone && covers(written[0].parts, need.held)) {
+        if (!at.valid() && holds(b, need)) at = b;
+      if (!at.valid() && alone && costs.covers(written[0].spread, need.spread)) {
         const bool inside = std::any_of(sent.begin(), sent.end(), [&](BufferId b) { return holds(b, written[0]); });
         if (!inside && !local.valid()) local = make(written[0]);
         if (local.valid()) at = local;
         for (const BufferId b : sent)
           if (!at.valid() && holds(b, written[0])) at = b;
       }
-      if (!at.valid()) sent.push_back(at = make(need.held));
+      if (!at.valid()) sent.push_back(at = make(need));
       homes[need.user.kernel][need.user.operand] = {at, true, {}};
     }
     for (std::size_t w = 0; w < written.size(); ++w) {

@@ -46,9 +46,9 @@ struct OperandHome {
 };
 using Homes = std::vector<std::vector<OperandHome>>;  ///< by kernel, by operand
 
-/// Makes the buffers of all tensors that kernels touch, and says where each operand lies.
+/// Makes the buffers of all tensors that kernels touch, and says where each operand lies. `costs`: those of the splits.
 Homes make_homes(const Machine& machine, const graph::Graph& graph, const std::vector<Kernel>& kernels,
                  const std::vector<std::vector<int>>& layouts, const std::vector<Mapping>& mappings, const std::vector<bool>& stays,
-                 program::Program& program);
+                 SpreadCosts& costs, program::Program& program);
 
 }  // namespace switchyard::compiler
