@@ -54,16 +54,18 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
 }
 
 /// The machine, and the corners of its array, each about a quarter of the one before.
-std::vector<Contender> corners_of(const Machine& machine, bool arrays) {
+std::vector<Contender> corners_of(const Machine& machine, bool arrays, const LesserMachine* below) {
+  const std::string name = below ? below->what : "";
+  const auto chip = below ? below->chip : nullptr;
   std::vector<Contender> corners;
-  corners.push_back({machine});
+  corners.push_back({machine, name, chip});
   while (arrays && corners.back().machine.components.size() > kSmallCorner) {
     std::vector<std::int64_t> extent = corners.back().machine.extent;
     const std::int64_t parts = extent.size() == 1 ? 4 : 2;
     for (std::int64_t& e : extent) e = (e + parts - 1) / parts;
     Machine corner = within(machine, std::move(extent));
     if (corner.components.empty()) break;
-    corners.push_back({std::move(corner)});
+    corners.push_back({std::move(corner), name, chip});
   }
   return corners;
 }
@@ -87,15 +89,17 @@ constexpr double kNone = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-Comparison::Comparison(const Machine& machine, Compiled& compiled, const CompileOptions& how, const std::shared_ptr<const chip::Chip>& on)
+Comparison::Comparison(const Machine& machine, Compiled& compiled, const CompileOptions& how, const std::shared_ptr<const chip::Chip>& on,
+                       const LesserMachine* base)
     : out(compiled),
       options(how),
       chip(on),
+      below(base),
       effort(std::clamp(how.effort, 0, 3)),
       timed(how.time && !how.mappings),
       arrays(effort > 0 && timed && !machine.grid),
       strategies(strategies_of(machine, timed, effort)),
-      machines(corners_of(machine, arrays)),
+      machines(corners_of(machine, arrays, base)),
       several(machines.size() > 1),
       best{machine, strategies[0]},
       affordable(kAffordable[static_cast<std::size_t>(effort)]) {}
@@ -109,7 +113,9 @@ bool Comparison::is_wide() const {
          chains_kernels(whole());
 }
 
-void Comparison::add(const LesserMachine& lesser) { machines.push_back({lesser.machine, lesser.what, lesser.chip}); }
+void Comparison::add(const LesserMachine& lesser) {
+  machines.push_back({lesser.machine, below ? below->what + ", " + lesser.what : lesser.what, lesser.chip});
+}
 
 const Trial* Comparison::find(const Point& point) const {
   const auto at = std::find_if(trials.begin(), trials.end(), [&](const Trial& t) { return t.point == point; });

@@ -54,7 +54,9 @@ struct Spent {
 /// how much. The first trial is of the whole array with the first strategy.
 class Comparison {
  public:
-  Comparison(const Machine& machine, Compiled& out, const CompileOptions& options, const std::shared_ptr<const chip::Chip>& chip);
+  /// `below`: the machine is that lesser one, on which corners and further lesser ones rest; null: it is the whole one.
+  Comparison(const Machine& machine, Compiled& out, const CompileOptions& options, const std::shared_ptr<const chip::Chip>& chip,
+             const LesserMachine* below = nullptr);
 
   /// Makes and times a program; remembers it where it is the fastest. Infinite: there is no such program.
   Result<double> time_of(const Point& point);
@@ -85,6 +87,7 @@ class Comparison {
   Compiled& out;
   const CompileOptions& options;
   const std::shared_ptr<const chip::Chip>& chip;
+  const LesserMachine* const below;
   const int effort;
   const bool timed;                  ///< programs are compared at all
   const bool arrays;                 ///< on corners of the array and on lesser machines, too

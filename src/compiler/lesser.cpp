@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <utility>
 
@@ -46,12 +47,26 @@ void less_links(chip::Chip& chip, const Machine& machine, int divisor) {
 constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
 constexpr std::int64_t kSmallest = 64;  // of the scratchpads that there are, the part that is tried
 
+/// Bytes of a scratchpad that tensors may use.
+std::int64_t room_of(const Machine& machine) {
+  const chip::UsableRange range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
+  return range.end - range.begin;
+}
+
 LesserMachine lesser(const Machine& machine, std::string what, const std::function<void(chip::Chip&)>& apply) {
   auto chip = std::make_shared<chip::Chip>(*machine.chip);
   apply(*chip);
   Machine made = machine;
   made.chip = chip.get();
   return {std::move(what), std::move(chip), std::move(made)};
+}
+
+LesserMachine with_room(const Machine& machine, std::int64_t room) {
+  return lesser(machine, fmt::format("scratchpads of {} KiB", room / 1024), [&](chip::Chip& chip) {
+    chip::Memory& memory = chip.memories[machine.scratchpad.index()];
+    const chip::UsableRange range = chip::usable_range(memory);
+    memory.reserved.push_back({range.begin + room, range.end});
+  });
 }
 
 constexpr Less kLess[] = {{"half the scratchpads", less_scratchpad, 2},           {"half the off-chip bandwidth", less_memory, 2},
@@ -90,23 +105,24 @@ std::vector<LesserMachine> rungs_below(const Machine& machine) {
 }
 
 std::vector<std::int64_t> lesser_rooms(const Machine& machine) {
-  const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
   std::vector<std::int64_t> rooms;
   for (std::int64_t power = kMostRoom; power >= kLeastRoom; power /= 2)
     for (const std::int64_t room : {power + power / 2, power})
-      if (room < range.end - range.begin) rooms.push_back(room);
+      if (room < room_of(machine)) rooms.push_back(room);
   return rooms;
 }
 
 std::vector<LesserMachine> smaller_scratchpads(const Machine& machine) {
   std::vector<LesserMachine> out;
-  const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
   for (const std::int64_t room : lesser_rooms(machine))
-    if (room * kSmallest >= range.end - range.begin)
-      out.push_back(lesser(machine, fmt::format("scratchpads of {} KiB", room / 1024), [&](chip::Chip& chip) {
-        chip.memories[machine.scratchpad.index()].reserved.push_back({range.begin + room, range.end});
-      }));
+    if (room * kSmallest >= room_of(machine)) out.push_back(with_room(machine, room));
   return out;
+}
+
+std::optional<LesserMachine> next_smaller_scratchpads(const Machine& machine) {
+  const std::int64_t room = room_of(machine) - 1;
+  if (room < kLeastRoom) return std::nullopt;
+  return with_room(machine, static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(room))));
 }
 
 std::vector<double> dearer_switches(const Machine& machine) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ std::vector<std::int64_t> lesser_rooms(const Machine& machine);
 
 /// With so much room in each scratchpad, down to a 64th of what there is.
 std::vector<LesserMachine> smaller_scratchpads(const Machine& machine);
+
+/// With the next lower 2^n bytes of room; nothing where there is hardly any.
+std::optional<LesserMachine> next_smaller_scratchpads(const Machine& machine);
 
 /// Seconds, ever more, that switches are tried as if they cost where they cost less: a chip with cheaper switches tries what one with
 /// dearer ones does.

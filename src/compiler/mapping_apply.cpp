@@ -338,12 +338,17 @@ Result<std::optional<LesserMachine>> apply_made_for(const MappingFile& file, con
   std::optional<LesserMachine> made_for;
   if (!file.made_for()) return made_for;
   std::vector<std::string> names;
-  if (!machine.grid)
-    for (const auto& those : {lesser_machines(machine), rungs_below(machine), smaller_scratchpads(machine)})
+  const auto look_below = [&](const Machine& base, const std::string& already) {
+    for (const auto& those : {lesser_machines(base), rungs_below(base), smaller_scratchpads(base)})
       for (const LesserMachine& lesser : those) {
-        names.push_back(lesser.what);
-        if (lesser.what == file.made_for()->text) made_for = lesser;
+        names.push_back(already + lesser.what);
+        if (names.back() == file.made_for()->text) made_for = {names.back(), lesser.chip, lesser.machine};
       }
+  };
+  if (!machine.grid) {
+    look_below(machine, "");
+    if (const auto smaller = next_smaller_scratchpads(machine)) look_below(smaller->machine, smaller->what + ", ");
+  }
   if (made_for) return made_for;
   return fail(FailureKind::malformed,
               file.diagnose("mapping/value", fmt::format("programs are not made for '{}'", file.made_for()->text), file.made_for()->at,

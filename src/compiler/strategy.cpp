@@ -42,6 +42,11 @@ constexpr int kTrialsOfFew = 10;
 constexpr std::size_t kSomeKernels = 24;
 constexpr int kTrialsOfSome = 24;
 
+/// On so few components, where all programs that were tried took so few events of the engine, all is compared again as for smaller
+/// scratchpads: which programs are reached depends on where a search begins, and those reached from less fit more.
+constexpr std::size_t kComponentsForSmaller = 16;
+constexpr std::int64_t kEventsForSmaller = 15'000'000;
+
 /// Contenders by the time of their first program.
 using Order = std::vector<std::pair<double, std::size_t>>;
 
@@ -349,12 +354,8 @@ Status join_kernels(Comparison& c) {
   return try_streaming(c);
 }
 
-}  // namespace
-
-Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
-                               const std::shared_ptr<const chip::Chip>& chip) {
-  Comparison c(machine, out, options, chip);
-  if (!c.timed || c.strategies.size() * c.machines.size() == 1) return std::move(c.best);
+/// The best of all that are compared.
+Result<Chosen> choose(Comparison& c) {
   c.best.compared = true;
   SY_TRY(Order order, try_corners(c));
   stream_first(c, order);
@@ -364,11 +365,39 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
     SY_TRY([[maybe_unused]] Done joined, join_kernels(c));
   }
   try_parts(c);
-  out.decisions.insert(out.decisions.end(), c.told.begin(), c.told.end());
+  c.out.decisions.insert(c.out.decisions.end(), c.told.begin(), c.told.end());
   if (c.best.strategy.in_parts) make_parts(c);
   SY_TRY([[maybe_unused]] Done refined, refine(c));
   c.best.made_for = c.machines[c.best.number].name;
   return std::move(c.best);
+}
+
+}  // namespace
+
+Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
+                               const std::shared_ptr<const chip::Chip>& chip) {
+  Comparison whole(machine, out, options, chip);
+  if (!whole.timed || whole.strategies.size() * whole.machines.size() == 1) return std::move(whole.best);
+  Compiled less;
+  less.graph = out.graph;
+  less.decisions = out.decisions;
+  SY_TRY(Chosen best, choose(whole));
+  const auto smaller = next_smaller_scratchpads(machine);
+  if (!whole.is_wide() || !smaller || machine.components.size() > kComponentsForSmaller || whole.spent.events > kEventsForSmaller)
+    return best;
+  Comparison below(smaller->machine, less, options, chip, &*smaller);
+  auto other = choose(below);
+  const bool sooner = other && below.least < whole.least;
+  if (other)
+    (sooner ? less : out)
+        .decisions.push_back({"strategy", fmt::format("all of that as for {}: {:.1f} us, else {:.1f} us", smaller->what, below.least * 1e6,
+                                                      whole.least * 1e6)});
+  if (!sooner) return best;
+  out.graph = std::move(less.graph);
+  out.decisions = std::move(less.decisions);
+  best = std::move(other).value();
+  best.timed.reset();  // it counts the programs of the second comparison
+  return best;
 }
 
 }  // namespace switchyard::compiler
