@@ -669,8 +669,8 @@ Result<std::optional<Overflow>> Builder::plan_contexts(Draft& d, const Strategy&
   for (const Interleaving& i : d.interleavings)  // what hands on tiles is one context, whatever else is
     std::erase_if(d.sections, [&](const Section& s) { return s.first > i.first && s.first < i.end(); });
   std::vector<program::Context> kernels = std::move(d.program.contexts);
-  for (;;) {
-    join(d, kernels, tiles);
+  for (Joined joined;;) {
+    join(d, kernels, tiles, joined);
     const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
     if (given)
       for (const Section& s : d.sections)
@@ -680,6 +680,11 @@ Result<std::optional<Overflow>> Builder::plan_contexts(Draft& d, const Strategy&
     if (phases == 1) return overflow;
     const Section half{cut_between(d, first, first + phases / 2, first + phases), kCutByRoom};
     if (half.first == first) return overflow;
+    for (std::size_t c = 0; c < d.sections.size(); ++c) {  // all but one will be the same: so far nothing but addresses has been set
+      program::Context& context = d.program.contexts[c];
+      if (c > 0) context.after.pop_back();
+      joined[{d.sections[c].first, d.end_of(c)}] = std::move(context);
+    }
     d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(overflow->context) + 1, half);
   }
 }
@@ -695,13 +700,15 @@ std::size_t Builder::cut_between(const Draft& d, std::size_t first, std::size_t 
   return cut;
 }
 
-void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles) {
+void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles, Joined& joined) {
   d.program.contexts.clear();
   const bool apart = d.sections.size() == kernels.size();  // there is no other way to join them
   for (std::size_t c = 0; c < d.sections.size();) {
     const std::size_t first = d.sections[c].first, count = d.end_of(c) - first;
     Chained chained;
-    if (apart)
+    if (auto known = joined.extract({first, first + count}))
+      chained.context = std::move(known.mapped());
+    else if (apart)
       chained.context = std::move(kernels[first]);
     else if (count == 1)
       chained.context = kernels[first];

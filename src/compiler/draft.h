@@ -169,8 +169,11 @@ struct Builder {
   /// contexts of a mapping file that cannot be.
   Result<std::optional<Overflow>> plan_contexts(Draft& d, const Strategy& strategy) const;
 
-  /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context.
-  static void join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles);
+  /// Contexts by their first kernel and the one behind their last.
+  using Joined = std::map<std::pair<std::size_t, std::size_t>, program::Context>;
+  /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context. Those in `joined` are taken
+  /// from there.
+  static void join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles, Joined& joined);
 
   /// Buffers between kernels that hand on tile by tile.
   static std::vector<HandedBuffer> tiles_of(const Draft& d);
