@@ -41,6 +41,8 @@ bool is_product(const Kernel& kernel) {
 const KernelDim& dim(const Kernel& kernel, int d) { return kernel.dims[static_cast<std::size_t>(d)]; }
 
 constexpr double kHidden = -1e20;  ///< what a mask makes less than this has no weight after a softmax in any format
+/// What a product may have summed: nothing and, of both signs, much, but less than kHidden is rounded by. A mask hides all of them.
+constexpr std::array<double, 3> kSums{0, -1000, 1000};
 constexpr std::int64_t kMostPositions = std::int64_t{1} << 22;
 
 /// A constant that a mask is made of: along the columns, the rows, or both.
@@ -52,7 +54,6 @@ struct Positions {
   bool columns = false;           ///< it moves along them
   std::int64_t step_row = 0, step_column = 0;
   [[nodiscard]] double at(std::int64_t i, std::int64_t j) const {
-    if (sum) return 1;
     const std::int64_t e = i * step_row + j * step_column;
     return decoded.empty() ? values.at(e) : decoded[static_cast<std::size_t>(e)];
   }
@@ -114,7 +115,8 @@ class Mask {
   [[nodiscard]] std::optional<std::array<std::int64_t, 2>> range(std::int64_t i) {
     std::int64_t begin = -1, end = 0, count = 0;
     for (std::int64_t j = 0; j < columns_; ++j) {
-      for (std::size_t r = 0; r < reads_.size(); ++r) inputs_[r] = reads_[r].at(i, j);
+      for (std::size_t r = 0; r < reads_.size(); ++r)
+        if (!reads_[r].sum) inputs_[r] = reads_[r].at(i, j);
       if (hides()) continue;
       if (begin < 0) begin = j;
       end = j + 1;
@@ -138,7 +140,8 @@ class Mask {
       fills[r] = stored.at(0);
     }
     for (std::int64_t i = 0; i < rows_; ++i) {
-      for (std::size_t r = 0; r < reads_.size(); ++r) inputs_[r] = fills[r] ? *fills[r] : reads_[r].at(i, 0);
+      for (std::size_t r = 0; r < reads_.size(); ++r)
+        if (!reads_[r].sum) inputs_[r] = fills[r] ? *fills[r] : reads_[r].at(i, 0);
       if (!hides()) return {};
     }
     return fills;
@@ -146,7 +149,14 @@ class Mask {
 
  private:
   explicit Mask(const KernelStatement& statement) : statement_(&statement) {}
-  [[nodiscard]] bool hides() const { return !(numerics::evaluate(statement_->expression, inputs_) > kHidden); }
+  /// `inputs_`, whatever has been summed.
+  [[nodiscard]] bool hides() {
+    return std::all_of(kSums.begin(), kSums.end(), [&](double sum) {
+      for (std::size_t r = 0; r < reads_.size(); ++r)
+        if (reads_[r].sum) inputs_[r] = sum;
+      return !(numerics::evaluate(statement_->expression, inputs_) > kHidden);
+    });
+  }
 
   const KernelStatement* statement_;
   std::vector<Positions> reads_;

@@ -180,6 +180,37 @@ TEST(Streamed, EveryRowOfAMaskCounts) {
   }
 }
 
+/// What only multiplies sums hides none of those that are negative.
+TEST(Streamed, AFactorIsNoMask) {
+  auto graph = build({1, 256, 0, 2, 2, 16, 0, 1});
+  ASSERT_TRUE(graph.ok()) << format_failure(graph.failure());
+  int changed = 0;
+  for (graph::Op& op : graph.value().ops)
+    for (numerics::Nest& nest : op.nests) {
+      auto& nodes = nest.expression.nodes;
+      if (nodes.empty() || nodes.back().op != numerics::ScalarOp::select) continue;
+      numerics::Expression::Node seen = nodes.back();
+      auto& hidden = nodes[static_cast<std::size_t>(seen.c)];
+      if (hidden.op != numerics::ScalarOp::constant || hidden.constant > -1e20) continue;
+      hidden.constant = -1e25;
+      numerics::Expression::Node times = seen;
+      times.op = numerics::ScalarOp::mul;
+      times.a = seen.b, times.b = seen.c, times.c = -1;
+      seen.c = static_cast<int>(nodes.size()) - 1;
+      nodes.back() = times;
+      nodes.push_back(seen);
+      ++changed;
+    }
+  ASSERT_EQ(changed, 1);
+  const auto compiled =
+      compiler::compile(graph.value(), library_chip("rpu-2x2", {{"/memories/spm/bytes", "64 KiB"}}), streaming(numerics::Format::fp32));
+  ASSERT_TRUE(compiled.ok()) << format_failure(compiled.failure());
+  const auto inputs = inputs_of(graph.value(), 7);
+  const auto run = simulation::execute(compiled.value().program, inputs, {1, {}});
+  ASSERT_TRUE(run.ok()) << format_failure(run.failure());
+  EXPECT_LT(difference(graph::evaluate(graph.value(), inputs), run.value().outputs), 1e-5);
+}
+
 /// Where the scores of a long prompt leave the chip the compiler finds that blocks of keys are faster, by itself; they take little more
 /// than what the vector units have to do. Without fusion there are none.
 TEST(Streamed, ALongPromptTakesLessThanWithScoresOffChip) {
