@@ -1,7 +1,6 @@
 #include "compiler/bound_work.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <set>
 #include <string_view>

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "compiler/scale.h"
@@ -14,7 +13,6 @@ namespace {
 
 using graph::Graph;
 using graph::Op;
-using graph::OpId;
 using graph::Role;
 using graph::TensorId;
 using numerics::Access;

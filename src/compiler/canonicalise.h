@@ -1,4 +1,4 @@
-// Graph -> Graph: constants folded, batch normalisation folded into weights, copies composed away, element-wise chains merged.
+// Graph -> Graph: affine maps (batch normalisation, scales) folded into weights, copies composed away, element-wise chains merged.
 #pragma once
 
 #include <vector>

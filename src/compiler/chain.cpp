@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <set>
-#include <tuple>
 #include <vector>
 
 #include "program/instance.h"
@@ -331,7 +331,7 @@ class Joiner {
   void add_sources(const program::Use& writer, const program::Use& reader, Sources& sources) {
     const BufferId buffer = writer.access->buffer;
     const program::Parts& parts = parts_[buffer];
-    const bool scalar = program_.buffers[buffer.index()].shape.empty();  // its box has no dimension, touched or not
+    const bool scalar = program_.buffers[buffer.index()].shape.empty();  // boxes of it have no dimension and look empty, but are touched
     memory_ = program_.buffers[buffer.index()].memory;
     std::vector<std::uint32_t> reader_on(parts.count(), program::kNoIndex);  // by part
     std::vector<Box> read(sources.size());

@@ -27,8 +27,9 @@ struct HandedBuffer {
 
 /// `phases` are consecutive contexts of `program`, on listed components, as emit_context makes them (no offsets yet). An actor that reads
 /// what an earlier phase wrote into scratchpads waits, before its first firing, for a token from each writer that reaches its own part:
-/// from the one that computes there after its last firing, from those that send there after their last message has arrived. What
-/// goes through off-chip memory is ordered by contexts only, so that writer and reader of it are no phases of one. The buffers
+/// from the one that computes there after its last firing, from those that send there after their last message has arrived. Where the
+/// outermost loops of both go together, it waits step by step instead: each of its steps for those of the writer that it needs. What goes
+/// through off-chip memory is ordered by contexts only, so that writer and reader of it are no phases of one. The buffers
 /// `handed` become channels.
 Chained chain(const program::Program& program, std::span<const program::Context> phases, std::span<const HandedBuffer> handed = {});
 

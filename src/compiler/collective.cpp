@@ -17,17 +17,14 @@ using numerics::affine_constant;
 using numerics::affine_variable;
 using program::Actor;
 using program::ActorId;
-using program::Array;
 using program::ArrayId;
 using program::Channel;
 using program::Context;
 using program::ContextId;
 using program::Guard;
 using program::IndexRange;
-using program::Loop;
 using program::Port;
 using program::Program;
-using program::Token;
 
 constexpr std::array<std::pair<std::string_view, Exchange>, 4> kNames{{{"all_reduce", Exchange::all_reduce},
                                                                        {"all_gather", Exchange::all_gather},

@@ -11,6 +11,9 @@
 
 namespace switchyard::compiler {
 
+/// Signals to a sending mover that have room, at most: a unit that is so far ahead of it waits. Chosen by sight.
+constexpr std::int64_t kMostReady = 16;
+
 void Emitter::send(std::size_t i, ActorId user, const std::vector<int>& user_loops, const std::vector<bool>& kept, program::BufferId to) {
   const KernelOperand& o = kernel_.operands[i];
   const bool streams = mapping_.stream >= 0 && !user_loops.empty() && user_loops[0] == mapping_.stream;
@@ -48,7 +51,7 @@ void Emitter::send(std::size_t i, ActorId user, const std::vector<int>& user_loo
   std::int64_t firings = 1;
   for (const program::Loop& l : a.loops) firings *= l.name == "message" ? 1 : l.trip;
   const ActorId mover = add(std::move(a));
-  connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min<std::int64_t>(firings, 16));
+  connect(fmt::format("sent{}", mover.index()), user, port, mover, 0, std::min(firings, kMostReady));
 }
 
 Actor Emitter::send_actor(const KernelOperand& o, const std::vector<int>& loops, program::BufferId to) const {

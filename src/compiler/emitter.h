@@ -2,7 +2,6 @@
 // emit_sharing.cpp (operands that several components need alike), emit_send.cpp (results on their way to other scratchpads).
 #pragma once
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>

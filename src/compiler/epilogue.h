@@ -1,8 +1,6 @@
 // Epilogue: what of the operations behind a contraction its matrix unit does itself, where another unit does the rest.
 #pragma once
 
-#include <optional>
-
 #include "chip/chip.h"
 #include "compiler/kernel.h"
 

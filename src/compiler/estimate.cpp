@@ -21,7 +21,7 @@ constexpr std::int64_t kWorthSharing = 8192;
 
 /// How long factors wait behind what belongs to the ends of sums: firings for which they are there before, and, of the time of stores,
 /// which have movers of their own, the part that counts. On TX81, with tiles of 1 to 6 MB on all components, products took so 7 to 34 %
-/// longer than their memory and units.
+/// longer than their memory and units. Chosen by sight on programs for that chip, for every array.
 constexpr double kThere = 4, kStoresDelay = 0.5;
 
 /// Of a sum in so many steps, what belongs to its end waits for nothing while it is made.
@@ -501,6 +501,8 @@ Infeasible Evaluator::explain_complete(const Mapping& m) const {
       else
         use(fmt::format("{} tile{} of {}", m.depth[i], m.depth[i] == 1 ? "" : "s", name), aligned(token_bytes_[i] * m.depth[i]));
       if (m.sharing[i] == Sharing::multicast) use(fmt::format("2 tiles of {} on their way to others", name), aligned(2 * token_bytes_[i]));
+      if (const std::int64_t more = m.sharing[i] == Sharing::multicast ? more_for_readers(i, m) : 0; more > 0)
+        use(fmt::format("what several readers of {} need more", name), more);
       if (m.sharing[i] == Sharing::ring)
         if (const auto ring = ring_of(kernel_, m, reach_).ring)
           use(fmt::format("a slice of {} that goes round", name), aligned(ring_depth(kernel_, m, *ring, i) * token_bytes_[i]));

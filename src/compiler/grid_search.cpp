@@ -9,14 +9,14 @@
 #include "chip/query.h"
 #include "compiler/emit.h"
 #include "compiler/estimate.h"
+#include "program/findings.h"
 #include "program/grid.h"
 #include "program/thin.h"
 
 namespace switchyard::compiler {
 namespace {
 
-constexpr std::int64_t kMostInstances = 1 << 20;  ///< of an array of a program
-constexpr double kMany = 1 << 19;                 ///< beyond these, with their channels, a context would be too large
+constexpr double kMany = 1 << 19;  ///< beyond these, with their channels, a context would be too large
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
 
@@ -240,7 +240,7 @@ class GridSearch {
     m.instances = 1;
     for (const std::int64_t n : instances_along(kernel_, m)) m.instances *= n;
     // More instances than programs may have are better than nothing: stages of kernels that deal their own blocks do not use them.
-    const bool many = m.instances > kMostInstances;
+    const bool many = m.instances > program::kMostInstances;
     const program::Context context = emit_context(machine_, g_, kernel_, m, layouts_, reach_, homes_, buffers_);
     const program::GridWork work = program::grid_work(chip_, buffers_, context);
     for (const std::int64_t slices : kSlices) {

@@ -171,7 +171,7 @@ class Finder {
       }
       out.stages.push_back(std::move(m));
     }
-    for (const Handed& h : out.handed) bytes -= (2 * kHandedDepth - h.slots()) * h.tile_bytes;  // both its users have counted it
+    for (const Handed& h : out.handed) bytes -= h.counted_twice();
     const auto range = chip::usable_range(machine_.chip->memories[machine_.scratchpad.index()]);
     if (bytes > range.end - range.begin) return std::nullopt;
     out.seconds = seconds_by_tiles(out.stages, steps);

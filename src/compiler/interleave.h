@@ -19,6 +19,8 @@ struct Handed {
   std::int64_t tile_bytes = 0;  ///< in one component
   /// Tiles of it that have room: as many for each stage on its way.
   [[nodiscard]] std::int64_t slots() const { return kHandedDepth * static_cast<std::int64_t>(reader - writer); }
+  /// Bytes beyond those: each of its two users has counted kHandedDepth tiles.
+  [[nodiscard]] std::int64_t counted_twice() const { return (2 * kHandedDepth - slots()) * tile_bytes; }
 };
 
 /// A run of kernels that hand on tile by tile.

@@ -86,7 +86,6 @@ struct Kernel {
   std::int64_t macs = 0;
   bool contraction = false;  ///< the first statement is a contraction
   bool copy = false;         ///< nothing is computed
-  std::vector<std::string> written_parts;
   std::optional<KernelBand> band;
 };
 

@@ -9,8 +9,6 @@
 namespace switchyard::compiler {
 namespace {
 
-using numerics::Affine;
-
 /// Tensors of equal rank that are read and written point by point in one kernel should agree.
 struct Classes {
   explicit Classes(std::size_t n) : parent(n) { std::iota(parent.begin(), parent.end(), 0); }

@@ -83,8 +83,9 @@ inline std::int64_t equal_parts(std::int64_t n, std::int64_t most) {
   while (n % parts != 0) --parts;
   return parts;
 }
-/// Of the instances that share a multicast operand: how many read some of it from memory. Each takes an
-/// equal range of the innermost loop that is not kept; `loops` and `kept` are those of the actor that uses it.
+/// Of the instances that share a multicast operand: how many read some of it from memory. They take
+/// turns with the tiles along the innermost loop that is not kept, and each reads as many; `loops` and `kept` are those of the actor that
+/// uses it.
 std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,
                              const std::vector<bool>& kept);
 /// First index of a dim's tiles: how far one instance's is from the one before, and one tile's from the one before in the same instance.

@@ -12,7 +12,6 @@
 #include "compiler/estimate.h"
 #include "compiler/means.h"
 #include "compiler/residence.h"
-#include "compiler/search.h"
 #include "numerics/packing.h"
 
 namespace switchyard::compiler {

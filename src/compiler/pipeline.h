@@ -1,7 +1,6 @@
 // Pipeline: consecutive kernels as stages on components of their own, through which rows or blocks of rows stream.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 

@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 
+#include "program/findings.h"
+
 namespace switchyard::compiler {
 namespace {
 
@@ -295,7 +297,7 @@ class Search {
         come_near();
         continue;
       }
-      if (current_.instances > kMostInstances) continue;
+      if (current_.instances > program::kMostInstances) continue;
       fits = true;
       found_ = true;
       least_ = std::min(least_, current_.cost);
@@ -327,11 +329,10 @@ class Search {
     return last_ = at == best_.end() ? nullptr : &at->second;
   }
 
-  static constexpr std::int64_t kSmall = 128;              ///< tiles of long dims of products are tried down to this
-  static constexpr double kBetter = 0.999;                 ///< times the cost: what is worth another step
-  static constexpr double kNear = 1.05;                    ///< times the least cost: what may become the best
-  static constexpr std::int64_t kMostFirings = 65536;      ///< of one instance: finer tiles are not worth timing
-  static constexpr std::int64_t kMostInstances = 1 << 20;  ///< of an array of a program
+  static constexpr std::int64_t kSmall = 128;          ///< tiles of long dims of products are tried down to this
+  static constexpr double kBetter = 0.999;             ///< times the cost: what is worth another step
+  static constexpr double kNear = 1.05;                ///< times the least cost: what may become the best
+  static constexpr std::int64_t kMostFirings = 65536;  ///< of one instance: finer tiles are not worth timing
 
   const Machine& machine_;
   const Kernel& kernel_;

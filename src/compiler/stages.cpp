@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "chip/query.h"
 #include "compiler/attention.h"
@@ -11,8 +10,6 @@
 
 namespace switchyard::compiler {
 namespace {
-
-using program::Context;
 
 /// Where each tensor is written and read, by kernel.
 struct Users {

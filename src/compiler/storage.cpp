@@ -12,23 +12,17 @@ namespace {
 
 using From = Addresses::Over::From;
 using program::Actor;
-using program::BufferAccess;
 using program::Channel;
 using program::Context;
 
 /// Contexts are taken to last this much longer than estimated: to fetch too early only takes room, to fetch too late leaves memory idle.
 constexpr double kCaution = 3;
 
-/// Calls `use` with every buffer that a context reads or writes.
-template <class Use>
-void each_buffer(const Context& context, Use&& use) {
-  for (const Actor& actor : context.actors) {
-    for (const auto* access : {&actor.source, &actor.destination})
-      if (access->has_value()) use((*access)->buffer);
-    for (const auto& port : actor.ports)
-      if (port.place) use(port.place->buffer);
-  }
-}
+/// Channels hold all that passes through them, or half, or a quarter, down to this part of it; then what they need to work at all. Chosen
+/// by sight.
+constexpr std::int64_t kLeastPart = 32;
+/// Times what is fetched ahead: what less room in channels, for a life that is longer, must win to be preferred. Chosen by sight.
+constexpr double kWorthLess = 1.05;
 
 std::int64_t token_bytes(const Context& context, const Channel& c) {
   return context.actors[c.from.actor.index()].ports[static_cast<std::size_t>(c.from.port)].token.bytes();
@@ -71,7 +65,7 @@ class Planner {
   std::optional<Overflow> place_buffers() {
     lives_.assign(program_.buffers.size(), {count(), -1});
     for (int k = 0; k < count(); ++k)
-      each_buffer(context(k), [&](program::BufferId b) {
+      program::for_each_buffer(context(k), [&](program::BufferId b, bool) {
         Life& life = lives_[b.index()];
         life.first = std::min(life.first, k);
         life.last = std::max(life.last, k);
@@ -132,7 +126,7 @@ class Planner {
   Overflow overflow(int k) {
     Overflow out{static_cast<std::size_t>(k), 0};
     std::vector<bool> used(program_.buffers.size(), false);
-    each_buffer(context(k), [&](program::BufferId b) { used[b.index()] = true; });
+    program::for_each_buffer(context(k), [&](program::BufferId b, bool) { used[b.index()] = true; });
     for (std::size_t b = 0; b < lives_.size(); ++b)
       if (program_.buffers[b].spread && !used[b] && lives_[b].first <= k && lives_[b].last >= k) out.through += program_.buffers[b].bytes;
     return out;
@@ -164,7 +158,7 @@ class Planner {
     std::int64_t best_share = 0;
     int best_first = k;
     std::int64_t whole = 0;
-    for (std::int64_t share = 1; share <= 64; share *= 2) {
+    for (std::int64_t share = 1; share <= 2 * kLeastPart; share *= 2) {
       set_depths(context, early, least, share);
       std::int64_t bytes = 0;
       for (const Channel* c : early) bytes += c->bytes;
@@ -185,7 +179,7 @@ class Planner {
       for (int c = first; c < k; ++c) time += times_[static_cast<std::size_t>(c)].run / 2;
       const double fetched =
           std::min(time, times_[static_cast<std::size_t>(k)].fetch * static_cast<double>(bytes) / static_cast<double>(whole));
-      if (best_share == 0 || (!deep_ && fetched > most * 1.05)) most = fetched, best_share = share, best_first = first;
+      if (best_share == 0 || (!deep_ && fetched > most * kWorthLess)) most = fetched, best_share = share, best_first = first;
       if (deep_) break;
     }
     if (best_share > 0) {
@@ -217,7 +211,7 @@ class Planner {
       // Staging between two movers of one component need not be deep.
       const bool relayed = context.actors[c.to.front().end.actor.index()].kind == program::ActorKind::move;
       const std::int64_t all = relayed ? least[i] : tokens_through(context, c);
-      c.depth = share > 32 || !pins_ ? least[i] : std::max(least[i], all / share);
+      c.depth = share > kLeastPart || !pins_ ? least[i] : std::max(least[i], all / share);
       c.bytes = c.depth * token_bytes(context, c);
     }
   }

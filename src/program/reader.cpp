@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "numerics/packing.h"
+#include "program/findings.h"
 #include "program/words.h"
 
 namespace switchyard::program {
@@ -183,7 +184,6 @@ std::optional<std::vector<std::int64_t>> Reader::shape() {
 }
 
 std::optional<std::vector<std::uint32_t>> Reader::components() {
-  constexpr std::int64_t kMostInstances = std::int64_t{1} << 20;
   std::vector<std::uint32_t> list;
   do {
     const Lexeme at = peek();
