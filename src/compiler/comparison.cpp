@@ -54,18 +54,16 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
 }
 
 /// The machine, and the corners of its array, each about a quarter of the one before.
-std::vector<Contender> corners_of(const Machine& machine, bool arrays, const LesserMachine* below) {
-  const std::string name = below ? below->what : "";
-  const auto chip = below ? below->chip : nullptr;
+std::vector<Contender> corners_of(const Machine& machine, bool arrays) {
   std::vector<Contender> corners;
-  corners.push_back({machine, name, chip});
+  corners.push_back({machine});
   while (arrays && corners.back().machine.components.size() > kSmallCorner) {
     std::vector<std::int64_t> extent = corners.back().machine.extent;
     const std::int64_t parts = extent.size() == 1 ? 4 : 2;
     for (std::int64_t& e : extent) e = (e + parts - 1) / parts;
     Machine corner = within(machine, std::move(extent));
     if (corner.components.empty()) break;
-    corners.push_back({std::move(corner), name, chip});
+    corners.push_back({std::move(corner), corners.size()});
   }
   return corners;
 }
@@ -89,17 +87,15 @@ constexpr double kNone = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-Comparison::Comparison(const Machine& machine, Compiled& compiled, const CompileOptions& how, const std::shared_ptr<const chip::Chip>& on,
-                       const LesserMachine* base)
+Comparison::Comparison(const Machine& machine, Compiled& compiled, const CompileOptions& how, const std::shared_ptr<const chip::Chip>& on)
     : out(compiled),
       options(how),
       chip(on),
-      below(base),
       effort(std::clamp(how.effort, 0, 3)),
       timed(how.time && !how.mappings),
       arrays(effort > 0 && timed && !machine.grid),
       strategies(strategies_of(machine, timed, effort)),
-      machines(corners_of(machine, arrays, base)),
+      machines(corners_of(machine, arrays)),
       several(machines.size() > 1),
       best{machine, strategies[0]},
       affordable(kAffordable[static_cast<std::size_t>(effort)]) {}
@@ -113,8 +109,13 @@ bool Comparison::is_wide() const {
          chains_kernels(whole());
 }
 
-void Comparison::add(const LesserMachine& lesser) {
-  machines.push_back({lesser.machine, below ? below->what + ", " + lesser.what : lesser.what, lesser.chip});
+std::size_t Comparison::with_less(std::size_t corner, const Less& less) {
+  if (less == Less{}) return corner;
+  const auto at = std::find_if(machines.begin(), machines.end(), [&](const Contender& c) { return c.corner == corner && c.less == less; });
+  if (at != machines.end()) return static_cast<std::size_t>(at - machines.begin());
+  LesserMachine made = lesser_machine(machines[corner].machine, less);
+  machines.push_back({std::move(made.machine), corner, less, std::move(made.chip)});
+  return machines.size() - 1;
 }
 
 const Trial* Comparison::find(const Point& point) const {
@@ -170,8 +171,9 @@ Result<double> Comparison::time_of(const Point& point) {
   spent.contexts += contexts;
   spent.events += found.events;
   const std::string took = std::isfinite(time) ? fmt::format("{:.1f} us", time * 1e6) : "circuits have no room";
-  told.push_back({"strategy", fmt::format("{} components{}, {}: {} contexts: {}", count, c.name.empty() ? "" : ", as for " + c.name,
-                                          describe(whole(), strategy), contexts, took)});
+  told.push_back(
+      {"strategy", fmt::format("{} components{}, {}: {} contexts: {}", count, c.less == Less{} ? "" : ", as for " + print_less(c.less),
+                               describe(whole(), strategy), contexts, took)});
   if (time < c.time) c.time = time, c.reached = draft.attempt;
   if (first || time < least) {
     least = time;

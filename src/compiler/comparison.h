@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "compiler/compiler.h"
@@ -24,7 +23,8 @@ inline constexpr std::array<double, 3> kChainedWeights{0.02, 0.0, 0.1};
 /// What programs are made for: the whole array, a corner of it, or one with less of a resource.
 struct Contender {
   Machine machine;
-  std::string name{};                          ///< what its chip has less of
+  std::size_t corner = 0;  ///< the contender that is nothing but its array
+  Less less{};
   std::shared_ptr<const chip::Chip> lesser{};  ///< its chip, where it is not the whole one
   Known known{};
   double time = std::numeric_limits<double>::infinity();  ///< seconds of its fastest program
@@ -54,9 +54,7 @@ struct Spent {
 /// how much. The first trial is of the whole array with the first strategy.
 class Comparison {
  public:
-  /// `below`: the machine is that lesser one, on which corners and further lesser ones rest; null: it is the whole one.
-  Comparison(const Machine& machine, Compiled& out, const CompileOptions& options, const std::shared_ptr<const chip::Chip>& chip,
-             const LesserMachine* below = nullptr);
+  Comparison(const Machine& machine, Compiled& out, const CompileOptions& options, const std::shared_ptr<const chip::Chip>& chip);
 
   /// Makes and times a program; remembers it where it is the fastest. Infinite: there is no such program.
   Result<double> time_of(const Point& point);
@@ -64,7 +62,8 @@ class Comparison {
   Status attempt(const Point& point);
   /// Seconds of a program whose instances take the components that suit them, if that is sooner. Not remembered.
   Result<double> placed(const Point& point);
-  void add(const LesserMachine& lesser);
+  /// The contender with the array of a corner and less of some resources: a new one unless there is one.
+  std::size_t with_less(std::size_t corner, const Less& less);
 
   [[nodiscard]] const Trial* find(const Point& point) const;  ///< null: it has not been timed
   [[nodiscard]] bool known(const Point& point) const;         ///< it has been tried, at least
@@ -87,7 +86,6 @@ class Comparison {
   Compiled& out;
   const CompileOptions& options;
   const std::shared_ptr<const chip::Chip>& chip;
-  const LesserMachine* const below;
   const int effort;
   const bool timed;                  ///< programs are compared at all
   const bool arrays;                 ///< on corners of the array and on lesser machines, too

@@ -191,11 +191,12 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.mappings) {
     SY_TRY(machine, apply_array(*options.mappings, machine));
   }
-  std::optional<LesserMachine> made_for;
+  std::optional<Less> made_for;
   if (options.mappings) {
     SY_TRY(made_for, apply_made_for(*options.mappings, machine));
-    if (made_for) machine = made_for->machine;
   }
+  const std::optional<LesserMachine> lesser = made_for ? std::optional(lesser_machine(machine, *made_for)) : std::nullopt;
+  if (lesser) machine = lesser->machine;
   const graph::Graph uncut = out.graph;  // bounds hold for the model as it is, however its sums are made
   std::vector<ReductionCut> cuts;
   if (options.mappings) {
@@ -205,7 +206,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   cuts.insert(cuts.end(), chosen.cuts.begin(), chosen.cuts.end());
   machine = chosen.machine;
   if (options.mappings) chosen.strategy.deep = options.mappings->deep();
-  if (made_for) chosen.lesser = made_for->chip, chosen.made_for = made_for->what;
+  if (lesser) chosen.lesser = lesser->chip, chosen.made_for = print_less(*made_for);
   out.timed = chosen.timed;
   if (chosen.compared) tell("strategies", [&] { return print_decisions(out.decisions, "strategy"); });
   Builder builder{machine, out.graph, options, out.decisions, chip, chosen.lesser ? chosen.lesser : chip, std::move(chosen.known)};

@@ -13,11 +13,12 @@ namespace {
 /// with so many kinds of program. Contexts no longer than for so much room are not among what is tried there.
 constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// What is searched widely, so often. Of all programs of two layers of BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and
-/// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them; with 100 for each size of
-/// scratchpads none of 36 others was faster.
-constexpr std::size_t kMostWidely = 60, kChangedWidely = 3;
+/// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them.
+constexpr std::size_t kMostWidely = 160, kChangedWidely = 4;
 /// The same, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays take long each.
-constexpr std::int64_t kEventsWidely = 12'000'000;
+constexpr std::int64_t kEventsWidely = 20'000'000;
+/// Times what there was: less of a change is not worth its own way down.
+constexpr double kGain = 0.999;
 constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
 
 /// In what programs differ, one thing at a time.
@@ -26,7 +27,7 @@ constexpr std::array kAxes{Axis::room, Axis::machine, Axis::strategy, Axis::join
 constexpr std::array kAxesOfMany{Axis::strategy, Axis::joins, Axis::room, Axis::machine, Axis::tiles};
 
 /// Programs that differ from one in one thing only.
-std::vector<Point> along(const Comparison& c, Axis axis, const Point& from) {
+std::vector<Point> along(Comparison& c, Axis axis, const Point& from) {
   std::vector<Point> out;
   const auto add = [&](const auto& change) {
     out.push_back(from);
@@ -40,7 +41,13 @@ std::vector<Point> along(const Comparison& c, Axis axis, const Point& from) {
         if (room >= kLeastRoomToChange) add(with(&Strategy::room, room));
       break;
     case Axis::machine:
-      for (std::size_t m = 0; m < c.machines.size(); ++m) add([&](Point& p) { p.machine = m; });
+      for (std::size_t m = 0; m < c.machines.size(); ++m)
+        if (!c.is_wide() || c.machines[m].less == Less{}) add([&](Point& p) { p.machine = m; });
+      if (!c.is_wide()) break;
+      for (const auto& rungs : kLadders) {
+        const auto [corner, less] = std::pair(c.machines[from.machine].corner, c.machines[from.machine].less);
+        for (const Less& other : rungs(c.machines[corner].machine, less)) add([&](Point& p) { p.machine = c.with_less(corner, other); });
+      }
       break;
     case Axis::strategy:
       for (const Strategy& o : c.strategies)
@@ -93,10 +100,11 @@ class Descent {
   }
 
   Status screen() {
-    for (const LesserMachine& l : rungs_below(c_.best.machine)) c_.add(l);
-    std::vector<std::size_t> machines{c_.best.number};
-    for (std::size_t m = 0; m < c_.machines.size(); ++m)
-      if (c_.machines[m].lesser) machines.push_back(m);
+    const std::size_t corner = c_.best.number;
+    std::vector<std::size_t> machines{corner};
+    for (const auto& rungs : kLadders)
+      for (const Less& less : rungs(c_.machines[corner].machine, {}))
+        if (const std::size_t m = c_.with_less(corner, less); m != corner) machines.push_back(m);
     for (const std::size_t m : machines)
       for (Strategy s : c_.strategies) {
         s.chained = kChainedWeights[1];
@@ -140,7 +148,7 @@ class Descent {
             if (!wide_ && c_.known(p)) continue;
             SY_TRY(const bool more, attempt(p));
             if (!more) return Done{};
-            if (const Trial* t = c_.find(p); t && t->time < time) best = p, time = t->time;
+            if (const Trial* t = c_.find(p); t && t->time < time * (best ? 1 : kGain)) best = p, time = t->time;
             if (best && !wide_) break;
           }
           if (best) at = *best, better = true;

@@ -3,31 +3,26 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <functional>
+#include <cmath>
 #include <utility>
 
 #include "chip/query.h"
+#include "support/quantity.h"
 
 namespace switchyard::compiler {
 namespace {
 
-/// Divides one resource of a chip.
-struct Less {
-  const char* what;
-  void (*apply)(chip::Chip& chip, const Machine& machine, int divisor);
-  int divisor;
-};
+constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
+constexpr std::int64_t kSmallest = 64;                        ///< of the scratchpads that there are, the part that is tried
+constexpr double kMostOffChip = 65536, kMostLinks = 32;       ///< GB/s, of the highest rung
+constexpr std::size_t kRooms = 2, kOffChips = 2, kLinks = 5;  ///< how many rungs are tried
 
-void less_scratchpad(chip::Chip& chip, const Machine& machine, int divisor) {
-  chip::Memory& memory = chip.memories[machine.scratchpad.index()];
-  const chip::UsableRange range = chip::usable_range(memory);
-  memory.reserved.push_back({range.begin + (range.end - range.begin) / divisor, range.end});
+std::int64_t room_of(const Machine& machine) {
+  const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
+  return range.end - range.begin;
 }
 
-void less_memory(chip::Chip& chip, const Machine& machine, int divisor) {
-  chip.memories[machine.off_chip.index()].bandwidth.value /= divisor;
-}
+double off_chip_of(const Machine& machine) { return machine.chip->memories[machine.off_chip.index()].bandwidth.value; }
 
 /// Those that tensors take, to and from off-chip memory and between components.
 std::vector<chip::Number*> links_of(chip::Chip& chip, const Machine& machine) {
@@ -40,68 +35,110 @@ std::vector<chip::Number*> links_of(chip::Chip& chip, const Machine& machine) {
   return links;
 }
 
-void less_links(chip::Chip& chip, const Machine& machine, int divisor) {
-  for (auto* link : links_of(chip, machine)) link->value /= divisor;
+/// Of the fastest of them; 0: there are none.
+double links_of(const Machine& machine) {
+  chip::Chip chip = *machine.chip;
+  double fastest = 0;
+  for (const auto* link : links_of(chip, machine)) fastest = std::max(fastest, link->value);
+  return fastest;
 }
 
-constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
-constexpr std::int64_t kSmallest = 64;  // of the scratchpads that there are, the part that is tried
-
-/// Bytes of a scratchpad that tensors may use.
-std::int64_t room_of(const Machine& machine) {
-  const chip::UsableRange range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
-  return range.end - range.begin;
+std::string print_rate(double rate) {
+  std::string text = fmt::format("{} GB/s", rate * 1e-9);
+  const auto same = parse_quantity(text);
+  return same && same->value == rate ? text : fmt::format("{} B/s", rate);
 }
 
-LesserMachine lesser(const Machine& machine, std::string what, const std::function<void(chip::Chip&)>& apply) {
-  auto chip = std::make_shared<chip::Chip>(*machine.chip);
-  apply(*chip);
-  Machine made = machine;
-  made.chip = chip.get();
-  return {std::move(what), std::move(chip), std::move(made)};
+/// All of a resource, and its rungs below what there is, the highest first, so many of them.
+template <class T>
+std::vector<Less> rungs(const Less& from, T Less::*member, const std::vector<T>& ladder, T whole, std::size_t most) {
+  std::vector<Less> out{from};
+  out.back().*member = 0;
+  for (const T rung : ladder)
+    if (rung < whole && out.size() <= most) out.push_back(from), out.back().*member = rung;
+  return out;
 }
 
-LesserMachine with_room(const Machine& machine, std::int64_t room) {
-  return lesser(machine, fmt::format("scratchpads of {} KiB", room / 1024), [&](chip::Chip& chip) {
-    chip::Memory& memory = chip.memories[machine.scratchpad.index()];
-    const chip::UsableRange range = chip::usable_range(memory);
-    memory.reserved.push_back({range.begin + room, range.end});
-  });
+std::vector<double> powers_of_two(double from) {
+  std::vector<double> out;
+  for (double rung = from; rung >= 2; rung /= 2) out.push_back(rung * 1e9);
+  return out;
 }
 
-constexpr Less kLess[] = {{"half the scratchpads", less_scratchpad, 2},           {"half the off-chip bandwidth", less_memory, 2},
-                          {"half the bandwidth of links", less_links, 2},         {"a quarter of the off-chip bandwidth", less_memory, 4},
-                          {"a quarter of the bandwidth of links", less_links, 4}, {"an eighth of the bandwidth of links", less_links, 8}};
+struct Part {
+  std::string_view name;
+  Dimension dimension;
+};
+constexpr Part kRoomPart{"scratchpads of ", Dimension::bytes}, kOffChipPart{"off-chip memory of ", Dimension::bytes_per_second},
+    kLinksPart{"links of ", Dimension::bytes_per_second};
 
 }  // namespace
 
-std::vector<LesserMachine> lesser_machines(const Machine& machine) {
-  std::vector<LesserMachine> out;
-  for (const Less& less : kLess)
-    out.push_back(lesser(machine, less.what, [&](chip::Chip& chip) { less.apply(chip, machine, less.divisor); }));
-  return out;
+std::string print_less(const Less& less) {
+  std::string text;
+  const auto tell = [&](const Part& part, const std::string& value) {
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", part.name, value);
+  };
+  if (less.room > 0) tell(kRoomPart, less.room % 1024 == 0 ? fmt::format("{} KiB", less.room / 1024) : fmt::format("{} B", less.room));
+  if (less.off_chip > 0) tell(kOffChipPart, print_rate(less.off_chip));
+  if (less.links > 0) tell(kLinksPart, print_rate(less.links));
+  return text;
 }
 
-std::vector<LesserMachine> rungs_below(const Machine& machine) {
-  const auto below = [](double bandwidth, double top, std::size_t most) {  // GB/s: powers of two from `top` down
-    std::vector<double> rungs;
-    for (double rung = top; rung >= 2 && rungs.size() < most; rung /= 2)
-      if (rung * 1e9 < bandwidth) rungs.push_back(rung);
-    return rungs;
+std::optional<Less> parse_less(std::string_view text) {
+  Less less;
+  // The value of a part that stands next; 0: another one stands there.
+  const auto take = [&](const Part& part) -> std::optional<double> {
+    if (!text.starts_with(part.name)) return 0;
+    const std::string_view value = text.substr(part.name.size(), text.find(',') - part.name.size());
+    text.remove_prefix(part.name.size() + value.size());
+    if (text.starts_with(", ") && text.size() > 2) text.remove_prefix(2);
+    const auto quantity = parse_quantity(value);
+    if (!quantity || quantity->dimension != part.dimension || !(quantity->value >= 1)) return {};
+    return quantity->value;
   };
-  std::vector<LesserMachine> out;
-  out.push_back(lesser(machine, kLess[0].what, [&](chip::Chip& chip) { kLess[0].apply(chip, machine, kLess[0].divisor); }));
-  for (const double rung : below(machine.chip->memories[machine.off_chip.index()].bandwidth.value, 65536, 2))
-    out.push_back(lesser(machine, fmt::format("off-chip memory of {:.0f} GB/s", rung),
-                         [&](chip::Chip& chip) { chip.memories[machine.off_chip.index()].bandwidth.value = rung * 1e9; }));
-  chip::Chip whole = *machine.chip;
-  double fastest = 0;
-  for (const auto* link : links_of(whole, machine)) fastest = std::max(fastest, link->value);
-  for (const double rung : below(fastest, 32, 5))
-    out.push_back(lesser(machine, fmt::format("links of {:.0f} GB/s", rung), [&](chip::Chip& chip) {
-      for (auto* link : links_of(chip, machine)) link->value = std::min(link->value, rung * 1e9);
-    }));
-  return out;
+  const auto room = take(kRoomPart), off_chip = take(kOffChipPart), links = take(kLinksPart);
+  if (!room || !off_chip || !links || !text.empty() || *room != std::floor(*room) || *room > static_cast<double>(kMostRoom)) return {};
+  less = {static_cast<std::int64_t>(*room), *off_chip, *links};
+  if (less == Less{}) return {};
+  return less;
+}
+
+LesserMachine lesser_machine(const Machine& machine, const Less& less) {
+  auto chip = std::make_shared<chip::Chip>(*machine.chip);
+  if (less.room > 0) {
+    chip::Memory& memory = chip->memories[machine.scratchpad.index()];
+    const chip::UsableRange range = chip::usable_range(memory);
+    memory.reserved.push_back({range.begin + less.room, range.end});
+  }
+  if (less.off_chip > 0) chip->memories[machine.off_chip.index()].bandwidth.value = less.off_chip;
+  if (less.links > 0)
+    for (auto* link : links_of(*chip, machine)) link->value = std::min(link->value, less.links);
+  Machine made = machine;
+  made.chip = chip.get();
+  return {std::move(made), std::move(chip)};
+}
+
+bool is_less(const Machine& machine, const Less& less) {
+  return less.room < room_of(machine) && less.off_chip < off_chip_of(machine) && (less.links == 0 || less.links < links_of(machine));
+}
+
+std::vector<Less> parts_of_one(const Machine& machine) {
+  const std::int64_t room = room_of(machine);
+  const double off_chip = off_chip_of(machine), links = links_of(machine);
+  return {{room / 2, 0, 0}, {0, off_chip / 2, 0}, {0, 0, links / 2}, {0, off_chip / 4, 0}, {0, 0, links / 4}, {0, 0, links / 8}};
+}
+
+std::vector<Less> rungs_of_rooms(const Machine& machine, const Less& from) {
+  return rungs(from, &Less::room, lesser_rooms(machine), room_of(machine), kRooms);
+}
+
+std::vector<Less> rungs_of_off_chip(const Machine& machine, const Less& from) {
+  return rungs(from, &Less::off_chip, powers_of_two(kMostOffChip), off_chip_of(machine), kOffChips);
+}
+
+std::vector<Less> rungs_of_links(const Machine& machine, const Less& from) {
+  return rungs(from, &Less::links, powers_of_two(kMostLinks), links_of(machine), kLinks);
 }
 
 std::vector<std::int64_t> lesser_rooms(const Machine& machine) {
@@ -112,17 +149,11 @@ std::vector<std::int64_t> lesser_rooms(const Machine& machine) {
   return rooms;
 }
 
-std::vector<LesserMachine> smaller_scratchpads(const Machine& machine) {
-  std::vector<LesserMachine> out;
+std::vector<Less> smaller_scratchpads(const Machine& machine) {
+  std::vector<Less> out;
   for (const std::int64_t room : lesser_rooms(machine))
-    if (room * kSmallest >= room_of(machine)) out.push_back(with_room(machine, room));
+    if (room * kSmallest >= room_of(machine)) out.push_back({room, 0, 0});
   return out;
-}
-
-std::optional<LesserMachine> next_smaller_scratchpads(const Machine& machine) {
-  const std::int64_t room = room_of(machine) - 1;
-  if (room < kLeastRoom) return std::nullopt;
-  return with_room(machine, static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(room))));
 }
 
 std::vector<double> dearer_switches(const Machine& machine) {

@@ -334,26 +334,18 @@ Result<std::vector<std::uint32_t>> placement_of(const MappingFile& file, const M
   return to;
 }
 
-Result<std::optional<LesserMachine>> apply_made_for(const MappingFile& file, const Machine& machine) {
-  std::optional<LesserMachine> made_for;
-  if (!file.made_for()) return made_for;
-  std::vector<std::string> names;
-  const auto look_below = [&](const Machine& base, const std::string& already) {
-    for (const auto& those : {lesser_machines(base), rungs_below(base), smaller_scratchpads(base)})
-      for (const LesserMachine& lesser : those) {
-        names.push_back(already + lesser.what);
-        if (names.back() == file.made_for()->text) made_for = {names.back(), lesser.chip, lesser.machine};
-      }
+Result<std::optional<Less>> apply_made_for(const MappingFile& file, const Machine& machine) {
+  if (!file.made_for()) return std::optional<Less>{};
+  const auto& [text, at] = *file.made_for();
+  const auto problem = [&, &name = text, &where = at](std::string hint) {
+    return fail(FailureKind::malformed,
+                file.diagnose("mapping/value", fmt::format("programs are not made for '{}'", name), where, std::move(hint)));
   };
-  if (!machine.grid) {
-    look_below(machine, "");
-    if (const auto smaller = next_smaller_scratchpads(machine)) look_below(smaller->machine, smaller->what + ", ");
-  }
-  if (made_for) return made_for;
-  return fail(FailureKind::malformed,
-              file.diagnose("mapping/value", fmt::format("programs are not made for '{}'", file.made_for()->text), file.made_for()->at,
-                            machine.grid ? fmt::format("those of {} are made for it as it is", machine.chip->name)
-                                         : did_you_mean(file.made_for()->text, names, "they may be made for")));
+  if (machine.grid) return problem(fmt::format("those of {} are made for it as it is", machine.chip->name));
+  const auto less = parse_less(text);
+  if (!less) return problem("less of what, as in 'scratchpads of 1536 KiB, off-chip memory of 64 GB/s, links of 8 GB/s'");
+  if (!is_less(machine, *less)) return problem(fmt::format("{} does not have more than that", machine.chip->name));
+  return less;
 }
 
 Result<std::vector<Section>> sections_of(const MappingFile& file, const Machine& machine, const std::vector<Kernel>& kernels,

@@ -93,9 +93,9 @@ class MappingFile {
 
 /// The machine as far as the file lets it work: mapping/value where its array has no such corner.
 Result<Machine> apply_array(const MappingFile& file, const Machine& machine);
-/// The lesser machine that the file names, of those that `machine` has; none where it names none. mapping/value where there is none of
-/// that name.
-Result<std::optional<LesserMachine>> apply_made_for(const MappingFile& file, const Machine& machine);
+/// What the machine that the program is made for has less of; nothing where the file does not say. mapping/value where `machine` has no
+/// more.
+Result<std::optional<Less>> apply_made_for(const MappingFile& file, const Machine& machine);
 /// The file's placement, for program/relocate.h; empty where it has none. mapping/value where it is no permutation of working components.
 Result<std::vector<std::uint32_t>> placement_of(const MappingFile& file, const Machine& machine);
 /// Cuts the reductions that the file cuts, and says which: mapping/unknown-name, mapping/value.

@@ -42,11 +42,6 @@ constexpr int kTrialsOfFew = 10;
 constexpr std::size_t kSomeKernels = 24;
 constexpr int kTrialsOfSome = 24;
 
-/// On so few components, where all programs that were tried took so few events of the engine, all is compared again as for smaller
-/// scratchpads: which programs are reached depends on where a search begins, and those reached from less fit more.
-constexpr std::size_t kComponentsForSmaller = 16;
-constexpr std::int64_t kEventsForSmaller = 15'000'000;
-
 /// Contenders by the time of their first program.
 using Order = std::vector<std::pair<double, std::size_t>>;
 
@@ -92,17 +87,16 @@ Status try_strategies(Comparison& c, const Order& order) {
 /// Programs for machines with less of one resource.
 void try_lesser_machines(Comparison& c) {
   if (!c.arrays) return;
-  const Machine whole = c.best.machine;
+  const std::size_t corner = c.best.number;
   std::int64_t searches = 0;
   const std::int64_t affordable = c.spent.contexts <= kShort * c.patience() ? kSearchedForShort : kSearchedForLesser;
-  std::vector<LesserMachine> lesser = lesser_machines(whole);
+  std::vector<Less> lesser = parts_of_one(c.machines[corner].machine);
   if (c.is_of_few())  // what one mapping decides, it decides for each room anew
-    for (LesserMachine& l : smaller_scratchpads(whole)) lesser.push_back(std::move(l));
-  for (const LesserMachine& l : lesser) {
+    for (const Less& less : smaller_scratchpads(c.machines[corner].machine)) lesser.push_back(less);
+  for (const Less& less : lesser) {
     if ((!c.is_of_few() && ++searches * c.searched > affordable) || c.spent.components > c.affordable / 2 || c.is_long()) break;
-    c.add(l);
+    const std::size_t m = c.with_less(corner, less);
     const double before = c.least;
-    const std::size_t m = c.machines.size() - 1;
     if (const auto time = c.time_of({m, c.best.strategy}); time && time.value() < before * kNear)
       for (const Strategy& strategy : c.strategies)
         if (!(strategy == c.best.strategy)) static_cast<void>(c.time_of({m, strategy}));
@@ -354,8 +348,12 @@ Status join_kernels(Comparison& c) {
   return try_streaming(c);
 }
 
-/// The best of all that are compared.
-Result<Chosen> choose(Comparison& c) {
+}  // namespace
+
+Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
+                               const std::shared_ptr<const chip::Chip>& chip) {
+  Comparison c(machine, out, options, chip);
+  if (!c.timed || c.strategies.size() * c.machines.size() == 1) return std::move(c.best);
   c.best.compared = true;
   SY_TRY(Order order, try_corners(c));
   stream_first(c, order);
@@ -365,39 +363,11 @@ Result<Chosen> choose(Comparison& c) {
     SY_TRY([[maybe_unused]] Done joined, join_kernels(c));
   }
   try_parts(c);
-  c.out.decisions.insert(c.out.decisions.end(), c.told.begin(), c.told.end());
+  out.decisions.insert(out.decisions.end(), c.told.begin(), c.told.end());
   if (c.best.strategy.in_parts) make_parts(c);
   SY_TRY([[maybe_unused]] Done refined, refine(c));
-  c.best.made_for = c.machines[c.best.number].name;
+  c.best.made_for = print_less(c.machines[c.best.number].less);
   return std::move(c.best);
-}
-
-}  // namespace
-
-Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
-                               const std::shared_ptr<const chip::Chip>& chip) {
-  Comparison whole(machine, out, options, chip);
-  if (!whole.timed || whole.strategies.size() * whole.machines.size() == 1) return std::move(whole.best);
-  Compiled less;
-  less.graph = out.graph;
-  less.decisions = out.decisions;
-  SY_TRY(Chosen best, choose(whole));
-  const auto smaller = next_smaller_scratchpads(machine);
-  if (!whole.is_wide() || !smaller || machine.components.size() > kComponentsForSmaller || whole.spent.events > kEventsForSmaller)
-    return best;
-  Comparison below(smaller->machine, less, options, chip, &*smaller);
-  auto other = choose(below);
-  const bool sooner = other && below.least < whole.least;
-  if (other)
-    (sooner ? less : out)
-        .decisions.push_back({"strategy", fmt::format("all of that as for {}: {:.1f} us, else {:.1f} us", smaller->what, below.least * 1e6,
-                                                      whole.least * 1e6)});
-  if (!sooner) return best;
-  out.graph = std::move(less.graph);
-  out.decisions = std::move(less.decisions);
-  best = std::move(other).value();
-  best.timed.reset();  // it counts the programs of the second comparison
-  return best;
 }
 
 }  // namespace switchyard::compiler
