@@ -123,9 +123,7 @@ const Trial* Comparison::find(const Point& point) const {
   return at == trials.end() ? nullptr : &*at;
 }
 
-bool Comparison::known(const Point& point) const {
-  return find(point) || std::any_of(failed.begin(), failed.end(), [&](const Trial& t) { return t.point == point; });
-}
+bool Comparison::known(const Point& point) const { return find(point) || std::find(failed.begin(), failed.end(), point) != failed.end(); }
 
 Builder Comparison::builder(std::size_t machine, graph::Graph& graph, std::vector<Decision>& decisions, Known known) const {
   const Contender& c = machines[machine];
@@ -145,16 +143,19 @@ Result<double> Comparison::time_of(const Point& point) {
   const std::size_t ops = apart ? trial.ops.size() : 0;
   Builder made = builder(point.machine, apart ? trial : out.graph, apart ? ignored : out.decisions, std::move(c.known));
   if (strategy.chained) made.begin_with = c.reached;
-  SY_TRY(Draft draft, made.build(strategy, false));
+  Result<Draft> built = made.build(strategy, false);
   c.known = std::move(made.known);
+  if (!built) return built.failure();
+  Draft draft = std::move(built).value();
   made.known.bands = bands_;
   if (strategy.streamed && draft.streamed.empty() && !made.begin_with.unstreamed.empty())
     told.push_back({"strategy", "attention over blocks of keys: no blocks fit"});
   if ((apart && trial.ops.size() != ops) || (strategy.pipelined && draft.pipelines.empty()) ||
       (strategy.interleaved && draft.interleavings.empty()) || (strategy.streamed && draft.streamed.empty())) {
-    failed.push_back({kNone, point});
+    failed.push_back(point);
     return kNone;
   }
+  const std::size_t number = asked_++;
   SY_TRY(const Timed found, made.time_of(draft));
   const double time = found.seconds;
   const bool first = trials.empty(), chained = strategy.chained && time < least * kClose;
@@ -181,17 +182,17 @@ Result<double> Comparison::time_of(const Point& point) {
     best.machine = c.machine;
     best.number = point.machine;
     best.strategy = strategy;
-    best.timed = trials.size();
+    best.timed = number;
     each = count * contexts;
   }
-  trials.push_back({time, point});
+  trials.push_back({time, point, count * contexts});
   return time;
 }
 
 Status Comparison::attempt(const Point& point) {
   const auto found = time_of(point);
   if (!found && point.machine == 0) return found.failure();
-  if (!found) failed.push_back({kNone, point});
+  if (!found) failed.push_back(point);
   return Done{};
 }
 
@@ -204,10 +205,12 @@ Result<double> Comparison::placed(const Point& point) {
   Builder made = builder(point.machine, trial, ignored, c.known);
   if (point.strategy.chained) made.begin_with = c.reached;
   SY_TRY(Draft draft, made.build(point.strategy, false));
+  ++asked_;
   SY_TRY(const Timed plain, made.time_of(draft));
   const Placement placement = place_components(c.machine, draft.program, options.seed, 1, 0);
   if (placement.before == 0) return plain.seconds;
   program::relocate(draft.program, c.machine.component, placement.to);
+  ++asked_;
   return std::min(plain.seconds, options.time(draft.program).seconds);
 }
 

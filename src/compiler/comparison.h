@@ -41,6 +41,7 @@ struct Point {
 struct Trial {
   double time;  ///< seconds; infinite: its circuits have no room
   Point point;
+  std::size_t size;  ///< components times contexts
 };
 
 /// What programs have cost that were made and timed.
@@ -96,7 +97,8 @@ class Comparison {
   Chosen best;
   double least = 0;      ///< seconds of the best program
   std::size_t each = 0;  ///< its components times contexts
-  std::vector<Trial> trials, failed;
+  std::vector<Trial> trials;
+  std::vector<Point> failed;  ///< they do not fit, or are not what they should be
   std::vector<ReductionCut> cuts;
   std::size_t kernels = 0;        ///< in the first program
   bool streams_at_first = false;  ///< that has attention that may go over blocks of keys
@@ -109,6 +111,7 @@ class Comparison {
   std::vector<Decision> told;
 
  private:
+  std::size_t asked_ = 0;  ///< how often the engine has been
   std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
 };
 

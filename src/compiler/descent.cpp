@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// What is searched widely, so often. Of all programs of two layers of BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and
 /// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them.
-constexpr std::size_t kMostWidely = 160, kChangedWidely = 4;
+constexpr std::size_t kMostWidely = 160, kChangedWidely = 6;
 /// The same, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays take long each.
 constexpr std::int64_t kEventsWidely = 20'000'000;
 /// Times what there was: less of a change is not worth its own way down.
@@ -119,18 +119,29 @@ class Descent {
     return Done{};
   }
 
-  /// The fastest program of several kernels to a context that is of no kind that has been changed.
-  [[nodiscard]] const Trial* next() const {
-    const auto kin = [&](const Point& p, const Trial& t) {
-      const Strategy &a = p.strategy, &b = t.point.strategy;
-      return a.held_weight == b.held_weight && a.readers == b.readers && (!wide_ || p.machine == t.point.machine);
-    };
-    const Trial* next = nullptr;
+  [[nodiscard]] bool has_room_of(const Point& p, const Point& q) const {
+    return c_.machines[p.machine].less.room == c_.machines[q.machine].less.room;
+  }
+  [[nodiscard]] bool is_kin_of(const Point& p, const Point& q) const {
+    const Strategy &a = p.strategy, &b = q.strategy;
+    return a.held_weight == b.held_weight && a.readers == b.readers && (!wide_ || p.machine == q.machine);
+  }
+
+  /// The fastest program of several kernels to a context that is like none that has been changed.
+  template <class Like>
+  [[nodiscard]] const Trial* fastest_unlike(const Like& like) const {
+    const Trial* fastest = nullptr;
     for (const Trial& t : c_.trials)
-      if (t.point.strategy.chained && !t.point.strategy.pipelined && (next == nullptr || t.time < next->time) &&
-          std::none_of(changed_.begin(), changed_.end(), [&](const Point& p) { return kin(p, t); }))
-        next = &t;
-    return next;
+      if (t.point.strategy.chained && !t.point.strategy.pipelined && (fastest == nullptr || t.time < fastest->time) &&
+          std::none_of(changed_.begin(), changed_.end(), [&](const Point& p) { return like(p, t.point); }))
+        fastest = &t;
+    return fastest;
+  }
+
+  /// Where to begin next: for each room of scratchpads, then with each kind of program. What is reached depends on where one begins.
+  [[nodiscard]] const Trial* next() const {
+    const Trial* from = wide_ ? fastest_unlike([&](const Point& p, const Point& q) { return has_room_of(p, q); }) : nullptr;
+    return from ? from : fastest_unlike([&](const Point& p, const Point& q) { return is_kin_of(p, q); });
   }
 
   Status change() {

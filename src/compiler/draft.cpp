@@ -191,6 +191,7 @@ Result<std::vector<Candidates>> map_kernels(const Machine& machine, const graph:
     if (mistake) failure.kind = FailureKind::malformed;
     if (!entry && !f.infeasible.empty() && is_composite(g.ops[kernel.ops.front().index()])) {
       too_large.push_back(kernel.ops.front());
+      mappings.push_back(std::make_shared<const std::vector<Mapping>>());
       continue;
     }
     failure.diagnostics.insert(failure.diagnostics.end(), f.diagnostics.begin(), f.diagnostics.end());
@@ -311,7 +312,11 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
     if (leave_room(d, *overflow, end, usable_bytes(machine)) || (!options.mappings && dissolve(d, overflow->context, end)))
       continue;  // what a file has stays as it is
     const std::vector<std::size_t> alike = like(d, overflow->context);
-    SY_CHECK(make_room(*overflow, g, d.kernels, d.attempt), fmt::format("a context fits alone: '{}'", name));
+    const bool room = make_room(*overflow, g, d.kernels, d.attempt);
+    if (!room && options.mappings)
+      return fail(FailureKind::unsupported, "compile/does-not-fit", fmt::format("'{}' does not fit mapped as the file says", name),
+                  "fewer readers, smaller tiles or depths");
+    SY_CHECK(room, fmt::format("a context fits alone: '{}'", name));
     for (const std::size_t k : alike) {
       Overflow same = *overflow;
       same.context = k;
@@ -605,13 +610,23 @@ Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy,
     for (std::size_t i = 0; i < std::min(alternatives, likeliest.size()) && trials > 0; ++i, --trials) {
       std::map<std::string, Mapping> changed = wanted;
       changed[look] = candidates[likeliest[i]];
-      SY_TRY(Draft draft, build(strategy, false, changed));
-      SY_TRY(const Timed timed, time_of(draft));
+      const std::size_t ops = g.ops.size();
+      Result<Draft> draft = build(strategy, false, changed);
+      if (!draft || g.ops.size() != ops) return wanted;  // it does not fit, and has changed the graph for those after it
+      SY_TRY(const Timed timed, time_of(draft.value()));
       if (timed.seconds < least * (1 - 1e-4)) least = timed.seconds, wanted = std::move(changed);
     }
   }
   return wanted;
 }
+
+namespace {
+
+bool is_same(const Mapping& a, const Mapping& b) {
+  return a.tile == b.tile && a.trips == b.trips && a.order == b.order && a.unit == b.unit && a.slices == b.slices;
+}
+
+}  // namespace
 
 std::vector<std::optional<std::size_t>> Builder::fixed_of(const Draft& d, const std::map<std::string, Mapping>& wanted) const {
   std::vector<std::optional<std::size_t>> fixed(d.kernels.size());
@@ -620,7 +635,7 @@ std::vector<std::optional<std::size_t>> Builder::fixed_of(const Draft& d, const 
     const auto at = wanted.find(look_of(d, k));
     if (at == wanted.end()) continue;
     for (std::size_t c = 0; c < d.candidates[k]->size() && !fixed[k]; ++c)
-      if ((*d.candidates[k])[c].tile == at->second.tile && (*d.candidates[k])[c].trips == at->second.trips) fixed[k] = c;
+      if (is_same((*d.candidates[k])[c], at->second)) fixed[k] = c;
   }
   return fixed;
 }

@@ -62,9 +62,7 @@ bool is_map(const graph::Graph& g, const Op& op) {
 class Assembler {
  public:
   Assembler(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options)
-      : model_(model), chip_(std::move(chip)), options_(options), homes_(model.tensors.size()), copies_(model.tensors.size()) {
-    options_.mappings = nullptr;  // they name the kernels of a model that is compiled as one
-  }
+      : model_(model), chip_(std::move(chip)), options_(options), homes_(model.tensors.size()), copies_(model.tensors.size()) {}
 
   Result<Compiled> run() {
     out_.program.chip = chip_;
@@ -342,6 +340,10 @@ graph::Graph give_to_host(graph::Graph model, numerics::Format format) {
 }
 
 Result<Compiled> compile_around_host(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& options) {
+  if (options.mappings || options.dump_mappings)
+    return fail(FailureKind::unsupported, "mapping/impossible",
+                fmt::format("'{}' has steps of the host: mapping files name the kernels of a model that is compiled as one", model.name),
+                "leave out --mapping and --dump-mapping");
   return Assembler(model, std::move(chip), options).run();
 }
 

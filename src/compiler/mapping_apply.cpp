@@ -175,6 +175,7 @@ class Applier {
       if (m.depth[i] == 0) m.depth[i] = live > 1 ? live : tokens > 1 ? 2 : 1;
     }
     m.overlap = entry_.overlap.value_or(true);
+    if (entry_.readers) m.readers = entry_.readers->value;
     if (entry_.accumulators) m.accumulator_depth = entry_.accumulators->value;
     if (entry_.slices) m.slices = entry_.slices->value;
     const auto loop = [&](const std::optional<MappingFile::Name>& name, int& dim) {

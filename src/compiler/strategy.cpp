@@ -99,7 +99,7 @@ void try_lesser_machines(Comparison& c) {
     const double before = c.least;
     if (const auto time = c.time_of({m, c.best.strategy}); time && time.value() < before * kNear)
       for (const Strategy& strategy : c.strategies)
-        if (!(strategy == c.best.strategy)) static_cast<void>(c.time_of({m, strategy}));
+        if (!c.known({m, strategy})) static_cast<void>(c.time_of({m, strategy}));
   }
 }
 
@@ -109,7 +109,8 @@ Status try_shorter_until_routed(Comparison& c, Point point) {
     const double before = c.least;
     point.strategy.room = room;
     SY_TRY([[maybe_unused]] Done shorter, c.attempt(point));
-    if (std::isfinite(c.trials.back().time) && !(c.least < before)) break;
+    const Trial* trial = c.find(point);
+    if (trial && std::isfinite(trial->time) && !(c.least < before)) break;
   }
   return Done{};
 }
@@ -134,7 +135,8 @@ Status chain(Comparison& c, Point point, bool likeliest) {
   strategy.chained = kChainedWeights[0];
   const Point careful = point;
   SY_TRY([[maybe_unused]] Done tried, c.attempt(point));
-  if (!std::isfinite(c.trials.back().time)) {  // shorter contexts have fewer circuits; without, each kernel is one of its own
+  if (const Trial* trial = c.find(point);
+      trial && !std::isfinite(trial->time)) {  // shorter contexts have fewer circuits; without, each kernel is one of its own
     SY_TRY([[maybe_unused]] Done routed, try_shorter_until_routed(c, point));
   }
   if (stop() || !fetches_early(c.whole())) return Done{};
@@ -263,6 +265,9 @@ bool try_parts_on(Comparison& c, std::size_t m) {
   c.told.push_back({"strategy", fmt::format("long sums in parts, placed: {:.1f} us; as they are, placed: {:.1f} us",
                                             parts_placed.value() * 1e6, whole_placed.value() * 1e6)});
   if (parts_placed.value() >= whole_placed.value()) return false;
+  const Trial* trial = c.find(parts);
+  c.least = trial->time;
+  c.each = trial->size;
   c.best.machine = c.machines[m].machine;
   c.best.number = m;
   c.best.strategy = parts.strategy;
@@ -316,11 +321,14 @@ Status refine(Comparison& c) {
     for (const std::size_t m : machines)
       for (const Strategy& strategy : with) {
         Contender& made_for = c.machines[m];
-        Builder builder = c.builder(m, c.out.graph, c.out.decisions, std::move(made_for.known));
+        graph::Graph trial = c.out.graph;  // what is only tried changes nothing
+        std::vector<Decision> ignored;
+        Builder builder = c.builder(m, trial, ignored, std::move(made_for.known));
         if (!fresh) builder.begin_with = best.start;
-        SY_TRY(auto wanted, builder.refine(strategy, c.least, trials));
+        auto found = builder.refine(strategy, c.least, trials);
         made_for.known = std::move(builder.known);
-        if (wanted.empty()) continue;
+        if (!found || found.value().empty()) continue;
+        auto wanted = std::move(found).value();
         if (fresh) best.start = {};
         best.wanted = std::move(wanted);
         best.timed.reset();
