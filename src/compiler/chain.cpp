@@ -113,12 +113,12 @@ class Joiner {
   explicit Joiner(const program::Program& program) : program_(program), parts_(program.buffers) {}
 
   Chained run(std::span<const Context> phases, std::span<const HandedBuffer> handed) {
-    if (!apart(phases)) return {std::nullopt, problem_, phase_};
+    if (!apart(phases)) return {std::nullopt, problem_, phase_, with_};
     for (const Context& phase : phases) append(phase);
     for (const HandedBuffer& h : handed) hand_on(h.buffer, h.slots);
     if (phases.size() > 1) context_.name = fmt::format("{} to {}", phases.front().name, phases.back().name);
-    if (!order()) return {std::nullopt, problem_, phase_};
-    return {std::move(context_), {}, 0};
+    if (!order()) return {std::nullopt, problem_, phase_, with_};
+    return {std::move(context_), {}, 0, 0};
   }
 
  private:
@@ -136,12 +136,20 @@ class Joiner {
       const auto at = written.find(buffer);
       if (at == written.end()) return;
       for (const std::size_t other : at->second) {
-        if (other == k || (!problem_.empty() && phase_ <= std::max(k, other))) continue;
-        problem_ = fmt::format("'{}' goes through off-chip memory", program_.buffers[buffer.index()].name);
-        phase_ = std::max(k, other);
+        if (other == k) continue;
+        refuse(std::min(k, other), std::max(k, other),
+               fmt::format("'{}' goes through off-chip memory", program_.buffers[buffer.index()].name));
       }
     });
     return problem_.empty();
+  }
+
+  /// A phase cannot be in one context with an earlier one.
+  void refuse(std::size_t earlier, std::size_t phase, std::string why) {
+    if (!problem_.empty() && std::pair(phase, earlier) >= std::pair(phase_, with_) && !(phase == phase_ && earlier > with_)) return;
+    problem_ = std::move(why);
+    phase_ = phase;
+    with_ = earlier;
   }
 
   void append(const Context& phase) {
@@ -270,9 +278,9 @@ class Joiner {
         if (!writer.write || reader.write || writer.access->buffer != reader.access->buffer) continue;
         if (phase_of_[writer.actor] >= phase_of_[reader.actor]) continue;
         if (!writer.countable() || !reader.countable()) {
-          problem_ = fmt::format("the accesses of '{}' are too irregular", context_.actors[writer.actor].name);
-          phase_ = phase_of_[reader.actor];
-          return false;
+          refuse(phase_of_[writer.actor], phase_of_[reader.actor],
+                 fmt::format("the accesses of '{}' are too irregular", context_.actors[writer.actor].name));
+          continue;
         }
         Wait& wait = waits[{reader.actor, writer.actor}];
         Sources found(static_cast<std::size_t>(program::instance_count(*reader.array)));
@@ -281,6 +289,7 @@ class Joiner {
         wait.sources.resize(found.size());
         for (std::size_t j = 0; j < found.size(); ++j) wait.sources[j].insert(wait.sources[j].end(), found[j].begin(), found[j].end());
       }
+    if (!problem_.empty()) return false;
     std::map<std::pair<std::size_t, bool>, int> done;  // by writer, and whether it tells of each step
     for (auto& [pair, wait] : waits) {
       const auto [reader, writer] = pair;
@@ -292,11 +301,12 @@ class Joiner {
       }
       const auto relations = relations_to(array_of(writer), array_of(reader), sources);
       if (!relations) {
-        problem_ = fmt::format("too many components wait for each other between '{}' and '{}'", context_.actors[writer].name,
-                               context_.actors[reader].name);
-        phase_ = phase_of_[reader];
-        return false;
+        refuse(phase_of_[writer], phase_of_[reader],
+               fmt::format("too many components wait for each other between '{}' and '{}'", context_.actors[writer].name,
+                           context_.actors[reader].name));
+        continue;
       }
+      if (!problem_.empty()) continue;
       const bool steps = wait.lead < kWhole;
       const auto [at, fresh] = done.try_emplace({writer, steps}, 0);
       if (fresh) at->second = add_port(writer, false, steps ? "step" : "over", steps ? 1 : kWhole);
@@ -312,7 +322,7 @@ class Joiner {
         context_.channels.push_back(std::move(channel));
       }
     }
-    return true;
+    return problem_.empty();
   }
 
   [[nodiscard]] const Array& array_of(std::size_t actor) const { return context_.arrays[context_.actors[actor].array.index()]; }
@@ -437,7 +447,7 @@ class Joiner {
   std::size_t phases_ = 0;
   chip::MemoryId memory_;
   std::string problem_;
-  std::size_t phase_ = 0;  ///< of the problem
+  std::size_t phase_ = 0, with_ = 0;  ///< of the problem
 };
 
 }  // namespace

@@ -10,11 +10,11 @@
 
 namespace switchyard::compiler {
 
-/// The phases as one context, or why they cannot be one, and which of them cannot be in it with those before.
+/// The phases as one context, or why they cannot be one: the first of them that cannot be in it with earlier ones, and the last of those.
 struct Chained {
   std::optional<program::Context> context;
   std::string problem;
-  std::size_t phase = 0;
+  std::size_t phase = 0, with = 0;
 };
 
 /// A buffer of which each firing of the one actor that reads takes what one firing of the one that writes has made, in the same order.

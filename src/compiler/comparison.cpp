@@ -42,14 +42,29 @@ constexpr std::size_t kFewKernels = 2;
 constexpr std::size_t kWide = 40, kWideArray = 64;  ///< kernels and components of what is searched widely
 constexpr std::size_t kSmallCorner = 16;            ///< components: corners of an array are tried down to so many
 
-/// On machines that fetch nothing early what there is to compare is how thoroughly each kernel is searched.
+/// On machines that fetch nothing early what is held is weighed by what contexts cost. More effort also searches each kernel more
+/// thoroughly.
+constexpr std::array<Strategy, 4> kWithoutEarly{{{kContextWeights[0], 4, false, 0},
+                                                 {kContextWeights[1], 4, false, 0},
+                                                 {kContextWeights[0], 1, false, 0},
+                                                 {kContextWeights[3], 1, false, 0}}};
+
+/// On grids what there is to compare is how thoroughly each kernel is searched.
 std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effort) {
   if (fetches_early(machine))
     return {kStrategies.begin(),
             kStrategies.begin() + (timed ? static_cast<std::ptrdiff_t>(kStrategiesOfEffort[static_cast<std::size_t>(effort)]) : 1)};
   if (deals_waves(machine)) return {Strategy{0, 1, false, effort}};
   std::vector<Strategy> out;
-  for (int search = timed ? 0 : effort; search <= effort; ++search) out.push_back({0, 1, false, search});
+  if (machine.grid) {
+    for (int search = timed ? 0 : effort; search <= effort; ++search) out.push_back({0, 1, false, search});
+    return out;
+  }
+  out.push_back(kWithoutEarly[0]);
+  out.back().search = timed ? 0 : effort;
+  for (int search = 1; timed && search <= effort; ++search) out.push_back({kContextWeights[0], 4, false, search});
+  if (timed && effort > 0) out.insert(out.end(), kWithoutEarly.begin() + 1, kWithoutEarly.end());
+  for (int search = 1; timed && search <= effort; ++search) out.push_back({kContextWeights[3], 1, false, search});
   return out;
 }
 
@@ -77,7 +92,10 @@ std::string describe(const Machine& machine, const Strategy& s) {
   if (s.interleaved) chained += ", tiles handed on from unit to unit";
   if (s.streamed) chained += ", attention over blocks of keys";
   if (s.in_parts) chained += ", long sums in parts";
-  if (!fetches_early(machine)) return fmt::format("search of kernels {}{}", s.search, chained);
+  if (machine.grid) return fmt::format("search of kernels {}{}", s.search, chained);
+  if (!fetches_early(machine))
+    return fmt::format("search of kernels {}, {} of a context's price for what is held, {} readers{}", s.search, s.held_weight, s.readers,
+                       chained);
   const std::string held =
       s.held_weight == kLate ? "nothing taken to come early" : fmt::format("{} of what a context holds counted as its cost", s.held_weight);
   return fmt::format("{}, {} readers, {}{}", held, s.readers, s.deep ? "deep" : "early", chained);

@@ -61,6 +61,9 @@ std::int64_t usable_bytes(const Machine& machine) {
 /// anew, and models of so many kernels have many layers alike.
 constexpr std::size_t kManyKernels = 300;
 
+/// Partitions that are made of one program, each with what the one before has found that cannot be joined. As many are enough, by sight.
+constexpr int kPartitions = 8;
+
 /// Everything a mapping depends on: kernels with equal forms get equal mappings.
 std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
                     const std::vector<Reach>& reach, std::int64_t reserved) {
@@ -671,21 +674,35 @@ Result<std::optional<Overflow>> Builder::plan_contexts(Draft& d, const Strategy&
   const bool given = options.mappings && !options.mappings->contexts().empty();
   if (given) {
     SY_TRY(d.sections, sections_of(*options.mappings, machine, d.kernels, d.program));
-  } else if (strategy.chained) {
-    std::vector<KernelCost> costs;
-    for (std::size_t k = 0; k < count; ++k) costs.push_back({run_of(d, k), d.splits.mappings[k].held, is_stage(d, k)});
-    std::map<program::BufferId, std::int64_t> tiles;
-    for (const HandedBuffer& h : tiles_of(d)) tiles[h.buffer] = h.bytes;
-    d.sections = partition(machine, d.program, costs, *strategy.chained, {strategy.room, strategy.dearer}, tiles);
-  } else {
+  } else if (!strategy.chained) {
     for (std::size_t k = 0; k < count; ++k) d.sections.push_back({k, kCutByCost});
   }
   const std::vector<HandedBuffer> tiles = tiles_of(d);
-  for (const Interleaving& i : d.interleavings)  // what hands on tiles is one context, whatever else is
-    std::erase_if(d.sections, [&](const Section& s) { return s.first > i.first && s.first < i.end(); });
-  std::vector<program::Context> kernels = std::move(d.program.contexts);
-  for (Joined joined;;) {
-    join(d, kernels, tiles, joined);
+  std::vector<program::Context> kernels = d.program.contexts;
+  std::vector<std::size_t> joins(count, 0);
+  Joined joined;
+  const auto join_all = [&] {
+    for (const Interleaving& i : d.interleavings)  // what hands on tiles is one context, whatever else is
+      std::erase_if(d.sections, [&](const Section& s) { return s.first > i.first && s.first < i.end(); });
+    join(d, kernels, tiles, joined, joins);
+  };
+  if (strategy.chained && !given) {
+    std::vector<KernelCost> costs;
+    for (std::size_t k = 0; k < count; ++k)
+      costs.push_back({run_of(d, k), fetches_early(machine) ? d.splits.mappings[k].held : 0, is_stage(d, k)});
+    std::map<program::BufferId, std::int64_t> bytes;
+    for (const HandedBuffer& h : tiles) bytes[h.buffer] = h.bytes;
+    std::vector<std::size_t> before;
+    for (int round = 0; round < kPartitions && before != joins; ++round) {  // what cannot be joined may go with what comes after it
+      before = joins;
+      if (round > 0) d.program.contexts = kernels;
+      d.sections = partition(machine, d.program, costs, *strategy.chained, {strategy.room, strategy.dearer}, bytes, joins);
+      join_all();
+    }
+  } else {
+    join_all();
+  }
+  for (;;) {
     const auto overflow = plan_storage(d.program, times_of(d), strategy.deep, machine.pins);
     if (given)
       for (const Section& s : d.sections)
@@ -701,6 +718,7 @@ Result<std::optional<Overflow>> Builder::plan_contexts(Draft& d, const Strategy&
       joined[{d.sections[c].first, d.end_of(c)}] = std::move(context);
     }
     d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(overflow->context) + 1, half);
+    join(d, kernels, tiles, joined, joins);
   }
 }
 
@@ -715,7 +733,8 @@ std::size_t Builder::cut_between(const Draft& d, std::size_t first, std::size_t 
   return cut;
 }
 
-void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles, Joined& joined) {
+void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles, Joined& joined,
+                   std::vector<std::size_t>& joins) {
   d.program.contexts.clear();
   const bool apart = d.sections.size() == kernels.size();  // there is no other way to join them
   for (std::size_t c = 0; c < d.sections.size();) {
@@ -731,9 +750,13 @@ void Builder::join(Draft& d, std::vector<program::Context>& kernels, const std::
       chained = chain(d.program, std::span(kernels).subspan(first, count), tiles);
     if (!chained.context) {
       // A run that hands on tiles is joined with nothing before it, rather than cut.
-      std::size_t cut = first + chained.phase;
+      const std::size_t kernel = first + chained.phase;
+      std::size_t cut = kernel;
       for (const Interleaving& i : d.interleavings)
         if (i.first > first && i.first < cut && cut < i.end()) cut = i.first;
+      std::size_t run = kernel;  // the first of those that are one context whatever is
+      while (is_stage(d, run)) --run;
+      joins[kernel] = std::max(joins[kernel], std::min(first + chained.with + 1, run));
       d.sections.insert(d.sections.begin() + static_cast<std::ptrdiff_t>(c) + 1, {cut, kCutByJoin});
       continue;
     }

@@ -171,9 +171,10 @@ struct Builder {
 
   /// Contexts by their first kernel and the one behind their last.
   using Joined = std::map<std::pair<std::size_t, std::size_t>, program::Context>;
-  /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context. Those in `joined` are taken
-  /// from there.
-  static void join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles, Joined& joined);
+  /// The kernels' contexts, each with those that belong to it; what cannot be joined becomes one more context, and `joins` tells it the
+  /// partition. Those in `joined` are taken from there.
+  static void join(Draft& d, std::vector<program::Context>& kernels, const std::vector<HandedBuffer>& tiles, Joined& joined,
+                   std::vector<std::size_t>& joins);
 
   /// Buffers between kernels that hand on tile by tile.
   static std::vector<HandedBuffer> tiles_of(const Draft& d);

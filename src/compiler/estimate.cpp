@@ -8,6 +8,7 @@
 #include "chip/query.h"
 #include "compiler/epilogue.h"
 #include "compiler/grid_search.h"
+#include "compiler/partition.h"
 #include "numerics/packing.h"
 
 namespace switchyard::compiler {
@@ -88,6 +89,7 @@ Evaluator::Evaluator(const Machine& machine, const graph::Graph& g, const Kernel
   store_ = rates_of(machine.store);
   if (machine.cast.valid()) cast_ = rates_of(machine.cast);
   load_latency_ = load_.startup + off.latency.value;
+  context_price_ = context_price(machine);
   issue_ = chip.sequencer.kind == chip::SequencerKind::component_queues ? chip.sequencer.issue.value : 0;
   clock_ = unit_.clock_hz.value;
   startup_cycles_ = unit_.startup_cycles.value;
@@ -779,6 +781,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
         {early / off_rate_, moving(load_, early_loads, early_bytes), moving(cast_, early_casts, early_cast_bytes), links - links_due});
     m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge, links};
     m.cost = m.late = weighed;
+    m.held = context_price_ * static_cast<double>(m.storage + m.placed) / static_cast<double>(capacity_);
     if (!fetches_early(machine_)) return;
     // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter. But only what
     // finds room can be: of what is more than a part of the scratchpad, the rest comes while the kernel runs.

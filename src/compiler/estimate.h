@@ -114,6 +114,7 @@ class Evaluator {
   std::int64_t capacity_ = 0, alignment_ = 1, accumulator_capacity_ = 0, granule_ = 1;
   bool accumulators_apart_ = false;
   MoverRates load_, store_, cast_;
+  double context_price_ = 0;  ///< seconds, where what kernels hold decides how many contexts there are
   double off_rate_ = 1, cache_rate_ = 0, cache_bytes_ = 0, load_latency_ = 0;
   double issue_ = 0, clock_ = 1, startup_cycles_ = 0, main_rate_ = 1;
   std::optional<program::Widening> widening_;

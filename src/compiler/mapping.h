@@ -49,7 +49,8 @@ struct Mapping {
   double off_chip = 0;                      ///< time on off-chip memory of what may be fetched early
   double cost = 0;                          ///< seconds that the kernel adds to the program
   double late = 0;                          ///< the same when nothing has been fetched early
-  double held = 0;                          ///< seconds to fetch as much as it holds when all has been fetched that may be early
+  double held = 0;                          ///< seconds to fetch as much as it holds when all has been fetched that may be early; where
+                                            ///< nothing is: its part of the price of a context
   std::array<double, 6> terms{};            ///< of the estimate: compute, movers, issue, memory, fill and drain, links
   std::int64_t tried = 0;                   ///< candidates it was chosen from
   std::vector<std::uint32_t> components{};  ///< of its instances, in order; empty: the machine's first ones
@@ -63,6 +64,10 @@ struct Mapping {
 /// kLate is no weight: nothing is taken to have been fetched early, so that what a kernel fetches should come while it computes.
 inline constexpr double kLate = -1;
 inline constexpr std::array<double, 5> kHeldWeights{0.05, 0.1, 0.4, 0.0, kLate};
+/// The same where nothing is fetched early and several kernels are a context: how many contexts there are follows from what all of them
+/// hold, so that of a context's price each pays in proportion. Less than all of it, as contexts end for other reasons, too.
+/// By sight: all of these were better than none on sn40l, where ResNet-18, ResNet-50 and MobileNet-v3 were tried.
+inline constexpr std::array<double, 5> kContextWeights{0.25, 1.0, 0.125, 0.0, kLate};
 inline double cost_of(const Mapping& m, double held_weight) { return held_weight == kLate ? m.late : m.cost + held_weight * m.held; }
 
 /// Mappings of a kernel to choose from, the best first; kernels that look alike have the same ones.

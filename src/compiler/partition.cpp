@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "chip/query.h"
+#include "compiler/means.h"
 #include "program/instance.h"
 #include "program/spread.h"
 
@@ -90,8 +91,14 @@ double context_seconds(const Machine& machine, std::int64_t components, double b
   return barrier_seconds(machine) + chip.context.switch_time.value + load;
 }
 
+double context_price(const Machine& machine) {
+  if (!chains_kernels(machine) || fetches_early(machine)) return 0;
+  return context_seconds(machine, static_cast<std::int64_t>(machine.components.size()), 0);
+}
+
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
-                               double held_weight, const LessThanThereIs& less, const std::map<program::BufferId, std::int64_t>& tiles) {
+                               double held_weight, const LessThanThereIs& less, const std::map<program::BufferId, std::int64_t>& tiles,
+                               const std::vector<std::size_t>& joins) {
   const std::size_t count = program.contexts.size();
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
   const std::int64_t all = range.end - range.begin, room = less.room > 0 ? std::min(less.room, all) : all;
@@ -116,7 +123,7 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
       const bool alone = begin + 1 == end;
       bytes += own[begin] + (alone ? 0 : buffers.last[begin]);
       if (!alone && bytes > room) break;
-      earliest = std::max(earliest, from[begin]);
+      earliest = std::max({earliest, from[begin], joins.empty() ? 0 : joins[begin]});
       harm += held + costs[begin].held * static_cast<double>(end - 1 - begin);
       held += costs[begin].held;
       runs += costs[begin].run;
@@ -137,12 +144,13 @@ std::vector<Section> partition(const Machine& machine, const program::Program& p
   for (std::size_t c = 1; c < sections.size(); ++c) {  // could it be one with the context before?
     const std::size_t before = sections[c - 1].first, end = c + 1 < sections.size() ? sections[c + 1].first : count;
     std::int64_t bytes = buffers.bytes[end - 1];
-    bool apart = false;
+    bool apart = false, wide = false;
     for (std::size_t k = before; k < end; ++k) {
       bytes += own[k] + (k + 1 < end ? buffers.last[k] : 0);
       apart = apart || (k >= sections[c].first && from[k] > before);
+      wide = wide || (k >= sections[c].first && !joins.empty() && joins[k] > before);
     }
-    sections[c].why = apart ? kCutByMemory : bytes > room ? kCutByRoom : kCutByCost;
+    sections[c].why = apart ? kCutByMemory : wide ? kCutByJoin : bytes > room ? kCutByRoom : kCutByCost;
   }
   return sections;
 }

@@ -23,6 +23,10 @@ struct KernelCost {
 /// (the run of the context before it) does not hide.
 double context_seconds(const Machine& machine, std::int64_t components, double before);
 
+/// Seconds that one more context on all components costs, where what kernels hold decides how many there are: several are one, and nothing
+/// is fetched early; elsewhere 0.
+double context_price(const Machine& machine);
+
 /// A context of the partition: its first kernel, and why that is not in the context before.
 struct Section {
   std::size_t first = 0;
@@ -50,9 +54,9 @@ struct LessThanThereIs {
 /// `held_weight` times what each kernel holds while others of its context run, is least: dynamic programming over the cuts. `program` has
 /// one context per kernel, without offsets. The storage of a context of several kernels fits the scratchpads (or what `less` has of them)
 /// beside what lives through it, and nothing that one of its kernels writes to off-chip memory is read by another one. `tiles`: buffers of
-/// which only so many bytes exist at a time.
+/// which only so many bytes exist at a time. `joins`: by kernel, the first one with which it may be in a context; empty: any.
 std::vector<Section> partition(const Machine& machine, const program::Program& program, const std::vector<KernelCost>& costs,
                                double held_weight, const LessThanThereIs& less = {},
-                               const std::map<program::BufferId, std::int64_t>& tiles = {});
+                               const std::map<program::BufferId, std::int64_t>& tiles = {}, const std::vector<std::size_t>& joins = {});
 
 }  // namespace switchyard::compiler

@@ -296,7 +296,7 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   const auto own_cost = [&](std::size_t k, const Mapping& m) {
     const double others = std::max(0.0, fetched - candidates[k]->front().off_chip);
     const double left = exposed[k] > 0 ? exposed[k] * left_when_fetched(kernels[k], m, stays) : 0;
-    if (held_weight == kLate) return cost_of(m, held_weight);
+    if (held_weight == kLate || !fetches_early(machine)) return cost_of(m, held_weight);
     return cost_of(m, held_weight * std::min(1.0, others / std::max(m.cost, 1e-12))) + left;
   };
   const auto total_cost = [&](std::size_t k, std::size_t c, bool readers_too) {

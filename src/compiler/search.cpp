@@ -39,7 +39,12 @@ class Search {
 
  public:
   Search(const Machine& machine, const Kernel& kernel, const Evaluator& evaluator, int effort)
-      : machine_(machine), kernel_(kernel), evaluator_(evaluator), effort_(std::clamp(effort, 0, 3)), divide_(dims_to_divide(kernel)) {
+      : machine_(machine),
+        kernel_(kernel),
+        evaluator_(evaluator),
+        effort_(std::clamp(effort, 0, 3)),
+        weights_(fetches_early(machine) ? kHeldWeights : kContextWeights),
+        divide_(dims_to_divide(kernel)) {
     const std::size_t n = kernel.dims.size();
     current_.split.assign(n, 1);
     current_.trips.assign(n, 1);
@@ -87,7 +92,7 @@ class Search {
         const auto same = [&](const Mapping& o) { return o.tile == m.tile && o.trips == m.trips && o.order == m.order; };
         if (std::any_of(best->of.begin(), best->of.begin() + static_cast<std::ptrdiff_t>(w), same)) continue;
         all.push_back(m);
-        all.back().only_late = kHeldWeights[w] == kLate;
+        all.back().only_late = weights_[w] == kLate;
       }
     for (Mapping& m : all) m.tried = tried_;
     return all;
@@ -307,11 +312,11 @@ class Search {
         best->of.fill(current_);
       }
       bool better = best->worst == 0;
-      for (std::size_t w = 0; w < kHeldWeights.size(); ++w)
-        if (cost_of(current_, kHeldWeights[w]) < cost_of(best->of[w], kHeldWeights[w]) * (1 - 1e-9)) best->of[w] = current_, better = true;
+      for (std::size_t w = 0; w < weights_.size(); ++w)
+        if (cost_of(current_, weights_[w]) < cost_of(best->of[w], weights_[w]) * (1 - 1e-9)) best->of[w] = current_, better = true;
       if (!better) continue;
       best->worst = 0;
-      for (std::size_t w = 0; w < kHeldWeights.size(); ++w) best->worst = std::max(best->worst, cost_of(best->of[w], kHeldWeights[w]));
+      for (std::size_t w = 0; w < weights_.size(); ++w) best->worst = std::max(best->worst, cost_of(best->of[w], weights_[w]));
     }
     return fits;
   }
@@ -338,6 +343,7 @@ class Search {
   const Kernel& kernel_;
   const Evaluator& evaluator_;
   int effort_;
+  const std::array<double, kHeldWeights.size()>& weights_;  ///< of what is held
   std::vector<bool> divide_;
   std::vector<std::vector<std::int64_t>> divisors_;  ///< of the dims that tiles must divide
   std::vector<int> parallel_, reductions_;
