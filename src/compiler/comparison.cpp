@@ -42,12 +42,14 @@ constexpr std::size_t kFewKernels = 2;
 constexpr std::size_t kWide = 40, kWideArray = 64;  ///< kernels and components of what is searched widely
 constexpr std::size_t kSmallCorner = 16;            ///< components: corners of an array are tried down to so many
 
-/// On machines that fetch nothing early what is held is weighed by what contexts cost. More effort also searches each kernel more
-/// thoroughly.
-constexpr std::array<Strategy, 4> kWithoutEarly{{{kContextWeights[0], 4, false, 0},
-                                                 {kContextWeights[1], 4, false, 0},
-                                                 {kContextWeights[0], 1, false, 0},
-                                                 {kContextWeights[3], 1, false, 0}}};
+/// On machines that fetch nothing early what is held is weighed by what contexts cost; the first is tried with every search of kernels, the
+/// others with none but thorough ones.
+struct WithoutEarly {
+  double held_weight;
+  std::int64_t readers;
+};
+constexpr std::array<WithoutEarly, 4> kWithoutEarly{
+    {{kContextWeights[0], 4}, {kContextWeights[3], 1}, {kContextWeights[1], 4}, {kContextWeights[0], 1}}};
 
 /// On grids what there is to compare is how thoroughly each kernel is searched.
 std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effort) {
@@ -60,11 +62,10 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
     for (int search = timed ? 0 : effort; search <= effort; ++search) out.push_back({0, 1, false, search});
     return out;
   }
-  out.push_back(kWithoutEarly[0]);
-  out.back().search = timed ? 0 : effort;
-  for (int search = 1; timed && search <= effort; ++search) out.push_back({kContextWeights[0], 4, false, search});
-  if (timed && effort > 0) out.insert(out.end(), kWithoutEarly.begin() + 1, kWithoutEarly.end());
-  for (int search = 1; timed && search <= effort; ++search) out.push_back({kContextWeights[3], 1, false, search});
+  for (int search = timed ? 0 : effort; search <= effort; ++search)
+    for (const auto& [weight, readers] : kWithoutEarly)
+      if (out.empty() || search > 0) out.push_back({weight, readers, false, search});
+  if (!timed) out.resize(1);
   return out;
 }
 

@@ -16,7 +16,7 @@ constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 160, kChangedWidely = 6;
 /// The same, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays take long each.
-constexpr std::int64_t kEventsWidely = 30'000'000;
+constexpr std::int64_t kEventsWidely = 20'000'000;
 /// Times what there was: less of a change is not worth its own way down.
 constexpr double kGain = 0.999;
 constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
@@ -101,13 +101,10 @@ class Descent {
 
   Status screen() {
     const std::size_t corner = c_.best.number;
-    const Machine whole = c_.machines[corner].machine;
     std::vector<std::size_t> machines{corner};
-    for (const Less& room : rungs_of_rooms(whole, {}))
-      for (const auto& rungs : {rungs_of_off_chip, rungs_of_links})
-        for (const Less& less : rungs(whole, room))
-          if (const std::size_t m = c_.with_less(corner, less); std::find(machines.begin(), machines.end(), m) == machines.end())
-            machines.push_back(m);
+    for (const auto& rungs : kLadders)
+      for (const Less& less : rungs(c_.machines[corner].machine, {}))
+        if (const std::size_t m = c_.with_less(corner, less); m != corner) machines.push_back(m);
     for (const std::size_t m : machines)
       for (Strategy s : c_.strategies) {
         s.chained = kChainedWeights[1];

@@ -99,7 +99,8 @@ void try_lesser_machines(Comparison& c) {
     const double before = c.least;
     if (const auto time = c.time_of({m, c.best.strategy}); time && time.value() < before * kNear)
       for (const Strategy& strategy : c.strategies)
-        if (!c.known({m, strategy})) static_cast<void>(c.time_of({m, strategy}));
+        if (const Trial* there = c.find({corner, strategy}); !c.known({m, strategy}) && !(there && there->time > c.least * kHopeless))
+          static_cast<void>(c.time_of({m, strategy}));
   }
 }
 

@@ -122,7 +122,7 @@ TEST_P(Shortcuts, AreExactOnModels) {
 INSTANTIATE_TEST_SUITE_P(
     Models, Shortcuts,
     testing::Values(Work{"layers_on_tx81", "bert-base", {{"layers", 2}}, "tx81", ""},
-                    Work{"circuits", "gemm", {{"m", 768}, {"n", 640}, {"k", 1500}}, "xdna1", "circuit", 0.7},
+                    Work{"circuits", "gemm", {{"m", 768}, {"n", 640}, {"k", 6000}}, "xdna1", "circuit", 0.7},
                     Work{"circuits_of_layers", "bert-base", {{"layers", 3}, {"seq", 64}}, "rpu-4x4-circuits", "circuit"},
                     Work{"layers", "gpt2", {{"layers", 3}, {"seq", 64}}, "rpu-2x2", "", 0.95},
                     Work{"tiles_handed_on", "bert-base", {{"layers", 3}, {"seq", 256}}, "rpu-4x4", "handed"},
