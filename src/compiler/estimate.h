@@ -95,6 +95,8 @@ class Evaluator {
   [[nodiscard]] std::int64_t more_for_readers(std::size_t operand, const Mapping& m) const;
   [[nodiscard]] double rate_of(const chip::Unit& unit, chip::OpClass op, numerics::Format format) const;
   [[nodiscard]] double cycles_of(const chip::Unit& unit, const KernelStatement& s) const;
+  /// Bytes of the tile of a sum or of a value between statements, in fp32.
+  static std::int64_t local_bytes(const KernelLocal& local, const Mapping& m);
   [[nodiscard]] std::int64_t aligned(std::int64_t bytes) const { return (bytes + alignment_ - 1) / alignment_ * alignment_; }
   [[nodiscard]] bool placed(std::size_t operand) const { return reach_[operand] == Reach::placed || reach_[operand] == Reach::handed; }
   [[nodiscard]] std::int64_t part_bytes(std::size_t operand, const Mapping& m) const;

@@ -4,15 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
 
 #include "compiler/compiler.h"
-#include "compiler/mapping_file.h"
 #include "model/model.h"
 #include "property/library_chip.h"
 #include "property/random_graph.h"
+#include "property/random_mapping.h"
 #include "simulation/timing.h"
 
 namespace switchyard {
@@ -129,22 +130,9 @@ class GrowthByChance : public Growth {};
 
 TEST_P(GrowthByChance, MakesMostMappingsNoSlower) {
   std::mt19937_64 random(11);
-  const auto pick = [&](std::int64_t low, std::int64_t high) { return std::uniform_int_distribution<std::int64_t>(low, high)(random); };
   for (int i = 0; i < 60; ++i) {
-    model::LoadOptions sizes;
-    sizes.set = {{"m", 64 * pick(1, 16)}, {"n", 64 * pick(1, 16)}, {"k", 64 * pick(1, 16)}};
-    const std::int64_t rows = std::int64_t{1} << pick(0, 4);
-    const char* sharing[] = {"none", "multicast", "ring"};
-    const std::string tiles = fmt::format("m: {}, n: {}, k: {}", 32 * pick(1, 8), 32 * pick(1, 8), 64 * pick(1, 16));
-    std::string operands;
-    for (const char* operand : {"A", "B"})
-      operands += fmt::format("      {}: {{sharing: {}, resident: {}}}\n", operand, sharing[pick(0, 2)], pick(0, 1) ? "true" : "false");
-    const std::string text =
-        fmt::format("mappings:\n  - kernel: gemm\n    split: {{m: {}, n: {}}}\n    tile: {{{}}}\n    order: [{}]\n    operands:\n{}", rows,
-                    16 / rows, tiles, pick(0, 1) ? "m, n" : "n, m", operands);
-    compiler::CompileOptions options;
-    options.mappings = std::make_shared<const compiler::MappingFile>(compiler::MappingFile::parse(text, "random").value());
-    grow(text, model::build_zoo_model("gemm", sizes).value(), options);
+    const testing::RandomMapping made = testing::random_mapping(random, 4);
+    grow(made.text, made.product, made.options);
   }
   EXPECT_GE(programs_, 20);
   expect_at_most(kByChance, kByChance);

@@ -18,6 +18,7 @@
 #include "program/verify.h"
 #include "property/library_chip.h"
 #include "property/random_graph.h"
+#include "property/random_mapping.h"
 #include "simulation/execute.h"
 #include "simulation/timing.h"
 
@@ -183,23 +184,10 @@ TEST(Mapping, EstimatesAreRightInTheMedian) {
     SCOPED_TRACE(name);
     const auto chip = library_chip(name);
     std::mt19937_64 random(7);
-    const auto pick = [&](std::int64_t low, std::int64_t high) { return std::uniform_int_distribution<std::int64_t>(low, high)(random); };
     std::vector<double> ratios, distances;
     for (int i = 0; i < 160; ++i) {
-      model::LoadOptions sizes;
-      sizes.set = {{"m", 64 * pick(1, 16)}, {"n", 64 * pick(1, 16)}, {"k", 64 * pick(1, 16)}};
-      const std::int64_t rows = std::int64_t{1} << pick(0, components);
-      const char* sharing[] = {"none", "multicast", "ring"};
-      const std::string tiles = fmt::format("m: {}, n: {}, k: {}", 32 * pick(1, 8), 32 * pick(1, 8), 64 * pick(1, 16));
-      std::string operands;
-      for (const char* operand : {"A", "B"})
-        operands += fmt::format("      {}: {{sharing: {}, resident: {}}}\n", operand, sharing[pick(0, 2)], pick(0, 1) ? "true" : "false");
-      const std::string text =
-          fmt::format("mappings:\n  - kernel: gemm\n    split: {{m: {}, n: {}}}\n    tile: {{{}}}\n    order: [{}]\n    operands:\n{}",
-                      rows, (std::int64_t{1} << components) / rows, tiles, pick(0, 1) ? "m, n" : "n, m", operands);
-      compiler::CompileOptions options;
-      options.mappings = std::make_shared<const compiler::MappingFile>(compiler::MappingFile::parse(text, "random").value());
-      const auto compiled = compiler::compile(model::build_zoo_model("gemm", sizes).value(), chip, options);
+      const testing::RandomMapping made = testing::random_mapping(random, components);
+      const auto compiled = compiler::compile(made.product, chip, made.options);
       if (!compiled) continue;
       const auto timed = simulation::time_program(compiled.value().program);
       ASSERT_TRUE(timed.ok()) << format_failure(timed.failure());
