@@ -18,6 +18,7 @@ struct Sample {
   Machine machine;
   Program program;
   std::vector<KernelCost> costs;
+  std::vector<std::size_t> joins;  ///< by kernel, the first one with which it may be in a context; empty: any
 
   Sample() {
     chip->memories.resize(2);
@@ -54,9 +55,10 @@ struct Sample {
     (write ? actor.destination : actor.source) = access;
     program.contexts[kernel].actors.push_back(actor);
   }
+  [[nodiscard]] std::vector<Section> sections(double weight) const { return partition(machine, program, costs, weight, {}, {}, joins); }
   [[nodiscard]] std::vector<std::size_t> firsts(double weight) const {
     std::vector<std::size_t> result;
-    for (const Section& s : partition(machine, program, costs, weight)) result.push_back(s.first);
+    for (const Section& s : sections(weight)) result.push_back(s.first);
     return result;
   }
   [[nodiscard]] double cost(const std::vector<std::size_t>& firsts, double weight) const {
@@ -69,6 +71,7 @@ struct Sample {
         bytes += program.contexts[k].channels[0].bytes;
         run += costs[k].run;
         held += costs[k].held;
+        if (!joins.empty() && joins[k] > firsts[c]) return std::numeric_limits<double>::infinity();
       }
       if (bytes > 1000 && end - firsts[c] > 1) return std::numeric_limits<double>::infinity();
       total += run + (c == 0 ? 0 : context_seconds(machine, 1, before)) + weight * held * static_cast<double>(end - firsts[c] - 1);
@@ -91,7 +94,7 @@ TEST(Partition, CutsWhereScratchpadsAreFull) {
   Sample s;
   for (int k = 0; k < 4; ++k) s.kernel(1e-6, 400);
   s.chip->context.switch_time.value = 1e-3;
-  const auto sections = partition(s.machine, s.program, s.costs, 0);
+  const auto sections = s.sections(0);
   ASSERT_EQ(sections.size(), 2u);
   EXPECT_EQ(sections[1].first, 2u);
   EXPECT_EQ(sections[1].why, kCutByRoom);
@@ -106,11 +109,30 @@ TEST(Partition, CutsBetweenWriterAndReaderOfOffChipMemory) {
   s.touch(0, 1, false);  // a buffer that two only read is no reason
   s.touch(5, 1, false);
   s.chip->context.switch_time.value = 1e-3;
-  const auto sections = partition(s.machine, s.program, s.costs, 0);
+  const auto sections = s.sections(0);
   ASSERT_EQ(sections.size(), 2u);
   EXPECT_GT(sections[1].first, 1u);
   EXPECT_LE(sections[1].first, 4u);
   EXPECT_EQ(sections[1].why, kCutByMemory);
+}
+
+TEST(Partition, CutsWhereKernelsMayNotBeJoined) {
+  Sample s;
+  for (int k = 0; k < 6; ++k) s.kernel(1e-6, 10);
+  s.chip->context.switch_time.value = 1e-3;
+  s.joins = {0, 0, 0, 2, 0, 0};  // kernel 3 may not be with kernel 1, and so nor may those after it
+  const auto sections = s.sections(0);
+  ASSERT_EQ(sections.size(), 2u);
+  EXPECT_GE(sections[1].first, 2u);
+  EXPECT_LE(sections[1].first, 3u);
+  EXPECT_EQ(sections[1].why, kCutByJoin);
+  EXPECT_EQ(print_partition(sections, 6), "2 contexts of 6 kernels; cuts: too many components would wait for each other 1");
+  s.joins = {0, 1, 2, 3, 4, 5};
+  EXPECT_EQ(s.firsts(0), s.joins) << "none may be with another one";
+  s.touch(2, 0, true);  // what has two reasons gives the one that no chip could help
+  s.touch(3, 0, false);
+  EXPECT_EQ(s.sections(0)[3].why, kCutByMemory);
+  EXPECT_EQ(s.sections(0)[4].why, kCutByJoin);
 }
 
 TEST(Partition, HidesTheLoadOfAConfigurationBehindALongContext) {
@@ -138,6 +160,7 @@ TEST(Partition, IsTheBestOfAll) {
     for (int k = 0; k < count; ++k) s.kernel(number(1, 100) * 1e-8, number(0, 700), number(0, 100) * 1e-8);
     s.chip->context.switch_time.value = number(0, 200) * 1e-8;
     const double weight = number(0, 3) * 0.3;
+    for (int k = 0; k < count && round % 2 == 1; ++k) s.joins.push_back(static_cast<std::size_t>(number(0, 5) > 0 ? 0 : number(0, k)));
     double least = std::numeric_limits<double>::infinity();
     for (unsigned cuts = 0; cuts < 1u << (count - 1); ++cuts) {
       std::vector<std::size_t> firsts{0};
