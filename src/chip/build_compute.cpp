@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "chip/builder.h"
 #include "chip/query.h"
@@ -255,13 +256,25 @@ std::vector<std::int64_t> Builder::read_sides(const Place& at, const char* key) 
 void Builder::read_tiles(const Place& at, Unit& unit) {
   const Place tiles = fields_.map(at, "tiles");
   if (!tiles) return;
-  fields_.allow(tiles, {"m", "n", "k", "least", "most", "turn"});
+  fields_.allow(tiles, {"m", "n", "k", "least", "most", "turn", "scaled"});
   unit.tiles.m = read_sides(tiles, "m");
   unit.tiles.n = read_sides(tiles, "n");
   unit.tiles.k = fields_.count(tiles, "k");
   unit.tiles.least = fields_.count(tiles, "least");
   unit.tiles.most = fields_.count(tiles, "most");
   unit.tiles.turn = fields_.flag(tiles, "turn", true);
+  const Place scaled = fields_.map(tiles, "scaled");
+  if (!scaled) return;
+  fields_.allow(scaled, {"rows", "m", "n"});
+  std::vector<std::int64_t> rows = read_sides(scaled, "rows");
+  const std::vector<std::int64_t> m = read_sides(scaled, "m"), n = read_sides(scaled, "n");
+  rows.push_back(std::numeric_limits<std::int64_t>::max());
+  if (m.size() != rows.size() || n.size() != rows.size() || !std::is_sorted(rows.begin(), rows.end())) {
+    fields_.report("chip/range", fmt::format("'{}': 'rows' must grow, and 'm' and 'n' have one more entry than it", scaled.pointer), scaled,
+                   "the last entry is for more rows than any named");
+    return;
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) unit.tiles.scaled.push_back({rows[i], m[i], n[i]});
 }
 
 void Builder::read_vectors(const Place& at, Unit& unit) {

@@ -87,6 +87,11 @@ struct Unit {
     std::int64_t k = 0;                ///< bytes of an operand's row in one step
     std::int64_t least = 1, most = 1;  ///< of m times n
     bool turn = true;                  ///< n by m, too
+    struct Scaled {
+      std::int64_t most_rows = 0, m = 0, n = 0;
+      bool operator==(const Scaled&) const = default;
+    };
+    std::vector<Scaled> scaled;  ///< the only tiles of kernels that scale sums of 8-bit floats: the first whose rows are enough; empty: any
     bool operator==(const Tiles&) const = default;
   } tiles;
   struct Vectors {  ///< kernels for few rows: no tiles, threads keep the sums of all rows and read the other factor once, as it streams

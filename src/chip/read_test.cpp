@@ -370,6 +370,28 @@ TEST(ReadChip, KnowsTheBlocksOfChains) {
   EXPECT_EQ(said.single_columns, 96);
 }
 
+TEST(ReadChip, KnowsTheTilesOfScaledProducts) {
+  const Folder folder;
+  const auto write = [&](const std::string& scaled) {
+    folder.write("tiles.yaml", "base: h100-sxm\nchip: tiles\nunits: {tensor: {tiles: {scaled: " + scaled + "}}}\n");
+  };
+  using Scaled = Unit::Tiles::Scaled;
+  write("{rows: [32], m: [16, 64], n: [128, 256]}");
+  EXPECT_EQ(folder.load("tiles").units[0].tiles.scaled,
+            (std::vector<Scaled>{{32, 16, 128}, {std::numeric_limits<std::int64_t>::max(), 64, 256}}));
+  write("{rows: [], m: [64], n: [64]}");
+  EXPECT_EQ(folder.load("tiles").units[0].tiles.scaled, (std::vector<Scaled>{{std::numeric_limits<std::int64_t>::max(), 64, 64}}));
+  for (const char* wrong : {"{rows: [32], m: [16], n: [128, 256]}", "{rows: [64, 32], m: [64, 64, 64], n: [64, 64, 64]}"}) {
+    write(wrong);
+    const Result<Chip> chip = load_chip("tiles", {folder.path()}, {});
+    ASSERT_FALSE(chip.ok()) << wrong;
+    const std::string said = format_failure(chip.failure());
+    EXPECT_NE(said.find("chip/range"), std::string::npos) << said;
+    EXPECT_NE(said.find("'/units/tensor/tiles/scaled': 'rows' must grow, and 'm' and 'n' have one more entry than it"), std::string::npos)
+        << said;
+  }
+}
+
 TEST(ReadChip, KnowsTheChannelsOfADram) {
   const auto with = [](std::string_view channels) {
     std::string text(kSmall);

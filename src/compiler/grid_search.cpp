@@ -20,13 +20,6 @@ constexpr double kMany = 1 << 19;  ///< beyond these, with their channels, a con
 constexpr std::array<std::int64_t, 10> kSlices{1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 constexpr std::int64_t kLeastSteps = 2;  ///< of a slice
 
-/// Kernels of public libraries that scale sums of 8-bit floating products by rows and columns come in few tiles, which the rows decide
-/// (CUTLASS's, as vLLM and SGLang configure them), and in one slice; with one scale for all in the same tiles.
-struct ScaledTile {
-  std::int64_t most_rows, m, n;
-};
-constexpr std::array<ScaledTile, 3> kScaledTiles{{{64, 64, 64}, {128, 64, 128}, {std::numeric_limits<std::int64_t>::max(), 128, 128}}};
-
 bool multiplies(const numerics::Expression& e) {
   return std::any_of(e.nodes.begin(), e.nodes.end(), [](const auto& node) { return node.op == numerics::ScalarOp::mul; });
 }
@@ -133,21 +126,18 @@ class GridSearch {
     for (const int d : fastest_first(a))
       if (kernel_.dims[static_cast<std::size_t>(d)].reduction) sides[2].push_back(d);
     const auto bytes = numerics::format_bytes(g_.tensor(a.tensor).format);
-    const chip::Unit::Tiles& tiles = unit_.tiles;
-    const std::int64_t rows = extent_of(sides[0]);
-    const auto listed = [](const std::vector<std::int64_t>& menu, std::int64_t size) {
-      return std::find(menu.begin(), menu.end(), size) != menu.end();
-    };
-    const ScaledTile* known =
-        std::find_if(kScaledTiles.begin(), kScaledTiles.end(), [&](const ScaledTile& t) { return rows <= t.most_rows; });
-    if (!listed(tiles.m, known->m) || !listed(tiles.n, known->n)) known = nullptr;
+    chip::Unit::Tiles tiles = unit_.tiles;
+    if (scaled_ && !tiles.scaled.empty()) {
+      const auto known = std::find_if(tiles.scaled.begin(), tiles.scaled.end(),
+                                      [rows = extent_of(sides[0])](const auto& tile) { return rows <= tile.most_rows; });
+      tiles.m = {known->m}, tiles.n = {known->n}, tiles.turn = false;
+    }
     std::set<std::vector<std::int64_t>> seen;
     for (const std::int64_t tm : tiles.m)
       for (const std::int64_t tn : tiles.n)
         for (const bool turned : {false, true}) {
           if (turned && !tiles.turn) continue;
           if (tm * tn < tiles.least || tm * tn > tiles.most) continue;
-          if (scaled_ && known && (tm != known->m || tn != known->n || turned)) continue;
           Mapping m = blank();
           fill(m, sides[0], turned ? tn : tm);
           fill(m, sides[1], turned ? tm : tn);
