@@ -133,6 +133,7 @@ void split_independent_copies(Graph& g) {
       Op part;
       part.name = fmt::format("{}:{}", op.name, k);
       part.kind = op.kind;
+      part.origin = op.name;
       part.nodes = op.nodes;
       Nest nest = op.nests[k];
       part.operands = {op.operands[static_cast<std::size_t>(nest.reads[0].slot)]};

@@ -39,6 +39,7 @@
 #include "program/relocate.h"
 #include "program/text.h"
 #include "support/check.h"
+#include "support/unique_name.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -179,6 +180,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (!options.disabled.fuse) merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
   std::vector<TensorId> stored;
   if (options.quantisation) stored = quantise(out.graph, *chip, *options.quantisation, out.program.labels, out.decisions);
+  graph::distinguish_names(out.graph);
   out.decisions.push_back(explain_means(machine));
   tell("canonicalise", [&] { return graph::print(out.graph); });
   if (options.keep_formats)
@@ -217,6 +219,10 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   program.chip = chip;
   program.buffers = std::move(draft.program.buffers);
   program.contexts = std::move(draft.program.contexts);
+  // What passes call "a to b", "a:block" or "x@1" may be something of the model, too.
+  std::set<std::string> context_names, buffer_names;
+  for (program::Context& context : program.contexts) context.name = unique_name(context.name, context_names);
+  for (program::Buffer& buffer : program.buffers) buffer.name = unique_name(buffer.name, buffer_names);
   if (options.mappings) {
     SY_TRY([[maybe_unused]] Done known_kernels, check_kernels(*options.mappings, kernels));
   }

@@ -26,6 +26,7 @@ void decompose(graph::Graph& graph, graph::OpId id) {
     graph::Op part;
     part.name = fmt::format("{}:{}", op.name, parts.size());
     part.kind = op.kind;
+    part.origin = op.name;
     part.nodes = op.nodes;
     part.nests = {nest};
     for (numerics::Access& read : part.nests[0].reads) {

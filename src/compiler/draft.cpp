@@ -284,6 +284,7 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       decompose(g, too_large[i]);
       fresh = true;
     }
+    if (!too_large.empty()) graph::distinguish_names(g);
     if (!too_large.empty()) tell("decompose", [&] { return graph::print(g); });
     if (fresh || again || give_up_large(d, strategy)) continue;
     d.splits = choose_splits(machine, g, d.kernels, d.candidates, d.attempt.stays, strategy.held_weight, fixed_of(d, wanted), known.costs);
@@ -655,7 +656,7 @@ void Builder::emit(Draft& d, const Tell& tell) const {
                                               known.messages.get()));
   }
   d.chains = find_chains(machine, g, d.kernels);
-  join_stages(g, d.kernels, d.chains, d.program);
+  join_stages(d.kernels, d.chains, d.homes, d.program);
   tell("emit", [&] { return program::print(d.program); });
 }
 

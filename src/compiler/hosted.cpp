@@ -9,6 +9,7 @@
 
 #include "chip/query.h"
 #include "compiler/plan.h"
+#include "support/unique_name.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -138,7 +139,7 @@ class Assembler {
       } else if (buffer.role == program::BufferRole::output) {
         buffers.push_back(shared(outputs[static_cast<std::size_t>(buffer.index)], std::move(buffer)));
       } else {
-        buffer.name = unique(buffer.name, buffer_names_);
+        buffer.name = unique_name(buffer.name, buffer_names_);
         out_.program.buffers.push_back(std::move(buffer));
         buffers.emplace_back(out_.program.buffers.size() - 1);
       }
@@ -176,7 +177,7 @@ class Assembler {
     }
     program::Buffer& buffer = out_.program.buffers[home.index()];
     if (!fresh && on_chip_[home.index()]) return home;
-    const std::string name = fresh ? unique(model_.tensor(id).name, buffer_names_) : buffer.name;
+    const std::string name = fresh ? unique_name(model_.tensor(id).name, buffer_names_) : buffer.name;
     buffer = std::move(like);
     buffer.name = name;
     buffer.role = program::BufferRole::intermediate;
@@ -232,13 +233,13 @@ class Assembler {
       if (early && std::none_of(context.actors.begin(), context.actors.end(), [](const program::Actor& a) { return a.early; })) continue;
       list->insert(list->begin(), steps_.begin(), steps_.end());
     }
-    context.name = unique(context.name, context_names_);
+    context.name = unique_name(context.name, context_names_);
     out_.program.contexts.push_back(std::move(context));
   }
 
   void add_step(const Op& op) {
     program::Context context;
-    context.name = unique(op.name, context_names_);
+    context.name = unique_name(op.name, context_names_);
     context.ops = op.nodes;
     context.host = program::HostStep{*op.host, {}, {}};
     for (const TensorId id : op.operands) context.host->reads.push_back(of_host(id));
@@ -295,12 +296,6 @@ class Assembler {
     if (steps_.empty()) return;
     labels.notes.push_back(fmt::format("{} step{} of the host: {}; what the host computes takes no time here", steps_.size(),
                                        steps_.size() == 1 ? "" : "s", fmt::join(kinds_, ", ")));
-  }
-
-  static std::string unique(const std::string& name, std::set<std::string>& taken) {
-    std::string candidate = name;
-    for (int n = 1; !taken.insert(candidate).second; ++n) candidate = fmt::format("{}.{}", name, n);
-    return candidate;
   }
 
   const graph::Graph& model_;

@@ -14,6 +14,7 @@
 #include "compiler/formats.h"
 #include "compiler/requantise.h"
 #include "support/check.h"
+#include "support/unique_name.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -256,15 +257,9 @@ class Rewriter {
   }
 
  private:
-  std::string fresh(const std::string& name, std::set<std::string>& taken) {
-    std::string candidate = name;
-    for (int n = 1; !taken.insert(candidate).second; ++n) candidate = fmt::format("{}.{}", name, n);
-    return candidate;
-  }
-
   TensorId tensor(const std::string& name, Format format, Shape shape, numerics::ConstantPtr constant = nullptr) {
     graph::Tensor t;
-    t.name = fresh(name, names_);
+    t.name = unique_name(name, names_);
     t.format = format;
     t.shape = std::move(shape);
     t.trained = false;
@@ -278,7 +273,7 @@ class Rewriter {
   Op map(const std::string& name, const char* kind, const std::vector<std::string>& nodes, TensorId result,
          std::vector<std::pair<TensorId, std::vector<Affine>>> reads, Expression expression) {
     Op op;
-    op.name = fresh(name, op_names_);
+    op.name = unique_name(name, op_names_);
     op.kind = kind;
     op.nodes = nodes;
     op.results = {result};
@@ -352,7 +347,7 @@ class Rewriter {
     const Expression value = numerics::expr_input(0);
     std::vector<Affine> block, element;
     Op greatest;
-    greatest.name = fresh(name + ":peak", op_names_);
+    greatest.name = unique_name(name + ":peak", op_names_);
     greatest.kind = "Peak";
     greatest.operands = {x};
     greatest.results = {peak};
@@ -381,7 +376,7 @@ class Rewriter {
     units = apply(ScalarOp::min, apply(ScalarOp::max, units, number(-most)), number(most));
     block.clear();
     Op rounding;
-    rounding.name = fresh(name, op_names_);
+    rounding.name = unique_name(name, op_names_);
     rounding.kind = "Quantise";
     rounding.operands = {x, peak};
     rounding.results = {q};

@@ -122,18 +122,11 @@ std::optional<Chain> product_from(const graph::Graph& g, const std::vector<Kerne
   return product > first ? std::optional(Chain{first, product, {}}) : std::nullopt;
 }
 
-/// The operator of which a kernel is a part, where it was cut because its rows do not fit the scratchpad.
+/// The operator of which a kernel is a step, where it was taken apart because its rows do not fit the scratchpad; empty: none.
 std::string whole_of(const graph::Graph& g, const Kernel& kernel) {
-  std::string whole;
-  for (const graph::OpId id : kernel.ops) {
-    const std::string& name = g.ops[id.index()].name;
-    const std::size_t colon = name.rfind(':');
-    if (colon == std::string::npos) return {};
-    const std::string part_of = name.substr(0, colon) + ' ' + g.ops[id.index()].kind;
-    if (!whole.empty() && part_of != whole) return {};
-    whole = part_of;
-  }
-  return whole;
+  const std::string& whole = g.ops[kernel.ops.front().index()].origin;
+  const bool all = std::all_of(kernel.ops.begin(), kernel.ops.end(), [&](graph::OpId id) { return g.ops[id.index()].origin == whole; });
+  return all ? whole : std::string();
 }
 
 /// Runs of kernels that are the steps of one operator along rows.
@@ -244,20 +237,17 @@ Bounds::Hidden hidden_work(const graph::Graph& g, const std::vector<Kernel>& ker
   return hidden;
 }
 
-void join_stages(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains, program::Program& program) {
+void join_stages(const std::vector<Kernel>& kernels, const std::vector<Chain>& chains, const Homes& homes, program::Program& program) {
   for (const Chain& chain : chains) {
     program.contexts[chain.first].band = chain.band;
     for (std::size_t k = chain.first; k < chain.last; ++k) {
       program.contexts[k + 1].continues = true;
       program.contexts[k].slices = 1;
-      for (const KernelOperand& o : kernels[k].operands) {
-        if (!o.write) continue;
-        const std::string& name = g.tensor(o.tensor).name;
-        for (program::Buffer& buffer : program.buffers) {
-          if (buffer.name != name) continue;
-          buffer.lifetime = program::Lifetime::kernel;
-          buffer.bytes = numerics::stored_bytes(buffer.format, numerics::element_count(buffer.shape));
-        }
+      for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
+        if (!kernels[k].operands[i].write) continue;
+        program::Buffer& buffer = program.buffers[homes[k][i].buffer.index()];
+        buffer.lifetime = program::Lifetime::kernel;
+        buffer.bytes = numerics::stored_bytes(buffer.format, numerics::element_count(buffer.shape));
       }
     }
     program.contexts[chain.last].slices = 1;

@@ -9,6 +9,7 @@
 #include "compiler/bound.h"
 #include "compiler/kernel.h"
 #include "compiler/machine.h"
+#include "compiler/residence.h"
 #include "program/program.h"
 
 namespace switchyard::compiler {
@@ -26,7 +27,6 @@ std::vector<Chain> find_chains(const Machine& machine, const graph::Graph& graph
 Bounds::Hidden hidden_work(const graph::Graph& graph, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains);
 
 /// Marks the contexts and buffers of chains.
-void join_stages(const graph::Graph& graph, const std::vector<Kernel>& kernels, const std::vector<Chain>& chains,
-                 program::Program& program);
+void join_stages(const std::vector<Kernel>& kernels, const std::vector<Chain>& chains, const Homes& homes, program::Program& program);
 
 }  // namespace switchyard::compiler

@@ -81,7 +81,11 @@ class Finder {
  private:
   /// A tensor that only kernels know; the same one whenever kernels are made again.
   TensorId tensor(std::string name, numerics::Shape shape) {
-    for (auto taken = named_.find(name); taken != named_.end() && uses_[taken->second.index()] > 0; taken = named_.find(name)) name += '\'';
+    const auto taken = [&](TensorId id) {
+      const graph::Tensor& t = g_.tensor(id);
+      return uses_[id.index()] > 0 || t.role != graph::Role::intermediate || t.format != Format::fp32 || t.shape != shape;
+    };
+    for (auto at = named_.find(name); at != named_.end() && taken(at->second); at = named_.find(name)) name += '\'';
     const auto [at, fresh] = named_.try_emplace(name, TensorId(g_.tensors.size()));
     if (fresh) g_.tensors.push_back({name, Format::fp32, std::move(shape), graph::Role::intermediate, nullptr, false});
     return at->second;

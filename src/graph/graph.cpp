@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_set>
 
 #include "support/check.h"
+#include "support/unique_name.h"
 
 namespace switchyard::graph {
 
@@ -36,6 +38,15 @@ bool is_random(const Graph& graph) {
     return std::any_of(op.nests.begin(), op.nests.end(),
                        [&](const numerics::Nest& n) { return std::any_of(n.expression.nodes.begin(), n.expression.nodes.end(), draws); });
   });
+}
+
+void distinguish_names(Graph& graph) {
+  std::unordered_set<std::string> taken;
+  for (Tensor& tensor : graph.tensors) tensor.name = unique_name(std::move(tensor.name), taken);
+  taken.clear();
+  for (const bool step : {false, true})
+    for (Op& op : graph.ops)
+      if (op.origin.empty() != step) op.name = unique_name(std::move(op.name), taken);
 }
 
 numerics::Format prevailing_format(const Graph& graph) {

@@ -40,6 +40,7 @@ struct Local {
 struct Op {
   std::string name;                ///< unique; the node's name for an imported model
   std::string kind;                ///< "Conv", "Softmax" ...: a label, nothing depends on it
+  std::string origin;              ///< the operator that this is a step of, where a rewrite took one apart; the text of a graph has it not
   std::vector<std::string> nodes;  ///< the model nodes this operator serves
   std::vector<TensorId> operands;
   std::vector<TensorId> results;
@@ -68,6 +69,8 @@ std::int64_t mac_count(const Graph& graph);
 std::int64_t parameter_count(const Graph& graph);
 /// Does any operator draw random numbers?
 bool is_random(const Graph& graph);
+/// Gives tensors and operators names of their own, after a rewrite: what has made up a name that the model has yields.
+void distinguish_names(Graph& graph);
 /// The format of the first floating input, else the one that most floating elements have, else fp32.
 numerics::Format prevailing_format(const Graph& graph);
 

@@ -276,8 +276,8 @@ class Builder {
       kept.push_back(affine_variable(static_cast<int>(d)));
     }
     const model::Label name = label("BelowMax");
-    graph::Op op{name.op, name.kind, name.nodes, {x}, {model::add_tensor(g_, name.result, Format::fp32, s)}, {{"max", Format::fp32, rows}},
-                 {}};
+    graph::Op op{
+        name.op, name.kind, {}, name.nodes, {x}, {model::add_tensor(g_, name.result, Format::fp32, s)}, {{"max", Format::fp32, rows}}, {}};
     const bool both = pick(0, 1) == 1;
     if (both) op.results.push_back(model::add_tensor(g_, name.result + "_max", Format::fp32, ones));
     const int max = op.local_slot(0);

@@ -19,6 +19,7 @@
 #include "model/onnx/node_builder.h"
 #include "model/onnx/operators.h"
 #include "model/onnx/structure.h"
+#include "support/unique_name.h"
 
 namespace switchyard::model::onnx {
 
@@ -85,9 +86,7 @@ class Importer {
 
   static std::string unique(std::string name, std::unordered_set<std::string>& taken) {
     if (name.empty()) name = "unnamed";
-    std::string candidate = name;
-    for (int n = 1; !taken.insert(candidate).second; ++n) candidate = fmt::format("{}.{}", name, n);
-    return candidate;
+    return unique_name(std::move(name), taken);
   }
 
   // --- initialisers, inputs ------------------------------------------------------------------------------------------------------------
