@@ -177,7 +177,15 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
                          [](const numerics::NestLoop& l) { return l.extent == 0 && l.kind == numerics::LoopKind::parallel; });
     });
   });
-  if (!options.disabled.fuse) merge_products(out.graph, worth_merging(machine) / numerics::format_bytes(options.precision), out.decisions);
+  std::vector<Merge> merges;
+  if (!options.disabled.fuse) {
+    const double most = worth_merging(machine) / numerics::format_bytes(options.precision);
+    if (options.mappings) {
+      SY_TRY(merges, apply_merges(*options.mappings, most, out.graph, out.decisions));
+    } else {
+      merges = merge_products(out.graph, most, out.decisions);
+    }
+  }
   std::vector<TensorId> stored;
   if (options.quantisation) stored = quantise(out.graph, *chip, *options.quantisation, out.program.labels, out.decisions);
   graph::distinguish_names(out.graph);
@@ -318,7 +326,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     std::vector<std::string> over_blocks;
     for (const Streamed& run : streamed) over_blocks.push_back(kernels[run.first + 1].name);
     out.mappings = print_mapping_file({machine, g, kernels, splits.mappings, sections, std::move(reaches), placement, cuts,
-                                       std::move(over_blocks), chosen.made_for, chosen.strategy.deep});
+                                       std::move(over_blocks), chosen.made_for, chosen.strategy.deep, merges});
   }
   note_fallbacks(g, kernels, splits.mappings, *chip, labels);
   return out;

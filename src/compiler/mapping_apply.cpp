@@ -494,6 +494,38 @@ Result<std::vector<ReductionCut>> apply_reductions(const MappingFile& file, cons
   return cuts;
 }
 
+Result<std::vector<Merge>> apply_merges(const MappingFile& file, double most, graph::Graph& g, std::vector<Decision>& decisions) {
+  std::optional<std::vector<std::string>> given;
+  if (file.merged()) {
+    given.emplace();
+    for (const MappingFile::Name& name : *file.merged()) given->push_back(name.text);
+  }
+  std::vector<Merge> merges = merge_products(g, most, decisions, given);
+  Failure failure{FailureKind::malformed, {}, {}};
+  const auto unknown = [&](std::string message, const Location& at, std::string hint) {
+    failure.diagnostics.push_back(file.diagnose("mapping/unknown-name", std::move(message), at, std::move(hint)));
+  };
+  std::vector<std::string> names;
+  for (const Merge& merge : merges) names.push_back(merge.name);
+  for (std::size_t i = 0; given && i < given->size(); ++i)
+    if (std::find(names.begin(), names.end(), (*given)[i]) == names.end())
+      unknown(fmt::format("no products of one tensor could become '{}'", (*given)[i]), (*file.merged())[i].at,
+              did_you_mean((*given)[i], names, "they could become"));
+  // Entries for kernels that are not there because products became one, or did not.
+  constexpr std::string_view kSay =
+      "products of one tensor become one where there is room for what they make; 'merged: [NAME, ...]' says which";
+  for (const Entry& e : file.entries())
+    for (const Merge& merge : merges) {
+      const auto& parts = merge.products;
+      if (merge.merged && std::find(parts.begin(), parts.end(), e.kernel.text) != parts.end())
+        unknown(fmt::format("'{}' is a part of the kernel '{}' here", e.kernel.text, merge.name), e.kernel.at, std::string(kSay));
+      if (!merge.merged && merge.name == e.kernel.text)
+        unknown(fmt::format("the products of '{}' are kernels of their own here", e.kernel.text), e.kernel.at, std::string(kSay));
+    }
+  if (!failure.diagnostics.empty()) return failure;
+  return merges;
+}
+
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels) {
   Failure failure{FailureKind::malformed, {}, {}};
   std::vector<std::string> names;

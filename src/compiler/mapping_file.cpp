@@ -22,7 +22,7 @@ class Reader {
     const Node& root = document_.root;
     std::vector<Entry> out;
     if (!wants(root, Node::Kind::map, "a mapping file", "a map with the key 'mappings'")) return out;
-    allow(root, {"array", "placement", "reductions", "made_for", "deep", "streamed", "contexts", "mappings"});
+    allow(root, {"array", "placement", "merged", "reductions", "made_for", "deep", "streamed", "contexts", "mappings"});
     within = list_of(root, "array", 1);
     placement = list_of(root, "placement", 0);
     if (const Node* what = root.find("made_for")) made_for = name(*what);
@@ -30,6 +30,7 @@ class Reader {
     if (const Node* is = root.find("deep")) deep = truth(*is).value_or(false);
     if (const Node* all = root.find("contexts"); all && wants(*all, Node::Kind::sequence, "'contexts'", "a list of lists of kernels"))
       for (const Node& one : all->items) contexts.push_back(names(one, "a context", "a list of kernels"));
+    if (const Node* all = root.find("merged")) merged = names(*all, "'merged'", "a list of kernels");
     if (const Node* cuts = root.find("reductions")) reductions = numbers(*cuts, "reductions");
     const Node* list = root.find("mappings");
     if (!list) {
@@ -48,6 +49,7 @@ class Reader {
   std::vector<MappingFile::Name> streamed;
   std::optional<MappingFile::Name> made_for;
   bool deep = false;
+  std::optional<std::vector<MappingFile::Name>> merged;
 
  private:
   std::optional<std::vector<MappingFile::Value>> list_of(const Node& root, std::string_view key, std::int64_t least) {
@@ -195,6 +197,7 @@ Result<MappingFile> MappingFile::parse(std::string text, std::string file) {
   out.streamed_ = std::move(reader.streamed);
   out.made_for_ = std::move(reader.made_for);
   out.deep_ = reader.deep;
+  out.merged_ = std::move(reader.merged);
   if (!reader.failure.diagnostics.empty()) return reader.failure;
   return out;
 }

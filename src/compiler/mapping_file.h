@@ -9,6 +9,7 @@
 
 #include "compiler/lesser.h"
 #include "compiler/mapping.h"
+#include "compiler/merge.h"
 #include "compiler/partition.h"
 #include "compiler/reduction.h"
 #include "support/document.h"
@@ -76,6 +77,8 @@ class MappingFile {
   [[nodiscard]] const std::optional<Name>& made_for() const { return made_for_; }
   /// Channels of what is fetched early are as deep as they can be, rather than begun early.
   [[nodiscard]] bool deep() const { return deep_; }
+  /// Products of one tensor that become one, by the name of that one, where the file says which.
+  [[nodiscard]] const std::optional<std::vector<Name>>& merged() const { return merged_; }
   /// Operators whose longest reduction is cut, and into how many parts.
   [[nodiscard]] const std::vector<Named>& reductions() const { return reductions_; }
   [[nodiscard]] Diagnostic diagnose(std::string code, std::string message, const Location& at, std::string hint = {}) const;
@@ -88,6 +91,7 @@ class MappingFile {
   std::vector<Name> streamed_;
   std::optional<Name> made_for_;
   bool deep_ = false;
+  std::optional<std::vector<Name>> merged_;
   std::vector<Named> reductions_;
 };
 
@@ -100,6 +104,9 @@ Result<std::optional<Less>> apply_made_for(const MappingFile& file, const Machin
 Result<std::vector<std::uint32_t>> placement_of(const MappingFile& file, const Machine& machine);
 /// Cuts the reductions that the file cuts, and says which: mapping/unknown-name, mapping/value.
 Result<std::vector<ReductionCut>> apply_reductions(const MappingFile& file, const Machine& machine, graph::Graph& graph);
+/// Products of one tensor become one as the file says, or else where their result has no more than `most` elements. Returns all that could.
+/// mapping/unknown-name where the file names others, or has entries for kernels that there would be otherwise.
+Result<std::vector<Merge>> apply_merges(const MappingFile& file, double most, graph::Graph& graph, std::vector<Decision>& decisions);
 /// Entries whose kernel the model does not have: mapping/unknown-name.
 Status check_kernels(const MappingFile& file, const std::vector<Kernel>& kernels);
 /// Contexts as the file has them. mapping/unknown-name; mapping/value where kernels of one do not follow each other or are in two;
@@ -139,6 +146,7 @@ struct Written {
   std::vector<std::string> streamed;  ///< kernels along whose rows attention goes over blocks of keys
   std::string made_for;               ///< a lesser machine's name; empty: the machine as it is
   bool deep = false;
+  const std::vector<Merge>& merges;
 };
 /// All of it as text of a mapping file. Read back it gives the same program.
 std::string print_mapping_file(const Written& written);

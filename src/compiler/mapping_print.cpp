@@ -26,7 +26,7 @@ Node collection(Node::Kind kind) {
 }  // namespace
 
 std::string print_mapping_file(const Written& written) {
-  const auto& [machine, g, kernels, mappings, sections, reach, placement, cuts, streamed, made_for, deep] = written;
+  const auto& [machine, g, kernels, mappings, sections, reach, placement, cuts, streamed, made_for, deep, merges] = written;
   Node root = collection(Node::Kind::map), list = collection(Node::Kind::sequence);
   const auto numbers = numbers_among_namesakes(kernels);
   std::map<std::string, int> namesakes;
@@ -91,6 +91,12 @@ std::string print_mapping_file(const Written& written) {
     Node places = collection(Node::Kind::sequence);
     for (const std::uint32_t to : placement) places.items.push_back(whole(to));
     root.entries.emplace_back("placement", std::move(places));
+  }
+  if (!merges.empty()) {
+    Node merged = collection(Node::Kind::sequence);
+    for (const Merge& merge : merges)
+      if (merge.merged) merged.items.push_back(scalar(merge.name, true));
+    root.entries.emplace_back("merged", std::move(merged));
   }
   if (!cuts.empty()) {
     Node parts = collection(Node::Kind::map);

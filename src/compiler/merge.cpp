@@ -316,38 +316,47 @@ std::vector<Branch> branches_of(const Graph& g, const Uses& uses, std::map<std::
 
 }  // namespace
 
-void merge_products(Graph& g, double most, std::vector<Decision>& decisions) {
+std::vector<Merge> merge_products(Graph& g, double most, std::vector<Decision>& decisions,
+                                  const std::optional<std::vector<std::string>>& given) {
   const Uses uses(g);
   std::map<std::string, std::vector<std::size_t>> alike;
   const std::vector<Branch> branches = branches_of(g, uses, alike);
   Merger merger(g);
   // In the order of the graph, whatever the forms are called.
   std::vector<std::vector<std::size_t>> groups;
-  for (const auto& [form, members] : alike) {
-    double elements = 0;
-    for (const std::size_t m : members)
-      elements += static_cast<double>(numerics::element_count(g.tensor(g.ops[branches[m].op].results[0]).shape));
-    if (members.size() > 1 && elements <= most) groups.push_back(members);
-  }
+  for (const auto& [form, members] : alike)
+    if (members.size() > 1) groups.push_back(members);
   std::sort(groups.begin(), groups.end());
+  std::vector<Merge> merges;
   for (const auto& members : groups) {
+    Merge& merge = merges.emplace_back();
+    double elements = 0;
+    for (const std::size_t m : members) {
+      const Op& op = g.ops[branches[m].op];
+      merge.products.push_back(op.name);
+      elements += static_cast<double>(numerics::element_count(g.tensor(op.results[0]).shape));
+    }
+    merge.name = joined(merge.products);
+    merge.merged = given ? std::find(given->begin(), given->end(), merge.name) != given->end() : elements <= most;
+  }
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (!merges[i].merged) continue;
     std::vector<std::size_t> products, maps;
     std::vector<Along> along, behind;
-    std::vector<std::string> names;
-    for (const std::size_t m : members) {
+    for (const std::size_t m : groups[i]) {
       products.push_back(branches[m].op);
       along.push_back(branches[m].product);
-      names.push_back(g.ops[branches[m].op].name);
       if (!branches[m].has_map) continue;
       maps.push_back(branches[m].map);
       behind.push_back(branches[m].behind);
     }
-    decisions.push_back({"canonicalise", fmt::format("{} products of one tensor become one: '{}'", members.size(), joined(names))});
+    decisions.push_back({"canonicalise", fmt::format("{} products of one tensor become one: '{}'", products.size(), merges[i].name)});
     // The maps first: theirs reads the first product until it reads all of them.
     if (!maps.empty()) merger.merge(maps, behind);
     merger.merge(products, along);
   }
   std::erase_if(g.ops, [](const Op& op) { return op.nests.empty(); });
+  return merges;
 }
 
 }  // namespace switchyard::compiler

@@ -101,6 +101,8 @@ TEST(Mappings, ContextsAndStreamsMustBePossible) {
   const FailureKind bad = FailureKind::malformed, no = FailureKind::unsupported;
   const Case cases[] = {
       {"contexts: {a: b}\nmappings: []", bad, "'contexts' must be a list of lists of kernels [mapping/shape]"},
+      {"merged: {a: b}\nmappings: []", bad, "'merged' must be a list of kernels [mapping/shape]"},
+      {"merged: [conv1]\nmappings: []", bad, "m.yaml:1:10: error: no products of one tensor could become 'conv1' [mapping/unknown-name]"},
       {"contexts: [conv1]\nmappings: []", bad, "m.yaml:1:12: error: a context must be a list of kernels [mapping/shape]"},
       {"contexts: [[conv1, maxpol]]\nmappings: []", bad, "m.yaml:1:20: error: the model has no kernel 'maxpol' [mapping/unknown-name]"},
       {"contexts: [[conv1, layer1.0.conv1]]\nmappings: []", bad,

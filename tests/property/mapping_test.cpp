@@ -259,6 +259,47 @@ TEST(Mapping, WholeProgramsAreWrittenDown) {
   EXPECT_GT(handed, 0);
 }
 
+/// A file written for a chip with smaller scratchpads, on which fewer products of one tensor become one, is good on one with larger ones.
+TEST(Mapping, OfASmallerChipIsGoodOnALargerOne) {
+  const auto chip = [](const char* bytes) { return library_chip("rpu-4x4", {{"/memories/spm/bytes", bytes}}); };
+  model::LoadOptions load;
+  load.set = {{"layers", 1}};
+  const graph::Graph model = model::build_zoo_model("whisper-tiny-encoder", load).value();
+  const auto compiled = [&](const char* bytes, const std::string& text) {
+    compiler::CompileOptions options = with(text);
+    options.precision = Format::bf16;
+    return compiler::compile(model, chip(bytes), options);
+  };
+  const auto file = [&](const char* bytes) { return compiled(bytes, "mappings: []").value().mappings; };
+  std::string small = file("2 MiB"), large = file("3 MiB");
+  const std::string none = "merged: []\n", pair = "merged: [\"encoder.layers.0.self_attn.q_proj+v_proj\"]\n";
+  ASSERT_NE(small.find(none), std::string::npos) << small;
+  ASSERT_NE(large.find(pair), std::string::npos) << large;
+  const auto moved = compiled("3 MiB", small);
+  ASSERT_TRUE(moved.ok()) << format_failure(moved.failure());
+  EXPECT_TRUE(program::verify(moved.value().program).ok());
+  EXPECT_EQ(moved.value().mappings, small);
+  // Where the file does not say which, its entries are for kernels that are not there.
+  const auto told = [&](const char* bytes, const std::string& text) {
+    const auto refused = compiled(bytes, text);
+    return refused.ok() ? std::string() : format_failure(refused.failure());
+  };
+  small.erase(small.find(none), none.size());
+  large.erase(large.find(pair), pair.size());
+  EXPECT_NE(told("3 MiB", small)
+                .find("error: 'encoder.layers.0.self_attn.v_proj' is a part of the kernel "
+                      "'encoder.layers.0.self_attn.q_proj+v_proj' here [mapping/unknown-name]"),
+            std::string::npos)
+      << told("3 MiB", small);
+  EXPECT_NE(told("2 MiB", large).find("error: the products of 'encoder.layers.0.self_attn.q_proj+v_proj' are kernels of their own here"),
+            std::string::npos)
+      << told("2 MiB", large);
+  EXPECT_NE(told("2 MiB", large).find("'merged: [NAME, ...]' says which"), std::string::npos);
+  EXPECT_NE(told("2 MiB", "merged: [q+k]\nmappings: []").find("mapping.yaml:1:10: error: no products of one tensor could become 'q+k'"),
+            std::string::npos)
+      << told("2 MiB", "merged: [q+k]\nmappings: []");
+}
+
 /// A pipeline as an engineer would write it, on components that she names; written down it is the same.
 TEST(Mapping, PipelinesAreWhatAFileMakesThem) {
   const char* text =
