@@ -19,6 +19,7 @@
 #include "compiler/grid_search.h"
 #include "compiler/hosted.h"
 #include "compiler/kernel.h"
+#include "compiler/labels.h"
 #include "compiler/layout.h"
 #include "compiler/mapping.h"
 #include "compiler/mapping_file.h"
@@ -107,33 +108,6 @@ std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& o
   return chosen;
 }
 
-void note_fallbacks(const graph::Graph& g, const std::vector<Kernel>& kernels, const std::vector<Mapping>& mappings, const chip::Chip& chip,
-                    program::Labels& labels) {
-  bool has_matrix = false;
-  for (const auto& u : chip.units) has_matrix = has_matrix || u.kind == chip::UnitKind::matrix;
-  std::set<std::string> said;
-  for (std::size_t k = 0; k < kernels.size(); ++k) {
-    if (!kernels[k].contraction) continue;
-    const auto& unit = chip.units[mappings[k].unit.index()];
-    const auto format = leading_format(g, kernels[k]);
-    bool native = false;
-    for (const auto& u : chip.units)
-      native = native || (u.kind == chip::UnitKind::matrix && chip::find_rate(u, chip::OpClass::contract, format));
-    if (!has_matrix || native) continue;
-    std::string others;
-    for (const numerics::Format other : {numerics::Format::bf16, numerics::Format::fp16, numerics::Format::fp32})
-      for (const auto& u : chip.units)
-        if (u.kind == chip::UnitKind::matrix && chip::find_rate(u, chip::OpClass::contract, other)) {
-          others += fmt::format("{}{}", others.empty() ? "; it does in " : ", ", numerics::format_name(other));
-          break;
-        }
-    said.insert(fmt::format("no matrix unit of {} multiplies {}: contractions run on its {} unit '{}'{}", chip.name,
-                            numerics::format_name(format), unit.kind == chip::UnitKind::vector ? "vector" : "transform", unit.name,
-                            others));
-  }
-  labels.notes.insert(labels.notes.end(), said.begin(), said.end());
-}
-
 }  // namespace
 
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& given) {
@@ -156,14 +130,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   machine.shares = !options.disabled.share;
   machine.early = !options.disabled.overlap;
   machine.pins = !options.disabled.pin;
-  program::Labels& labels = out.program.labels;
-  labels.model = model.name;
-  labels.ops = static_cast<std::int64_t>(model.ops.size());
-  labels.macs = graph::mac_count(model);
-  labels.parameters = graph::parameter_count(model);
-  labels.precision = numerics::format_name(options.precision);
-  for (TensorId t : model.inputs) labels.input_formats.emplace_back(numerics::format_name(model.tensor(t).format));
-  for (TensorId t : model.outputs) labels.output_formats.emplace_back(numerics::format_name(model.tensor(t).format));
+  program::Labels& labels = out.program.labels = labels_of(model, options.precision);
 
   // The passes, in order.
   const auto tell = [&](std::string_view pass, const std::function<std::string()>& text) {
@@ -328,7 +295,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
     out.mappings = print_mapping_file({machine, g, kernels, splits.mappings, sections, std::move(reaches), placement, cuts,
                                        std::move(over_blocks), chosen.made_for, chosen.strategy.deep, merges});
   }
-  note_fallbacks(g, kernels, splits.mappings, *chip, labels);
+  const std::vector<std::string> fallbacks = fallback_notes(g, kernels, splits.mappings, *chip);
+  labels.notes.insert(labels.notes.end(), fallbacks.begin(), fallbacks.end());
   return out;
 }
 

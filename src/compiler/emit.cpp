@@ -280,7 +280,11 @@ void Emitter::take_turns(const std::vector<bool>& afterwards, std::vector<int>& 
     if (homes_[i].placed || mapping_.sharing[i] != Sharing::multicast) continue;
     const std::vector<int>& loops = afterwards[i] ? outer : loops_;
     const std::vector<bool> kept = this->kept(kernel_.operands[i], loops);
-    members_[i] = reading_members(kernel_, mapping_, i, loops, kept);
+    std::int64_t sharers = 1;
+    const auto along = instances_along(kernel_, mapping_);
+    for (std::size_t d = 0; d < kernel_.dims.size(); ++d)
+      if (!depends(kernel_.operands[i], static_cast<int>(d))) sharers *= along[d];
+    members_[i] = reading_members(mapping_, loops, sharers, [&](std::size_t l) { return kept[l]; });
     if (members_[i] == 1) continue;
     dim[i] = static_cast<std::size_t>(without(loops, kept).back());
     turns_[dim[i]] = std::max(turns_[dim[i]], members_[i]);

@@ -522,10 +522,8 @@ void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
 }
 
 std::int64_t Evaluator::reading_members(std::size_t i, const Mapping& m) const {
-  for (std::size_t l = m.order.size(); l-- > 0;)  // the innermost loop that is not kept is the innermost one that is used
-    if (m.order[l] >= 0 && (masks_[i] >> m.order[l] & 1) != 0)
-      return equal_parts(m.trips[static_cast<std::size_t>(m.order[l])], std::min(sharers_[i], m.readers));
-  return 1;
+  // The innermost loop that is not kept is the innermost one that is used.
+  return compiler::reading_members(m, m.order, sharers_[i], [&](std::size_t l) { return (masks_[i] >> m.order[l] & 1) == 0; });
 }
 
 /// What comes from each of several members has a channel of its own.
@@ -595,22 +593,6 @@ double Evaluator::firing_seconds(const Mapping& m) const {
     cycles += points * cycles_per_point_[n];
   }
   return firing_.emplace(cycles / clock_);
-}
-
-/// The share of the work that is left when the last of a panel has come: it is used again in every later pass of the loops it is kept over.
-double Evaluator::left_after_panels(const Mapping& m) const {
-  std::int64_t passes = 1;
-  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    if (kernel_.operands[i].write || placed(i) || !m.resident[i]) continue;
-    std::int64_t of_panel = 1, outside = 1;
-    for (const int d : m.order)
-      if (masks_[i] >> d & 1)
-        of_panel = outside;
-      else
-        outside *= m.trips[static_cast<std::size_t>(d)];
-    passes = std::max(passes, of_panel);
-  }
-  return 1 - 1 / static_cast<double>(passes);
 }
 
 void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
@@ -719,7 +701,9 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   // A mover waits where links are full: the longer of the two counts.
   const double issue_due = issue_ * (fired + loads - early_loads + casts - early_casts);
   const double cast_due = moving(cast_, casts - early_casts, cast_bytes - early_cast_bytes) * rounds;
-  const double left = fetches_early(machine_) ? left_after_panels(m) * compute : 0;
+  const auto panel = [&](std::size_t i) { return !kernel_.operands[i].write && !placed(i) && m.resident[i]; };
+  const auto used = [&](std::size_t i, int d) { return (masks_[i] >> d & 1) != 0; };
+  const double left = fetches_early(machine_) ? left_when_fetched(m, kernel_.operands.size(), panel, used) * compute : 0;
   const auto weigh = [&](double links, double links_due) {
     const double load = mover >= caster ? std::max(mover * rounds, links) : mover * rounds;
     const double cast = mover >= caster ? caster * rounds : std::max(caster * rounds, links);

@@ -88,7 +88,6 @@ class Evaluator {
   void estimate(Mapping& m, std::int64_t firings) const;
   [[nodiscard]] double rounds_of(const Mapping& m) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
-  [[nodiscard]] double left_after_panels(const Mapping& m) const;
   [[nodiscard]] const LinkLoads::Loads& link_loads(std::size_t operand, std::int64_t readers) const;
   [[nodiscard]] double link_seconds(std::int64_t instances, bool due, double enough) const;
   [[nodiscard]] std::int64_t reading_members(std::size_t operand, const Mapping& m) const;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "chip/query.h"
+#include "compiler/labels.h"
 #include "compiler/plan.h"
 #include "support/unique_name.h"
 
@@ -67,6 +68,7 @@ class Assembler {
 
   Result<Compiled> run() {
     out_.program.chip = chip_;
+    out_.program.labels = labels_of(model_, options_.precision);
     const std::vector<std::size_t> parts = parts_of(model_);
     const std::size_t count = parts.empty() ? 0 : *std::max_element(parts.begin(), parts.end()) + 1;
     for (std::size_t part = 0; part < count; ++part) {
@@ -80,7 +82,7 @@ class Assembler {
       for (const Op* op : host_ops) add_step(*op);
     }
     finish_graph();
-    finish_labels();
+    note_steps();
     SY_TRY([[maybe_unused]] const Done planned, plan_buffers(out_.program));
     return std::move(out_);
   }
@@ -284,18 +286,10 @@ class Assembler {
       for (const TensorId id : *list) of_host(id);
   }
 
-  void finish_labels() {
-    program::Labels& labels = out_.program.labels;
-    labels.model = model_.name;
-    labels.ops = static_cast<std::int64_t>(model_.ops.size());
-    labels.macs = graph::mac_count(model_);
-    labels.parameters = graph::parameter_count(model_);
-    labels.precision = numerics::format_name(options_.precision);
-    for (const TensorId t : model_.inputs) labels.input_formats.emplace_back(numerics::format_name(model_.tensor(t).format));
-    for (const TensorId t : model_.outputs) labels.output_formats.emplace_back(numerics::format_name(model_.tensor(t).format));
+  void note_steps() {
     if (steps_.empty()) return;
-    labels.notes.push_back(fmt::format("{} step{} of the host: {}; what the host computes takes no time here", steps_.size(),
-                                       steps_.size() == 1 ? "" : "s", fmt::join(kinds_, ", ")));
+    out_.program.labels.notes.push_back(fmt::format("{} step{} of the host: {}; what the host computes takes no time here", steps_.size(),
+                                                    steps_.size() == 1 ? "" : "s", fmt::join(kinds_, ", ")));
   }
 
   const graph::Graph& model_;

@@ -63,21 +63,6 @@ bool leaves_out(const Kernel& kernel, const Mapping& m) {
          instances_along(kernel, m)[row] * m.trips[row] * m.tile[row] + kernel.band->past <= kernel.dims[column].extent;
 }
 
-std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,
-                             const std::vector<bool>& kept) {
-  std::int64_t sharers = 1;
-  const auto along = instances_along(kernel, mapping);
-  for (std::size_t d = 0; d < kernel.dims.size(); ++d)
-    if (!depends(kernel.operands[operand], static_cast<int>(d))) sharers *= along[d];
-  for (std::size_t l = loops.size(); l-- > 0;) {
-    if (kept[l]) continue;
-    if (loops[l] < 0) return 1;
-    const std::int64_t trips = mapping.trips[static_cast<std::size_t>(loops[l])];
-    return equal_parts(trips, std::min(sharers, mapping.readers));
-  }
-  return 1;
-}
-
 std::vector<bool> kept_loops(const KernelOperand& operand, const std::vector<int>& order, bool resident) {
   std::vector<bool> kept(order.size(), true);
   bool inside = true;

@@ -88,11 +88,35 @@ inline std::int64_t equal_parts(std::int64_t n, std::int64_t most) {
   while (n % parts != 0) --parts;
   return parts;
 }
-/// Of the instances that share a multicast operand: how many read some of it from memory. They take
-/// turns with the tiles along the innermost loop that is not kept, and each reads as many; `loops` and `kept` are those of the actor that
-/// uses it.
-std::int64_t reading_members(const Kernel& kernel, const Mapping& mapping, std::size_t operand, const std::vector<int>& loops,
-                             const std::vector<bool>& kept);
+/// Of the instances that share a multicast operand, `sharers` of them: how many read some of it from memory. They take turns with the tiles
+/// along the innermost loop that is not kept, and each reads as many; `loops` are those of the actor that uses it, and `kept` says of each
+/// by its place whether the token is kept over it.
+template <class Kept>
+std::int64_t reading_members(const Mapping& mapping, const std::vector<int>& loops, std::int64_t sharers, const Kept& kept) {
+  for (std::size_t l = loops.size(); l-- > 0;) {
+    if (kept(l)) continue;
+    if (loops[l] < 0) return 1;
+    return equal_parts(mapping.trips[static_cast<std::size_t>(loops[l])], std::min(sharers, mapping.readers));
+  }
+  return 1;
+}
+/// The share of a kernel's work that is left when the last of what it fetches has come: panels that are kept over outer loops are used
+/// again. `panel` says of an operand whether it is one, `used` whether it depends on a dim.
+template <class Panel, class Used>
+double left_when_fetched(const Mapping& mapping, std::size_t operands, const Panel& panel, const Used& used) {
+  std::int64_t passes = 1;
+  for (std::size_t i = 0; i < operands; ++i) {
+    if (!panel(i)) continue;
+    std::int64_t of_panel = 1, outside = 1;
+    for (const int d : mapping.order)
+      if (used(i, d))
+        of_panel = outside;
+      else
+        outside *= mapping.trips[static_cast<std::size_t>(d)];
+    passes = std::max(passes, of_panel);
+  }
+  return 1 - 1 / static_cast<double>(passes);
+}
 /// First index of a dim's tiles: how far one instance's is from the one before, and one tile's from the one before in the same instance.
 struct Steps {
   std::int64_t instance = 0, tile = 0;

@@ -142,24 +142,6 @@ class MoveCost {
   std::int64_t most_ = 0;
 };
 
-/// Seconds of work that are left when the last of what is fetched has come: panels that are kept over outer loops are used again.
-double left_when_fetched(const Kernel& kernel, const Mapping& m, const std::vector<bool>& stays) {
-  std::int64_t passes = 1;
-  for (std::size_t i = 0; i < kernel.operands.size(); ++i) {
-    const KernelOperand& o = kernel.operands[i];
-    if (o.write || stays[o.tensor.index()]) continue;
-    const std::vector<bool> kept = kept_loops(o, m.order, m.resident[i]);
-    std::int64_t of_panel = 1, outside = 1;
-    for (std::size_t l = 0; l < m.order.size(); ++l)
-      if (kept[l])
-        outside *= m.trips[static_cast<std::size_t>(m.order[l])];
-      else
-        of_panel = outside;
-    passes = std::max(passes, of_panel);
-  }
-  return m.terms[0] * (1 - 1 / static_cast<double>(passes));
-}
-
 struct User {
   std::size_t kernel, operand;
 };
@@ -295,7 +277,10 @@ Splits choose_splits(const Machine& machine, const graph::Graph& g, const std::v
   }
   const auto own_cost = [&](std::size_t k, const Mapping& m) {
     const double others = std::max(0.0, fetched - candidates[k]->front().off_chip);
-    const double left = exposed[k] > 0 ? exposed[k] * left_when_fetched(kernels[k], m, stays) : 0;
+    const auto& operands = kernels[k].operands;
+    const auto panel = [&](std::size_t i) { return !operands[i].write && !stays[operands[i].tensor.index()] && m.resident[i]; };
+    const auto used = [&](std::size_t i, int d) { return depends(operands[i], d); };
+    const double left = exposed[k] > 0 ? exposed[k] * (m.terms[0] * left_when_fetched(m, operands.size(), panel, used)) : 0;
     if (held_weight == kLate || !fetches_early(machine)) return cost_of(m, held_weight);
     return cost_of(m, held_weight * std::min(1.0, others / std::max(m.cost, 1e-12))) + left;
   };
