@@ -108,6 +108,125 @@ std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& o
   return chosen;
 }
 
+using Tell = std::function<void(std::string_view pass, const std::function<std::string()>& text)>;
+
+/// The passes from the model to the graph that is compiled, in the chip's formats. Returns the products of one tensor.
+Result<std::vector<Merge>> rewrite(const graph::Graph& model, const Machine& machine, const CompileOptions& options, const Tell& tell,
+                                   Compiled& out) {
+  const chip::Chip& chip = *machine.chip;
+  out.graph = canonicalise(model, out.decisions);
+  // Operators without points make tensors without elements: there is nothing to run.
+  std::erase_if(out.graph.ops, [](const graph::Op& op) {
+    return std::all_of(op.nests.begin(), op.nests.end(), [](const numerics::Nest& nest) {
+      return std::any_of(nest.loops.begin(), nest.loops.end(),
+                         [](const numerics::NestLoop& l) { return l.extent == 0 && l.kind == numerics::LoopKind::parallel; });
+    });
+  });
+  std::vector<Merge> merges;
+  if (!options.disabled.fuse) {
+    const double most = worth_merging(machine) / numerics::format_bytes(options.precision);
+    if (options.mappings) {
+      SY_TRY(merges, apply_merges(*options.mappings, most, out.graph, out.decisions));
+    } else {
+      merges = merge_products(out.graph, most, out.decisions);
+    }
+  }
+  std::vector<TensorId> stored;
+  if (options.quantisation) stored = quantise(out.graph, chip, *options.quantisation, out.program.labels, out.decisions);
+  graph::distinguish_names(out.graph);
+  out.decisions.push_back(explain_means(machine));
+  tell("canonicalise", [&] { return graph::print(out.graph); });
+  if (options.keep_formats)
+    keep_formats(out.graph, chip, out.program.labels, out.decisions);
+  else
+    choose_formats(out.graph, chip, options.precision, out.decisions, stored);
+  reduce_unmultiplied(out.graph, chip, out.decisions);
+  tell("formats", [&] { return graph::print(out.graph); });
+  return merges;
+}
+
+/// What was decided of a draft whose contexts are those of the program.
+void tell_choices(const Draft& draft, const chip::Chip& chip, Compiled& out) {
+  const auto& kernels = draft.kernels;
+  const auto& sections = draft.sections;
+  const Splits& splits = draft.splits;
+  out.decisions.push_back({"fuse", fmt::format("{} operators become {} kernels", out.graph.ops.size(), kernels.size())});
+  out.decisions.push_back({"partition", print_partition(sections, kernels.size())});
+  for (const Pipeline& p : draft.pipelines) out.decisions.push_back({"pipeline", print_pipeline(p, kernels)});
+  for (std::size_t i = 0; i < draft.interleavings.size(); ++i)
+    out.decisions.push_back(i < draft.streamed.size()
+                                ? Decision{"stream", print_streamed(draft.streamed[i], draft.interleavings[i], kernels)}
+                                : Decision{"interleave", print_interleaving(draft.interleavings[i], kernels)});
+  for (std::size_t k = 0; k < kernels.size(); ++k) {
+    Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], chip)});
+    d.alternatives = alternatives_of(kernels[k], *draft.candidates[k], splits.costs[k]);
+    d.chosen = splits.choice[k];
+    d.tried = splits.mappings[k].tried;
+  }
+  for (std::size_t c = 0; c < sections.size(); ++c) {  // what a context of several kernels has to say of its mapping
+    std::size_t longest = sections[c].first;
+    if (draft.end_of(c) - longest == 1) continue;
+    for (std::size_t k = longest; k < draft.end_of(c); ++k)
+      if (splits.mappings[k].on_chip > splits.mappings[longest].on_chip) longest = k;
+    const std::string& name = kernels[longest].name;
+    const auto of = std::find_if(out.decisions.rbegin(), out.decisions.rend(),
+                                 [&](const Decision& d) { return d.subject == name && !d.alternatives.empty(); });
+    if (of == out.decisions.rend()) continue;
+    Decision told = *of;
+    told.subject = out.program.contexts[c].name;
+    told.text = fmt::format("of its longest kernel, {}: {}", name, told.text);
+    out.decisions.push_back(std::move(told));
+  }
+}
+
+/// Bounds of the program's contexts, and what of the model each of them does.
+void bound_contexts(const Draft& draft, const chip::Chip& chip, Compiled& out) {
+  const graph::Graph& g = out.graph;
+  program::Program& program = out.program;
+  const auto& kernels = draft.kernels;
+  const Bounds bounds(chip, g);
+  const Bounds::Hidden banded = hidden_by_bands(g, kernels, draft.streamed);
+  std::vector<bool> read_before(g.tensors.size(), false);
+  for (std::size_t c = 0; c < draft.sections.size(); ++c) {
+    const std::size_t first = draft.sections[c].first, end = draft.end_of(c);
+    Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, draft.attempt.stays, banded.shares);
+    // Of several stages that are one kernel the first context has the time.
+    const auto chain = std::find_if(draft.chains.begin(), draft.chains.end(), [&](const Chain& ch) { return ch.first == c; });
+    if (chain != draft.chains.end())
+      bound = bounds.stages(std::span(kernels).subspan(c, chain->last + 1 - c), read_before, hidden_work(g, kernels, {*chain}));
+    if (!program.contexts[c].continues) {
+      program.contexts[c].bound = bound.time();
+      program.contexts[c].work = bound.work;
+      program.contexts[c].compulsory = static_cast<std::int64_t>(bound.bytes);
+    }
+    ContextMap& map = out.contexts.emplace_back();
+    map.bound = print_bound(bound);
+    for (std::size_t k = first; k < end; ++k) {
+      map.ops.insert(map.ops.end(), kernels[k].ops.begin(), kernels[k].ops.end());
+      for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
+        const KernelOperand& o = kernels[k].operands[i];
+        if (!draft.homes[k][i].buffer.valid()) continue;  // it was handed on tile by tile
+        if (!o.write) read_before[o.tensor.index()] = true;
+        (o.write ? map.writes : map.reads).emplace_back(o.tensor, draft.homes[k][i].buffer);
+      }
+    }
+  }
+}
+
+std::string written_down(const Machine& machine, const graph::Graph& g, const Draft& draft, const Chosen& chosen,
+                         const std::vector<ReductionCut>& cuts, const std::vector<Merge>& merges,
+                         const std::vector<std::uint32_t>& placement) {
+  const auto& kernels = draft.kernels;
+  std::vector<std::vector<Reach>> reaches;
+  for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], draft.attempt.stays, k == 0));
+  for (const Interleaving& run : draft.interleavings)
+    for (const Handed& h : run.handed) reaches[run.first + h.writer][h.from] = reaches[run.first + h.reader][h.to] = Reach::handed;
+  std::vector<std::string> over_blocks;
+  for (const Streamed& run : draft.streamed) over_blocks.push_back(kernels[run.first + 1].name);
+  return print_mapping_file({machine, g, kernels, draft.splits.mappings, draft.sections, std::move(reaches), placement, cuts,
+                             std::move(over_blocks), chosen.made_for, chosen.strategy.deep, merges});
+}
+
 }  // namespace
 
 Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::Chip> chip, const CompileOptions& given) {
@@ -133,37 +252,10 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   program::Labels& labels = out.program.labels = labels_of(model, options.precision);
 
   // The passes, in order.
-  const auto tell = [&](std::string_view pass, const std::function<std::string()>& text) {
+  const Tell tell = [&](std::string_view pass, const std::function<std::string()>& text) {
     if (options.observe) options.observe(pass, text);
   };
-  out.graph = canonicalise(model, out.decisions);
-  // Operators without points make tensors without elements: there is nothing to run.
-  std::erase_if(out.graph.ops, [](const graph::Op& op) {
-    return std::all_of(op.nests.begin(), op.nests.end(), [](const numerics::Nest& nest) {
-      return std::any_of(nest.loops.begin(), nest.loops.end(),
-                         [](const numerics::NestLoop& l) { return l.extent == 0 && l.kind == numerics::LoopKind::parallel; });
-    });
-  });
-  std::vector<Merge> merges;
-  if (!options.disabled.fuse) {
-    const double most = worth_merging(machine) / numerics::format_bytes(options.precision);
-    if (options.mappings) {
-      SY_TRY(merges, apply_merges(*options.mappings, most, out.graph, out.decisions));
-    } else {
-      merges = merge_products(out.graph, most, out.decisions);
-    }
-  }
-  std::vector<TensorId> stored;
-  if (options.quantisation) stored = quantise(out.graph, *chip, *options.quantisation, out.program.labels, out.decisions);
-  graph::distinguish_names(out.graph);
-  out.decisions.push_back(explain_means(machine));
-  tell("canonicalise", [&] { return graph::print(out.graph); });
-  if (options.keep_formats)
-    keep_formats(out.graph, *chip, out.program.labels, out.decisions);
-  else
-    choose_formats(out.graph, *chip, options.precision, out.decisions, stored);
-  reduce_unmultiplied(out.graph, *chip, out.decisions);
-  tell("formats", [&] { return graph::print(out.graph); });
+  SY_TRY(const std::vector<Merge> merges, rewrite(model, machine, options, tell, out));
   const graph::Graph& g = out.graph;
   if (options.mappings) {
     SY_TRY(machine, apply_array(*options.mappings, machine));
@@ -189,7 +281,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   Builder builder{machine, out.graph, options, out.decisions, chip, chosen.lesser ? chosen.lesser : chip, std::move(chosen.known)};
   builder.begin_with = std::move(chosen.start);
   SY_TRY(Draft draft, builder.build(chosen.strategy, true, chosen.wanted));
-  const auto& [kernels, layouts, attempt, candidates, pipelines, interleavings, streamed, splits, homes, chains, unused, sections] = draft;
+  const auto& kernels = draft.kernels;
   program::Program& program = out.program;
   program.chip = chip;
   program.buffers = std::move(draft.program.buffers);
@@ -201,59 +293,8 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   if (options.mappings) {
     SY_TRY([[maybe_unused]] Done known_kernels, check_kernels(*options.mappings, kernels));
   }
-  out.decisions.push_back({"fuse", fmt::format("{} operators become {} kernels", g.ops.size(), kernels.size())});
-  out.decisions.push_back({"partition", print_partition(sections, kernels.size())});
-  for (const Pipeline& p : pipelines) out.decisions.push_back({"pipeline", print_pipeline(p, kernels)});
-  for (std::size_t i = 0; i < interleavings.size(); ++i)
-    out.decisions.push_back(i < streamed.size() ? Decision{"stream", print_streamed(streamed[i], interleavings[i], kernels)}
-                                                : Decision{"interleave", print_interleaving(interleavings[i], kernels)});
-  for (std::size_t k = 0; k < kernels.size(); ++k) {
-    Decision& d = out.decisions.emplace_back(Decision{kernels[k].name, describe(kernels[k], splits.mappings[k], *chip)});
-    d.alternatives = alternatives_of(kernels[k], *candidates[k], splits.costs[k]);
-    d.chosen = splits.choice[k];
-    d.tried = splits.mappings[k].tried;
-  }
-  for (std::size_t c = 0; c < sections.size(); ++c) {  // what a context of several kernels has to say of its mapping
-    std::size_t longest = sections[c].first;
-    if (draft.end_of(c) - longest == 1) continue;
-    for (std::size_t k = longest; k < draft.end_of(c); ++k)
-      if (splits.mappings[k].on_chip > splits.mappings[longest].on_chip) longest = k;
-    const std::string& name = kernels[longest].name;
-    const auto of = std::find_if(out.decisions.rbegin(), out.decisions.rend(),
-                                 [&](const Decision& d) { return d.subject == name && !d.alternatives.empty(); });
-    if (of == out.decisions.rend()) continue;
-    Decision told = *of;
-    told.subject = program.contexts[c].name;
-    told.text = fmt::format("of its longest kernel, {}: {}", name, told.text);
-    out.decisions.push_back(std::move(told));
-  }
-  const Bounds bounds(*chip, g);
-  const Bounds::Hidden banded = hidden_by_bands(g, kernels, streamed);
-  std::vector<bool> read_before(g.tensors.size(), false);
-  for (std::size_t c = 0; c < sections.size(); ++c) {
-    const std::size_t first = sections[c].first, end = draft.end_of(c);
-    Bound bound = bounds.context(std::span(kernels).subspan(first, end - first), read_before, attempt.stays, banded.shares);
-    // Of several stages that are one kernel the first context has the time.
-    const auto chain = std::find_if(chains.begin(), chains.end(), [&](const Chain& ch) { return ch.first == c; });
-    if (chain != chains.end())
-      bound = bounds.stages(std::span(kernels).subspan(c, chain->last + 1 - c), read_before, hidden_work(g, kernels, {*chain}));
-    if (!program.contexts[c].continues) {
-      program.contexts[c].bound = bound.time();
-      program.contexts[c].work = bound.work;
-      program.contexts[c].compulsory = static_cast<std::int64_t>(bound.bytes);
-    }
-    ContextMap& map = out.contexts.emplace_back();
-    map.bound = print_bound(bound);
-    for (std::size_t k = first; k < end; ++k) {
-      map.ops.insert(map.ops.end(), kernels[k].ops.begin(), kernels[k].ops.end());
-      for (std::size_t i = 0; i < kernels[k].operands.size(); ++i) {
-        const KernelOperand& o = kernels[k].operands[i];
-        if (!homes[k][i].buffer.valid()) continue;  // it was handed on tile by tile
-        if (!o.write) read_before[o.tensor.index()] = true;
-        (o.write ? map.writes : map.reads).emplace_back(o.tensor, homes[k][i].buffer);
-      }
-    }
-  }
+  tell_choices(draft, *chip, out);
+  bound_contexts(draft, *chip, out);
   tell("bounds", [&] { return print_bounds(program, out.contexts); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
   tell("plan", [&] { return print_plan(program); });
@@ -279,23 +320,15 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   }
   tell("route", [&] { return print_decisions(out.decisions, "route"); });
   // The model's bound is of no program: what none needs to do does not count, whatever this one does.
-  const Bounds::Hidden hidden = chains.empty() ? hidden_in_attention(uncut, *builder.known.bands) : hidden_work(g, kernels, chains);
-  const Bounds of_model(*chip, cuts.empty() && !chains.empty() ? g : uncut);
+  const Bounds::Hidden hidden =
+      draft.chains.empty() ? hidden_in_attention(uncut, *builder.known.bands) : hidden_work(g, kernels, draft.chains);
+  const Bounds of_model(*chip, cuts.empty() && !draft.chains.empty() ? g : uncut);
   const Bound bound = of_model.model(hidden);
   labels.lower_bound = bound.time();
   labels.peak_bound = of_model.model_peak(hidden);
   out.decisions.push_back({"bound", print_bound(bound)});
-  if (options.dump_mappings) {
-    std::vector<std::vector<Reach>> reaches;
-    for (std::size_t k = 0; k < kernels.size(); ++k) reaches.push_back(reach_of(machine, g, kernels[k], attempt.stays, k == 0));
-    for (const Interleaving& run : interleavings)
-      for (const Handed& h : run.handed) reaches[run.first + h.writer][h.from] = reaches[run.first + h.reader][h.to] = Reach::handed;
-    std::vector<std::string> over_blocks;
-    for (const Streamed& run : streamed) over_blocks.push_back(kernels[run.first + 1].name);
-    out.mappings = print_mapping_file({machine, g, kernels, splits.mappings, sections, std::move(reaches), placement, cuts,
-                                       std::move(over_blocks), chosen.made_for, chosen.strategy.deep, merges});
-  }
-  const std::vector<std::string> fallbacks = fallback_notes(g, kernels, splits.mappings, *chip);
+  if (options.dump_mappings) out.mappings = written_down(machine, g, draft, chosen, cuts, merges, placement);
+  const std::vector<std::string> fallbacks = fallback_notes(g, kernels, draft.splits.mappings, *chip);
   labels.notes.insert(labels.notes.end(), fallbacks.begin(), fallbacks.end());
   return out;
 }
