@@ -85,6 +85,20 @@ class Evaluator {
   void keep_panels(Mapping& m) const;
   [[nodiscard]] bool may_ring(const Mapping& m, std::size_t operand) const;
   void choose_sharing(Mapping& m, std::int64_t firings) const;
+  /// What one component moves, and what all of them do, for a mapping's operands: tokens and bytes.
+  struct Traffic {
+    double loads = 0, load_bytes = 0, stores = 0, store_bytes = 0, casts = 0, cast_bytes = 0;
+    double early = 0, early_loads = 0, early_bytes = 0, early_casts = 0, early_cast_bytes = 0;  ///< of what may be fetched early
+    double panels = 0, beyond = 0;     ///< bytes of it in one scratchpad, all in all and beyond the channels' depth
+    double first = 0, last_store = 0;  ///< bytes that nothing hides
+    double relay = 0;                  ///< seconds
+    double total = 0, footprint = 0;   ///< bytes of all components; those that are not in the cache
+    double epilogue_points = 0, epilogue_tokens = 0;
+    double burst = 0, sums = 1;  ///< bytes that all components move at once, whenever their sums are whole
+    bool streams = false;        ///< factors, while sums are made
+    bool waits_for_load = false;
+  };
+  [[nodiscard]] Traffic traffic_of(const Mapping& m) const;
   void estimate(Mapping& m, std::int64_t firings) const;
   [[nodiscard]] double rounds_of(const Mapping& m) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;
