@@ -662,6 +662,7 @@ void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
   const double rounds = rounds_of(m), firing = firing_seconds(m), compute = firing * static_cast<double>(firings);
   const Traffic t = traffic_of(m);
   const double epilogue = epilogue_seconds(t.epilogue_points, t.epilogue_tokens);
+  m.epilogue = epilogue * rounds;
   const double active = std::min(instances, components);
   // Through a cache each byte of the footprint comes from memory once: instances that run together share what they read.
   const double dram = cache_rate_ > 0 ? std::max(t.footprint / off_rate_, t.total / cache_rate_) : t.total / off_rate_;

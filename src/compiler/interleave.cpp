@@ -198,7 +198,7 @@ double seconds_by_tiles(const std::vector<Mapping>& stages, std::int64_t steps) 
   double longest = 0, all = 0;
   for (const Mapping& m : stages) {
     busy[m.unit.index()] += m.terms[0];
-    if (m.epilogue_unit.valid()) busy[m.epilogue_unit.index()] += m.on_chip;
+    if (m.epilogue_unit.valid()) busy[m.epilogue_unit.index()] += m.epilogue;
     longest += m.terms[2];
     all += m.on_chip;
   }

@@ -52,6 +52,7 @@ struct Mapping {
   double held = 0;                          ///< seconds to fetch as much as it holds when all has been fetched that may be early; where
                                             ///< nothing is: its part of the price of a context
   std::array<double, 6> terms{};            ///< of the estimate: compute, movers, issue, memory, fill and drain, links
+  double epilogue = 0;                      ///< of it, what the epilogue's unit computes
   std::int64_t tried = 0;                   ///< candidates it was chosen from
   std::vector<std::uint32_t> components{};  ///< of its instances, in order; empty: the machine's first ones
   bool only_late = false;                   ///< of its split the best with kLate and with no other weight
