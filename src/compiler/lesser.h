@@ -49,11 +49,12 @@ std::vector<Less> rungs_of_rooms(const Machine& machine, const Less& from);
 std::vector<Less> rungs_of_off_chip(const Machine& machine, const Less& from);
 std::vector<Less> rungs_of_links(const Machine& machine, const Less& from);
 inline constexpr auto kLadders = {rungs_of_rooms, rungs_of_off_chip, rungs_of_links};
+inline constexpr auto kLaddersOfBandwidth = {rungs_of_off_chip, rungs_of_links};
 
 /// Bytes that are tried as the room of a scratchpad where there is more: 2^n and 3·2^n, the most first.
 std::vector<std::int64_t> lesser_rooms(const Machine& machine);
 
-/// With so much room in each scratchpad, down to a 64th of what there is.
+/// With so much room in each scratchpad, down to a 64th of what there is, the most first.
 std::vector<Less> smaller_scratchpads(const Machine& machine);
 
 /// Seconds, ever more, that switches are tried as if they cost where they cost less: a chip with cheaper switches tries what one with
