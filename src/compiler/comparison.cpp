@@ -161,7 +161,6 @@ Result<double> Comparison::time_of(const Point& point) {
   if (strategy.in_parts) cut_reductions(c.machine, trial, cuts);
   const std::size_t ops = apart ? trial.ops.size() : 0;
   Builder made = builder(point.machine, apart ? trial : out.graph, apart ? ignored : out.decisions, std::move(c.known));
-  if (strategy.chained) made.begin_with = c.reached;
   Result<Draft> built = made.build(strategy, false);
   c.known = std::move(made.known);
   if (!built) return built.failure();
@@ -194,7 +193,7 @@ Result<double> Comparison::time_of(const Point& point) {
   told.push_back(
       {"strategy", fmt::format("{} components{}, {}: {} contexts: {}", count, c.less == Less{} ? "" : ", as for " + print_less(c.less),
                                describe(whole(), strategy), contexts, took)});
-  if (time < c.time) c.time = time, c.reached = draft.attempt;
+  c.time = std::min(c.time, time);
   if (first || time < least) {
     least = time;
     best.start = draft.attempt;
@@ -215,22 +214,28 @@ Status Comparison::attempt(const Point& point) {
   return Done{};
 }
 
-Result<double> Comparison::placed(const Point& point) {
+Result<std::optional<double>> Comparison::placed(const Point& point, double worth, const std::map<std::string, Mapping>& wanted,
+                                                 const Attempt& begin) {
   graph::Graph trial = out.graph;
   std::vector<Decision> ignored;
   Contender& c = machines[point.machine];
   c.known.bands = bands_;
   if (point.strategy.in_parts) cut_reductions(c.machine, trial, cuts);
-  Builder made = builder(point.machine, trial, ignored, c.known);
-  if (point.strategy.chained) made.begin_with = c.reached;
-  SY_TRY(Draft draft, made.build(point.strategy, false));
+  Builder made = builder(point.machine, trial, ignored, std::move(c.known));
+  made.begin_with = begin;
+  Result<Draft> built = made.build(point.strategy, false, wanted);
+  c.known = std::move(made.known);
+  made.known.bands = bands_;
+  if (!built) return built.failure();
+  Draft draft = std::move(built).value();
   ++asked_;
   SY_TRY(const Timed plain, made.time_of(draft));
-  const Placement placement = place_components(c.machine, draft.program, options.seed, 1, 0);
-  if (placement.before == 0) return plain.seconds;
+  const Placement placement = place_components(c.machine, draft.program, options.seed, 1, worth * plain.seconds);
+  if (placement.before < worth * plain.seconds) return std::optional<double>{};
+  if (placement.before == 0) return std::optional(plain.seconds);
   program::relocate(draft.program, c.machine.component, placement.to);
   ++asked_;
-  return std::min(plain.seconds, options.time(draft.program).seconds);
+  return std::optional(std::min(plain.seconds, options.time(draft.program).seconds));
 }
 
 }  // namespace switchyard::compiler

@@ -5,7 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "compiler/compiler.h"
@@ -28,7 +31,6 @@ struct Contender {
   std::shared_ptr<const chip::Chip> lesser{};  ///< its chip, where it is not the whole one
   Known known{};
   double time = std::numeric_limits<double>::infinity();  ///< seconds of its fastest program
-  Attempt reached{};                                      ///< by that program
 };
 
 /// A program: for which contender, and how it is made.
@@ -61,8 +63,10 @@ class Comparison {
   Result<double> time_of(const Point& point);
   /// The same, where only the whole array has to be able to do it.
   Status attempt(const Point& point);
-  /// Seconds of a program whose instances take the components that suit them, if that is sooner. Not remembered.
-  Result<double> placed(const Point& point);
+  /// Seconds of a program whose instances take the components that suit them, if that is sooner. `wanted`: as Builder::build has it, which
+  /// begins with `begin`. Nothing where links are busy for less than `worth` of the time. Not remembered.
+  Result<std::optional<double>> placed(const Point& point, double worth, const std::map<std::string, Mapping>& wanted = {},
+                                       const Attempt& begin = {});
   /// The contender with the array of a corner and less of some resources: a new one unless there is one.
   std::size_t with_less(std::size_t corner, const Less& less);
 

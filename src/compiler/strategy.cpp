@@ -20,7 +20,11 @@ constexpr double kHopeless = 1.25;      ///< times the fastest: other strategies
 constexpr double kNear = 1.001;         ///< times the fastest: another strategy may make it faster than that
 constexpr double kClose = 1.05;         ///< the same, of several kernels to a context
 constexpr double kPlacedMayTurn = 1.1;  ///< the same, of long sums in parts against them as they are
-constexpr double kMuchSooner = 0.9;     ///< times what was fastest apart: what was chosen for one kernel to a context may be mistaken
+/// Links that are busy for so much of the time; programs, the fastest, that are placed then, and times the fastest that they may take.
+constexpr double kBusyLinks = 0.25, kPlacedMayBeSooner = 1.15;
+constexpr double kPlacingHelps = 0.98;  ///< times the fastest in plain order: what placing makes of it, where others are placed, too
+constexpr std::size_t kPlacedTrials = 8;
+constexpr double kMuchSooner = 0.9;  ///< times what was fastest apart: what was chosen for one kernel to a context may be mistaken
 
 /// Candidates of kernels that may have been searched for the first program, where programs for lesser machines are tried, too; and the same
 /// where the contexts of all programs have been so few.
@@ -261,11 +265,11 @@ bool try_parts_on(Comparison& c, std::size_t m) {
   if (time && time.value() < whole) return true;
   if (!time || time.value() > whole * kPlacedMayTurn || c.options.disabled.place) return false;
   // Parts are added up across the array: where they lie near each other they may be faster after all.
-  const auto parts_placed = c.placed(parts), whole_placed = c.placed(c.best_point());
+  const auto parts_placed = c.placed(parts, 0), whole_placed = c.placed(c.best_point(), 0);
   if (!parts_placed || !whole_placed) return false;
   c.told.push_back({"strategy", fmt::format("long sums in parts, placed: {:.1f} us; as they are, placed: {:.1f} us",
-                                            parts_placed.value() * 1e6, whole_placed.value() * 1e6)});
-  if (parts_placed.value() >= whole_placed.value()) return false;
+                                            *parts_placed.value() * 1e6, *whole_placed.value() * 1e6)});
+  if (*parts_placed.value() >= *whole_placed.value()) return false;
   const Trial* trial = c.find(parts);
   c.least = trial->time;
   c.each = trial->size;
@@ -299,47 +303,84 @@ int trials_of_mappings(const Comparison& c) {
   return static_cast<int>(std::min(static_cast<std::size_t>(trials), affordable));
 }
 
-/// Other mappings, look by look, in what is the best program now.
+/// The programs in which other mappings are tried: the fastest; where that hands on tiles, the same without, as tiles of other mappings may
+/// not fit each other.
+std::vector<Point> to_refine(const Comparison& c) {
+  std::vector<Point> out{c.best_point()};
+  if (out[0].strategy.interleaved && c.kernels <= kSomeKernels) {
+    out.push_back(out[0]);
+    out[1].strategy.interleaved = false;
+  }
+  return out;
+}
+
+/// The same where one mapping decides: a program for less need not have the best of all there is, nor need it with so many readers.
+std::vector<Point> to_refine_of_few(const Comparison& c) {
+  std::set<std::size_t> machines{c.best.number, 0};
+  for (std::size_t m = 0; m < c.machines.size(); ++m)
+    if (c.machines[m].lesser && c.machines[m].time < c.least * kClose) machines.insert(m);
+  std::vector<Strategy> with{c.best.strategy};
+  for (const Strategy& s : c.strategies)
+    if (with.size() == 1 && s.readers != with[0].readers) with.push_back(with[0]), with[1].readers = s.readers;
+  std::vector<Point> out;
+  for (const std::size_t m : machines)
+    for (const Strategy& s : with) out.push_back({m, s});
+  return out;
+}
+
+/// Other mappings, look by look, in what are the best programs now.
 Status refine(Comparison& c) {
   Chosen& best = c.best;
   best.lesser = c.machines[best.number].lesser;
   if (const int trials = trials_of_mappings(c); trials > 0) {
-    // Where one mapping decides, a program for less need not have the best of all there is, nor need it with so many readers.
-    std::set<std::size_t> machines{best.number};
-    std::vector<Strategy> with{best.strategy};
     const bool fresh = c.is_of_few() || best.strategy.in_parts;  // programs that begin where the best one ended are made sooner
-    if (with[0].interleaved && c.kernels <= kSomeKernels) {      // tiles of other mappings may not fit each other
-      with.push_back(with[0]);
-      with[1].interleaved = false;
+    for (const Point& point : c.is_of_few() ? to_refine_of_few(c) : to_refine(c)) {
+      Contender& made_for = c.machines[point.machine];
+      graph::Graph trial = c.out.graph;  // what is only tried changes nothing
+      std::vector<Decision> ignored;
+      Builder builder = c.builder(point.machine, trial, ignored, std::move(made_for.known));
+      if (!fresh) builder.begin_with = best.start;
+      auto found = builder.refine(point.strategy, c.least, trials);
+      made_for.known = std::move(builder.known);
+      if (!found || found.value().empty()) continue;
+      if (fresh) best.start = {};
+      best.wanted = std::move(found).value();
+      best.timed.reset();
+      best.machine = made_for.machine, best.lesser = made_for.lesser, best.number = point.machine, best.strategy = point.strategy;
     }
-    if (c.is_of_few()) {
-      machines.insert(0);
-      for (std::size_t m = 0; m < c.machines.size(); ++m)
-        if (c.machines[m].lesser && c.machines[m].time < c.least * kClose) machines.insert(m);
-      for (const Strategy& s : c.strategies)
-        if (with.size() == 1 && s.readers != with[0].readers) with.push_back(with[0]), with[1].readers = s.readers;
-    }
-    for (const std::size_t m : machines)
-      for (const Strategy& strategy : with) {
-        Contender& made_for = c.machines[m];
-        graph::Graph trial = c.out.graph;  // what is only tried changes nothing
-        std::vector<Decision> ignored;
-        Builder builder = c.builder(m, trial, ignored, std::move(made_for.known));
-        if (!fresh) builder.begin_with = best.start;
-        auto found = builder.refine(strategy, c.least, trials);
-        made_for.known = std::move(builder.known);
-        if (!found || found.value().empty()) continue;
-        auto wanted = std::move(found).value();
-        if (fresh) best.start = {};
-        best.wanted = std::move(wanted);
-        best.timed.reset();
-        best.machine = made_for.machine, best.lesser = made_for.lesser, best.number = m, best.strategy = strategy;
-      }
     c.out.decisions.push_back({"strategy", fmt::format("other mappings of {} looks of kernels, tried in whole programs: {:.1f} us",
                                                        best.wanted.size(), c.least * 1e6)});
   }
-  best.known = std::move(c.machines[best.number].known);
   return Done{};
+}
+
+/// Where links are busy, which program is the fastest is seen when its instances take the components that suit them.
+void choose_placed(Comparison& c) {
+  Chosen& best = c.best;
+  if (!c.arrays || c.options.disabled.place) return;
+  const auto now = c.placed(c.best_point(), kBusyLinks, best.wanted, best.start);
+  if (!now || !now.value() || *now.value() > c.least * kPlacingHelps) return;
+  double least = *now.value();
+  std::string told = fmt::format("placed, the fastest program takes {:.1f} us", least * 1e6);
+  std::vector<Trial> fastest = c.trials;
+  std::stable_sort(fastest.begin(), fastest.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
+  const bool in_parts = best.strategy.in_parts;
+  std::size_t tried = 0;
+  for (std::size_t i = 0; i < fastest.size() && tried < kPlacedTrials && fastest[i].time < c.least * kPlacedMayBeSooner; ++i) {
+    if (i > 0 && fastest[i].time == fastest[i - 1].time) continue;  // the same program
+    Point point = fastest[i].point;
+    point.strategy.in_parts = in_parts;
+    if (point == c.best_point() && best.wanted.empty()) continue;
+    ++tried;
+    const auto placed = c.placed(point, 0);
+    if (!placed || *placed.value() >= least) continue;
+    least = *placed.value();
+    told += fmt::format(", one that takes {:.1f} us in plain order {:.1f} us", fastest[i].time * 1e6, least * 1e6);
+    const Contender& made_for = c.machines[point.machine];
+    best.machine = made_for.machine, best.lesser = made_for.lesser, best.number = point.machine, best.strategy = point.strategy;
+    best.start = {}, best.wanted.clear(), best.timed.reset();
+  }
+  c.out.decisions.push_back({"strategy", told});
 }
 
 /// Programs of several kernels to a context.
@@ -375,6 +416,8 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   out.decisions.insert(out.decisions.end(), c.told.begin(), c.told.end());
   if (c.best.strategy.in_parts) make_parts(c);
   SY_TRY([[maybe_unused]] Done refined, refine(c));
+  choose_placed(c);
+  c.best.known = std::move(c.machines[c.best.number].known);
   c.best.made_for = print_less(c.machines[c.best.number].less);
   return std::move(c.best);
 }
