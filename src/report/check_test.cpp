@@ -143,14 +143,14 @@ struct TwoOperators {
     const auto x = add("x", {m, k}), w = add("w", {k, n}), y = add("y", {m, n}), z = add("z", {m, n});
     g.tensor(x).role = graph::Role::input;
     g.tensor(w).role = graph::Role::input;
-    graph::Op product{"product", "MatMul", {}, {x, w}, {y}, {}, {}};
+    graph::Op product{"product", "MatMul", {}, {}, {x, w}, {y}, {}, {}};
     product.nests.push_back(
         {{{"m", m, numerics::LoopKind::parallel}, {"n", n, numerics::LoopKind::parallel}, {"k", k, numerics::LoopKind::reduction}},
          {{0, {affine_variable(0), affine_variable(2)}, {}}, {1, {affine_variable(2), affine_variable(1)}, {}}},
          numerics::apply(numerics::ScalarOp::mul, numerics::expr_input(0), numerics::expr_input(1)),
          numerics::Combiner::add,
          {2, {affine_variable(0), affine_variable(1)}, {}}});
-    graph::Op relu{"relu", "Relu", {}, {y}, {z}, {}, {}};
+    graph::Op relu{"relu", "Relu", {}, {}, {y}, {z}, {}, {}};
     relu.nests.push_back({{{"m", m, numerics::LoopKind::parallel}, {"n", n, numerics::LoopKind::parallel}},
                           {{0, {affine_variable(0), affine_variable(1)}, {}}},
                           numerics::apply(numerics::ScalarOp::max, numerics::expr_input(0), numerics::expr_constant(0)),
