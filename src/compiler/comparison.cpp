@@ -38,7 +38,7 @@ constexpr std::size_t kTimesFirst = 2;
 constexpr std::size_t kManyContexts = 800, kSomeContexts = 600;
 
 constexpr double kClose = 1.05;  ///< times the fastest: what such a program may do is worth a trial
-constexpr std::size_t kFewKernels = 2;
+constexpr std::size_t kFewKernels = 2, kFewContexts = 8;
 constexpr std::size_t kWide = 40, kWideArray = 64;  ///< kernels and components of what is searched widely
 constexpr std::size_t kSmallCorner = 16;            ///< components: corners of an array are tried down to so many
 
@@ -123,9 +123,12 @@ std::size_t Comparison::patience() const { return kPatience[static_cast<std::siz
 bool Comparison::is_long() const { return spent.contexts > kManyContexts * patience(); }
 bool Comparison::is_longish() const { return spent.contexts > kSomeContexts * patience(); }
 bool Comparison::is_of_few() const { return effort > 0 && each <= kFewKernels * best.machine.components.size(); }
-bool Comparison::is_wide() const {
-  return arrays && kernels > kFewKernels && kernels <= kWide && whole().components.size() <= kWideArray && fetches_early(whole()) &&
-         chains_kernels(whole());
+bool Comparison::is_small_array() const {
+  return arrays && whole().components.size() <= kWideArray && fetches_early(whole()) && chains_kernels(whole());
+}
+bool Comparison::is_wide() const { return is_small_array() && kernels > kFewKernels && kernels <= kWide; }
+bool Comparison::is_of_few_contexts() const {
+  return is_small_array() && kernels > kWide && each <= kFewContexts * best.machine.components.size();
 }
 
 std::size_t Comparison::with_less(std::size_t corner, const Less& less) {

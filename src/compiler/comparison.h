@@ -87,6 +87,8 @@ class Comparison {
   [[nodiscard]] bool is_of_few() const;
   /// Programs of some kernels are searched widely: they take little time each, and there is much to choose.
   [[nodiscard]] bool is_wide() const;
+  /// Of more kernels, those with few contexts are made for less room in scratchpads.
+  [[nodiscard]] bool is_of_few_contexts() const;
 
   Compiled& out;
   const CompileOptions& options;
@@ -115,6 +117,8 @@ class Comparison {
   std::vector<Decision> told;
 
  private:
+  [[nodiscard]] bool is_small_array() const;
+
   std::size_t asked_ = 0;  ///< how often the engine has been
   std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
 };

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <tuple>
@@ -16,6 +19,8 @@ constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// What is searched widely, so often. Of all programs of two layers of BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and
 /// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 176, kChangedWidely = 6;
+/// Of more kernels in few contexts, so many rooms are tried, the next lower first.
+constexpr std::size_t kLesserRooms = 4;
 /// Programs, the fastest of their kind, that are made for ever less room in scratchpads.
 constexpr std::size_t kScreenedRooms = 2;
 constexpr double kHopelessRoom = 1.15;  ///< times that program: with still less room it takes longer
@@ -200,11 +205,33 @@ class Descent {
   std::vector<Point> changed_;
 };
 
+/// All strategies with the next lower room in scratchpads, then with 2^n bytes each: longer contexts are not always faster.
+Status try_lesser_rooms(Comparison& c) {
+  const std::size_t corner = c.machines[c.best.number].corner;
+  std::size_t rooms = 0;
+  for (const Less& less : smaller_scratchpads(c.machines[corner].machine)) {
+    if (rooms > 0 && !std::has_single_bit(static_cast<std::uint64_t>(less.room))) continue;
+    if (++rooms > kLesserRooms) break;
+    double fastest = std::numeric_limits<double>::infinity();
+    for (Strategy s : c.strategies) {
+      s.chained = kChainedWeights[1];
+      const Point point{c.with_less(corner, less), s};
+      SY_TRY([[maybe_unused]] Done tried, c.attempt(point));
+      if (const Trial* t = c.find(point)) fastest = std::min(fastest, t->time);
+    }
+    if (fastest > c.least * kHopelessRoom) break;
+  }
+  return Done{};
+}
+
 }  // namespace
 
 Status descend(Comparison& c) {
   if (c.kernels < 2) return Done{};
   const std::size_t before = c.spent.components;
+  if (c.is_of_few_contexts()) {
+    SY_TRY([[maybe_unused]] Done tried, try_lesser_rooms(c));
+  }
   SY_TRY([[maybe_unused]] Done changed, Descent(c).run());
   c.spent.components = before;  // it has a measure of its own
   return Done{};

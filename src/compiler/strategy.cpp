@@ -22,7 +22,7 @@ constexpr double kClose = 1.05;         ///< the same, of several kernels to a c
 constexpr double kPlacedMayTurn = 1.1;  ///< the same, of long sums in parts against them as they are
 /// Links that are busy for so much of the time; programs, the fastest, that are placed then, and times the fastest that they may take.
 constexpr double kBusyLinks = 0.25, kPlacedMayBeSooner = 1.15;
-constexpr double kPlacingHelps = 0.98;  ///< times the fastest in plain order: what placing makes of it, where others are placed, too
+constexpr double kPlacingHelps = 0.99;  ///< times the fastest in plain order: what placing makes of it, where others are placed, too
 constexpr std::size_t kPlacedTrials = 8;
 constexpr double kMuchSooner = 0.9;  ///< times what was fastest apart: what was chosen for one kernel to a context may be mistaken
 
