@@ -269,12 +269,20 @@ void Builder::read_tiles(const Place& at, Unit& unit) {
   std::vector<std::int64_t> rows = read_sides(scaled, "rows");
   const std::vector<std::int64_t> m = read_sides(scaled, "m"), n = read_sides(scaled, "n");
   rows.push_back(std::numeric_limits<std::int64_t>::max());
-  if (m.size() != rows.size() || n.size() != rows.size() || !std::is_sorted(rows.begin(), rows.end())) {
+  if (m.size() != rows.size() || n.size() != rows.size() ||
+      std::adjacent_find(rows.begin(), rows.end(), std::greater_equal<>()) != rows.end()) {
     fields_.report("chip/range", fmt::format("'{}': 'rows' must grow, and 'm' and 'n' have one more entry than it", scaled.pointer), scaled,
                    "the last entry is for more rows than any named");
     return;
   }
-  for (std::size_t i = 0; i < rows.size(); ++i) unit.tiles.scaled.push_back({rows[i], m[i], n[i]});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    unit.tiles.scaled.push_back({rows[i], m[i], n[i]});
+    if ((unit.tiles.least > 0 && m[i] * n[i] < unit.tiles.least) || (unit.tiles.most > 0 && m[i] * n[i] > unit.tiles.most))
+      fields_.report(
+          "chip/range",
+          fmt::format("'{}': a tile of {} x {} is not within 'least' and 'most' of the unit's tiles", scaled.pointer, m[i], n[i]), scaled,
+          fmt::format("from {} to {} results", unit.tiles.least, unit.tiles.most));
+  }
 }
 
 void Builder::read_vectors(const Place& at, Unit& unit) {

@@ -228,12 +228,14 @@ Result<std::optional<double>> Comparison::placed(const Point& point, double wort
   made.begin_with = begin;
   Result<Draft> built = made.build(point.strategy, false, wanted);
   c.known = std::move(made.known);
-  made.known.bands = bands_;
   if (!built) return built.failure();
   Draft draft = std::move(built).value();
   ++asked_;
   SY_TRY(const Timed plain, made.time_of(draft));
-  const Placement placement = place_components(c.machine, draft.program, options.seed, 1, worth * plain.seconds);
+  if (!std::isfinite(plain.seconds)) return std::optional<double>{};
+  Machine on = c.machine;
+  on.chip = chip.get();
+  const Placement placement = place_components(on, draft.program, options.seed, 1, worth * plain.seconds);
   if (placement.before < worth * plain.seconds) return std::optional<double>{};
   if (placement.before == 0) return std::optional(plain.seconds);
   program::relocate(draft.program, c.machine.component, placement.to);

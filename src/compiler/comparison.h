@@ -64,7 +64,7 @@ class Comparison {
   /// The same, where only the whole array has to be able to do it.
   Status attempt(const Point& point);
   /// Seconds of a program whose instances take the components that suit them, if that is sooner. `wanted`: as Builder::build has it, which
-  /// begins with `begin`. Nothing where links are busy for less than `worth` of the time. Not remembered.
+  /// begins with `begin`. Nothing where links are busy for less than `worth` of the time, or circuits have no room. Not remembered.
   Result<std::optional<double>> placed(const Point& point, double worth, const std::map<std::string, Mapping>& wanted = {},
                                        const Attempt& begin = {});
   /// The contender with the array of a corner and less of some resources: a new one unless there is one.

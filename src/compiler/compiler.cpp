@@ -298,7 +298,9 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   tell("bounds", [&] { return print_bounds(program, out.contexts); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
   tell("plan", [&] { return print_plan(program); });
-  std::vector<std::uint32_t> placement = place(machine, options, times, out);
+  Machine whole = machine;  // links are as fast as they are, whatever the program was made for
+  whole.chip = chip.get();
+  std::vector<std::uint32_t> placement = place(whole, options, times, out);
   if (options.mappings) {
     SY_TRY(placement, placement_of(*options.mappings, machine));
     if (!placement.empty()) program::relocate(program, machine.component, placement);

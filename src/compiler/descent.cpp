@@ -19,13 +19,13 @@ constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// What is searched widely, so often. Of all programs of two layers of BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and
 /// ResNet-18, 170 to 498 different ones each, that found what is within 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 176, kChangedWidely = 6;
+/// The same, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays take long each.
+constexpr std::int64_t kEventsWidely = 20'000'000;
 /// Of more kernels in few contexts, so many rooms are tried, the next lower first.
 constexpr std::size_t kLesserRooms = 4;
 /// Programs, the fastest of their kind, that are made for ever less room in scratchpads.
 constexpr std::size_t kScreenedRooms = 2;
 constexpr double kHopelessRoom = 1.15;  ///< times that program: with still less room it takes longer
-/// The same, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays take long each.
-constexpr std::int64_t kEventsWidely = 20'000'000;
 /// Times what there was: less of a change is not worth its own way down.
 constexpr double kGain = 0.999;
 constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
@@ -108,8 +108,8 @@ class Descent {
     return true;
   }
 
-  /// All strategies with all of everything and with less bandwidth; then the fastest of these with ever less room in scratchpads, as what
-  /// is best with less may lie far below what there is.
+  /// All strategies with all of everything and with less bandwidth; then the fastest programs of all, one of each kind, with ever less
+  /// room in scratchpads, as what is best may lie far below what there is.
   Status screen() {
     const std::size_t corner = c_.best.number;
     std::vector<std::size_t> machines{corner};

@@ -510,12 +510,16 @@ Result<std::vector<Merge>> apply_merges(const MappingFile& file, double most, gr
   for (std::size_t i = 0; given && i < given->size(); ++i)
     if (std::find(names.begin(), names.end(), (*given)[i]) == names.end())
       unknown(fmt::format("no products of one tensor could become '{}'", (*given)[i]), (*file.merged())[i].at,
-              did_you_mean((*given)[i], names, "they could become"));
+              names.empty() ? "there are no such products" : did_you_mean((*given)[i], names, "they could become"));
   // Entries for kernels that are not there because products became one, or did not.
   constexpr std::string_view kSay =
       "products of one tensor become one where there is room for what they make; 'merged: [NAME, ...]' says which";
+  const auto is_operator = [&](const std::string& name) {  // the model may have one of a name that a merge would make up
+    return std::any_of(g.ops.begin(), g.ops.end(), [&](const graph::Op& op) { return op.name == name; });
+  };
   for (const Entry& e : file.entries())
     for (const Merge& merge : merges) {
+      if (is_operator(e.kernel.text)) continue;
       const auto& parts = merge.products;
       if (merge.merged && std::find(parts.begin(), parts.end(), e.kernel.text) != parts.end())
         unknown(fmt::format("'{}' is a part of the kernel '{}' here", e.kernel.text, merge.name), e.kernel.at, std::string(kSay));

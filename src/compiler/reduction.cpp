@@ -132,6 +132,7 @@ std::string cut_reduction(const Machine& machine, graph::Graph& g, const Reducti
   g.tensors.push_back(std::move(sums));
   const graph::TensorId made(g.tensors.size() - 1);
   parts.name = cut.op + ":parts";
+  parts.origin = cut.op;
   parts.results = {made};
 
   numerics::Nest add;
@@ -151,6 +152,7 @@ std::string cut_reduction(const Machine& machine, graph::Graph& g, const Reducti
   sum.nests = {std::move(add)};
   g.ops[*at] = std::move(sum);
   g.ops.insert(g.ops.begin() + static_cast<std::ptrdiff_t>(*at), std::move(parts));
+  graph::distinguish_names(g);
   return {};
 }
 

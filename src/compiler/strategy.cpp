@@ -20,9 +20,9 @@ constexpr double kHopeless = 1.25;      ///< times the fastest: other strategies
 constexpr double kNear = 1.001;         ///< times the fastest: another strategy may make it faster than that
 constexpr double kClose = 1.05;         ///< the same, of several kernels to a context
 constexpr double kPlacedMayTurn = 1.1;  ///< the same, of long sums in parts against them as they are
-/// Links that are busy for so much of the time; programs, the fastest, that are placed then, and times the fastest that they may take.
-constexpr double kBusyLinks = 0.25, kPlacedMayBeSooner = 1.15;
-constexpr double kPlacingHelps = 0.99;  ///< times the fastest in plain order: what placing makes of it, where others are placed, too
+/// Where links are busy for so much of the time, and placing the fastest program makes it at least this much sooner, others are placed,
+/// too: so many of those that take no longer than so many times the fastest; and what one must be to be preferred, times the best.
+constexpr double kBusyLinks = 0.25, kPlacingHelps = 0.99, kPlacedMayBeSooner = 1.15, kPlacedSooner = 0.999;
 constexpr std::size_t kPlacedTrials = 8;
 constexpr double kMuchSooner = 0.9;  ///< times what was fastest apart: what was chosen for one kernel to a context may be mistaken
 
@@ -266,7 +266,7 @@ bool try_parts_on(Comparison& c, std::size_t m) {
   if (!time || time.value() > whole * kPlacedMayTurn || c.options.disabled.place) return false;
   // Parts are added up across the array: where they lie near each other they may be faster after all.
   const auto parts_placed = c.placed(parts, 0), whole_placed = c.placed(c.best_point(), 0);
-  if (!parts_placed || !whole_placed) return false;
+  if (!parts_placed || !whole_placed || !parts_placed.value() || !whole_placed.value()) return false;
   c.told.push_back({"strategy", fmt::format("long sums in parts, placed: {:.1f} us; as they are, placed: {:.1f} us",
                                             *parts_placed.value() * 1e6, *whole_placed.value() * 1e6)});
   if (*parts_placed.value() >= *whole_placed.value()) return false;
@@ -366,14 +366,15 @@ void choose_placed(Comparison& c) {
   std::stable_sort(fastest.begin(), fastest.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
   const bool in_parts = best.strategy.in_parts;
   std::size_t tried = 0;
-  for (std::size_t i = 0; i < fastest.size() && tried < kPlacedTrials && fastest[i].time < c.least * kPlacedMayBeSooner; ++i) {
+  for (std::size_t i = 0; i < fastest.size() && tried < kPlacedTrials && fastest[i].time < c.least * kPlacedMayBeSooner && !c.is_spent();
+       ++i) {
     if (i > 0 && fastest[i].time == fastest[i - 1].time) continue;  // the same program
     Point point = fastest[i].point;
     point.strategy.in_parts = in_parts;
     if (point == c.best_point() && best.wanted.empty()) continue;
     ++tried;
-    const auto placed = c.placed(point, 0);
-    if (!placed || *placed.value() >= least) continue;
+    const auto placed = c.placed(point, kBusyLinks);  // with less, the finished program would not be placed
+    if (!placed || !placed.value() || !(*placed.value() < least * kPlacedSooner)) continue;
     least = *placed.value();
     told += fmt::format(", one that takes {:.1f} us in plain order {:.1f} us", fastest[i].time * 1e6, least * 1e6);
     const Contender& made_for = c.machines[point.machine];

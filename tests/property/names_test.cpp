@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "compiler/compiler.h"
+#include "compiler/machine.h"
+#include "compiler/reduction.h"
 #include "graph/evaluate.h"
 #include "graph/verify.h"
 #include "model/emit.h"
@@ -112,6 +114,30 @@ TEST(Names, WithColonsJoinNothing) {
   ASSERT_EQ(colons.contexts.size(), 2u);
   EXPECT_FALSE(plain.contexts[1].continues);
   EXPECT_FALSE(colons.contexts[1].continues);
+}
+
+/// A sum that is cut makes an operator; one of the model that has its name is cut as itself.
+TEST(Names, OfSumsInPartsAreNoneOfTheModel) {
+  const auto chip = library_chip("rpu-4x4");
+  graph::Graph g;
+  g.name = "sums";
+  const auto product = [&](const std::string& name, std::int64_t depth, std::int64_t columns) {
+    const TensorId x = model::add_input(g, name + ".x", Format::fp32, {1, depth}),
+                   w = model::add_input(g, name + ".w", Format::fp32, {depth, columns});
+    g.outputs.push_back(model::emit_matmul(g, {name, "MatMul", name + ".out", {name}}, x, w));
+  };
+  product("fc", 4096, 64);
+  product("fc:parts", 3072, 80);
+  const auto machine = compiler::describe_machine(*chip);
+  ASSERT_TRUE(machine.ok());
+  graph::Graph cut = g;
+  compiler::cut_reductions(machine.value(), cut, {{"fc", 4}, {"fc:parts", 3}});
+  const auto lawful = graph::verify(cut);
+  EXPECT_TRUE(lawful.ok()) << format_failure(lawful.failure());
+  std::vector<std::int64_t> parts;
+  for (const graph::Op& op : cut.ops)
+    if (!op.origin.empty()) parts.push_back(op.nests.front().loops.front().extent);
+  EXPECT_EQ(parts, (std::vector<std::int64_t>{4, 3}));
 }
 
 }  // namespace
