@@ -390,6 +390,11 @@ TEST(ReadChip, KnowsTheTilesOfScaledProducts) {
     EXPECT_NE(said.find("'/units/tensor/tiles/scaled': 'rows' must grow, and 'm' and 'n' have one more entry than it"), std::string::npos)
         << said;
   }
+  write("{rows: [], m: [256], n: [256]}");  // more results than the unit's tiles have
+  const Result<Chip> large = load_chip("tiles", {folder.path()}, {});
+  ASSERT_FALSE(large.ok());
+  EXPECT_NE(format_failure(large.failure()).find("a tile of 256 x 256 is not within 'least' and 'most'"), std::string::npos)
+      << format_failure(large.failure());
 }
 
 TEST(ReadChip, KnowsTheChannelsOfADram) {

@@ -69,7 +69,8 @@ std::int64_t mac_count(const Graph& graph);
 std::int64_t parameter_count(const Graph& graph);
 /// Does any operator draw random numbers?
 bool is_random(const Graph& graph);
-/// Gives tensors and operators names of their own, after a rewrite: what has made up a name that the model has yields.
+/// Gives tensors and operators names of their own, after a rewrite: of equal ones the first keeps it, and steps of operators (Op::origin)
+/// yield to all others.
 void distinguish_names(Graph& graph);
 /// The format of the first floating input, else the one that most floating elements have, else fp32.
 numerics::Format prevailing_format(const Graph& graph);
