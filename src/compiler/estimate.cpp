@@ -20,11 +20,6 @@ using numerics::Affine;
 /// Fewer bytes than these are not worth a command of their own (a bias).
 constexpr std::int64_t kWorthSharing = 8192;
 
-/// How long factors wait behind what belongs to the ends of sums: firings for which they are there before, and, of the time of stores,
-/// which have movers of their own, the part that counts. On TX81, with tiles of 1 to 6 MB on all components, products took so 7 to 34 %
-/// longer than their memory and units. Chosen by sight on programs for that chip, for every array.
-constexpr double kThere = 4, kStoresDelay = 0.5;
-
 /// Of a sum in so many steps, what belongs to its end waits for nothing while it is made.
 constexpr std::int64_t kManySteps = 4;
 
@@ -390,22 +385,28 @@ std::int64_t Evaluator::accumulator_depth(const Mapping& m) const {
   return epilogue_seconds(points, 1) <= firing_seconds(m) * static_cast<double>(steps - 1) ? 1 : Mapping{}.accumulator_depth;
 }
 
-bool Evaluator::end(Mapping& m, double limit) const {
+bool Evaluator::end(Mapping& m, const Limits& limits) const {
   const std::size_t n = kernel_.operands.size();
   m.resident.assign(n, false);
   m.depth.assign(n, 1);
   m.sharing.assign(n, Sharing::none);
   const bool registers = accumulators_apart_ && accumulators_ > accumulator_capacity_;
-  if (!registers && limit < kNoLimit && !steps_are_free() &&
-      firing_seconds(m) * static_cast<double>(firings_) * rounds_of(m) > limit) {  // how much worse it is nobody asks
+  const bool limited = !limits.costs.empty() && !steps_are_free();
+  const double limit = limits.costs.empty() ? kNoLimit : *std::max_element(limits.costs.begin(), limits.costs.end());
+  const auto no_use = [&] {  // how much worse it is nobody asks
     m.cost = m.late = kNoLimit;
     return true;
-  }
+  };
+  if (!registers && limited && firing_seconds(m) * static_cast<double>(firings_) * rounds_of(m) > limit) return no_use();
   m.storage = 0;
   count_tokens(m);
   if (!fit_storage(m)) return false;
   size_wires(m);
   keep_panels(m);
+  if (limited && may_share(m)) {
+    price(m, traffic_of(m, true), firings_, 0, 0);
+    if (limits.reached_by(m)) return no_use();
+  }
   limit_ = limit;
   estimate(m, firings_);
   if (m.terms[0] <= limit) choose_sharing(m, firings_);
@@ -417,7 +418,7 @@ bool Evaluator::evaluate(Mapping& m) const {
   m.resident.assign(kernel_.operands.size(), false);
   m.depth.assign(kernel_.operands.size(), 1);
   m.sharing.assign(kernel_.operands.size(), Sharing::none);
-  if (begin(m, true)) return end(m, kNoLimit);
+  if (begin(m, true)) return end(m, {});
   if (m.storage > 0) {  // the depths with which it would not fit
     m.storage = 0;
     count_tokens(m);
@@ -484,16 +485,21 @@ bool Evaluator::may_ring(const Mapping& m, std::size_t operand) const {
   });
 }
 
+bool Evaluator::may_share(const Mapping& m) const { return machine_.cast.valid() && machine_.shares && m.instances > 1 && !kernel_.copy; }
+
+bool Evaluator::may_share(std::size_t i) const {
+  const KernelOperand& o = kernel_.operands[i];
+  return !o.write && !placed(i) && sharers_[i] > 1 && !o.picking && o.lookups.empty() && token_bytes_[i] * tokens_[i] >= kWorthSharing;
+}
+
 /// Operands that several instances need alike may be read once and multicast: less memory traffic, one more command and hop per token.
 void Evaluator::choose_sharing(Mapping& m, std::int64_t firings) const {
-  if (!machine_.cast.valid() || !machine_.shares || m.instances < 2 || kernel_.copy) return;
+  if (!may_share(m)) return;
   const chip::Mover& cast = machine_.chip->movers[machine_.cast.index()];
   // What several readers need more must be there; it is no price, as one reader does without it.
   std::int64_t more = 0;
   for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    const KernelOperand& o = kernel_.operands[i];
-    if (o.write || placed(i) || sharers_[i] < 2 || o.picking || !o.lookups.empty()) continue;
-    if (token_bytes_[i] * tokens_[i] < kWorthSharing) continue;
+    if (!may_share(i)) continue;
     const std::int64_t storage = m.storage;
     double least = m.cost;
     Sharing best = Sharing::none, last = Sharing::none;
@@ -593,146 +599,6 @@ double Evaluator::firing_seconds(const Mapping& m) const {
     cycles += points * cycles_per_point_[n];
   }
   return firing_.emplace(cycles / clock_);
-}
-
-Evaluator::Traffic Evaluator::traffic_of(const Mapping& m) const {
-  Traffic t;
-  const auto instances = static_cast<double>(m.instances);
-  carried_.clear();
-  for (std::size_t i = 0; i < kernel_.operands.size(); ++i) {
-    const KernelOperand& o = kernel_.operands[i];
-    const auto tokens = static_cast<double>(tokens_[i]);
-    if (o.write) {
-      t.epilogue_points += tokens * static_cast<double>(token_bytes_[i]) * 8 / static_cast<double>(bits_[i]);
-      t.epilogue_tokens += tokens;
-    }
-    if (placed(i)) continue;
-    const bool exposed = reach_[i] == Reach::off_chip;
-    const bool ring = m.sharing[i] == Sharing::ring, shared = m.sharing[i] != Sharing::none;
-    const auto sharers = static_cast<double>(sharers_[i]);
-    const double readers = shared ? instances / sharers : instances;
-    t.total += tokens * wire_bytes_[i] * readers;
-    // Of a ring each member reads one slice, and passes on all but the last it gets; of a multicast each member that reads sends its part.
-    const double read = ring ? tokens / sharers : shared ? tokens / static_cast<double>(reading_members(i, m)) : tokens;
-    if (!exposed) {
-      t.panels += tokens * static_cast<double>(token_bytes_[i]);
-      t.beyond += std::max(0.0, tokens - static_cast<double>(m.depth[i])) * static_cast<double>(token_bytes_[i]);
-      t.early += tokens * wire_bytes_[i] * readers;
-      t.early_loads += read;
-      t.early_bytes += read * wire_bytes_[i];
-    }
-    if (links_.any()) {
-      const std::int64_t readers_each = ring ? -1 : shared ? reading_members(i, m) : 0;
-      carried_.push_back({tokens * static_cast<double>(token_bytes_[i]), o.write ? nullptr : &link_loads(i, readers_each), exposed});
-    }
-    if (shared) {
-      const double sent = ring ? tokens - read : read;
-      t.casts += sent;
-      t.cast_bytes += sent * static_cast<double>(token_bytes_[i]);
-      if (!exposed) t.early_casts += sent, t.early_cast_bytes += sent * static_cast<double>(token_bytes_[i]);
-      if (exposed) t.relay = std::max(t.relay, cast_.startup + static_cast<double>(token_bytes_[i]) / cast_.rate);
-    }
-    if (kernel_.contraction && (o.write || o.epilogue)) {
-      t.burst += wire_bytes_[i] * readers * (o.write ? kStoresDelay : 1);
-      t.sums = std::max(t.sums, tokens);
-    } else {
-      t.streams = t.streams || tokens > 1;
-    }
-    if (o.write) {
-      t.stores += tokens;
-      t.store_bytes += tokens * wire_bytes_[i];
-      t.last_store += wire_bytes_[i];
-    } else {
-      t.loads += read;
-      t.load_bytes += read * wire_bytes_[i];
-      t.waits_for_load = t.waits_for_load || exposed;
-      if (exposed && !o.epilogue) t.first += wire_bytes_[i];
-    }
-    // What a cache cannot hold comes again each time it is swept.
-    const bool again = !machine_.grid && footprint_[i] > cache_bytes_;
-    t.footprint += std::min(again ? std::numeric_limits<double>::infinity() : footprint_[i],
-                            tokens * wire_bytes_[i] * (again ? instances / sharers : instances));
-  }
-  return t;
-}
-
-void Evaluator::estimate(Mapping& m, std::int64_t firings) const {
-  const auto components = static_cast<double>(machine_.components.size());
-  const auto instances = static_cast<double>(m.instances);
-  const double rounds = rounds_of(m), firing = firing_seconds(m), compute = firing * static_cast<double>(firings);
-  const Traffic t = traffic_of(m);
-  const double epilogue = epilogue_seconds(t.epilogue_points, t.epilogue_tokens);
-  m.epilogue = epilogue * rounds;
-  const double active = std::min(instances, components);
-  // Through a cache each byte of the footprint comes from memory once: instances that run together share what they read.
-  const double dram = cache_rate_ > 0 ? std::max(t.footprint / off_rate_, t.total / cache_rate_) : t.total / off_rate_;
-  // Start-ups overlap in the engine's places; bytes pass one after the other.
-  const auto moving = [](const MoverRates& mover, double count, double bytes) {
-    return std::max(count * mover.startup / mover.places, bytes / mover.rate);
-  };
-  const double fired = static_cast<double>(firings) + t.stores + (m.epilogue_unit.valid() ? t.epilogue_tokens : 0);
-  const double issue = issue_ * (fired + t.loads + t.casts), caster = moving(cast_, t.casts, t.cast_bytes);
-  const double mover = moving(load_, t.loads, t.load_bytes), storer = moving(store_, t.stores, t.store_bytes);
-  // What nothing hides: the first start-up, one firing, the last store. The first and last tokens' bytes hide neither from the unit.
-  // Of a systolic array each cut costs folds, and nothing is won by short firings.
-  const double alone = unit_.folds.stationary == chip::Unit::Folds::Stationary::none ? firing : 0;
-  const double ends = (t.waits_for_load ? load_latency_ : 0) + t.relay + alone + (t.stores > 0 ? store_.startup : 0);
-  const double edge = std::max(t.first / load_.rate, t.first * active / off_rate_) +
-                      std::max(t.last_store / store_.rate, t.last_store * active / off_rate_);
-  // What is nearly as long as the longest does not hide behind it wholly: a p-norm instead of a maximum. With 2 it is what the timing
-  // engine says in the median. To choose by, 1.5 and the ends' bytes in full are better: among 1.2, 1.5, 2, 3, 4 and 8 the engine liked
-  // those mappings best, over ResNet-50, ShuffleNet, MobileNet and an encoder block on TX81 and H100. A mapping that needs much of
-  // everything is hurt by what runs beside it, which the estimate of one kernel does not see.
-  // While all load and store what belongs to the ends of their sums, factors are late, but for those that are there before: where memory
-  // has time to spare.
-  const double late = t.streams && !machine_.grid ? (t.sums - 1) * std::max(0.0, t.burst / off_rate_ - kThere * firing) : 0;
-  const double held_up = std::max(compute, compute + late - std::max(0.0, dram - compute));
-  const double working = std::max(held_up, epilogue) * rounds, busy = edge + working;
-  const auto together = [](std::initializer_list<double> times) {
-    double powers = 0;
-    for (const double time : times) powers += time * std::sqrt(time);
-    return std::cbrt(powers * powers);
-  };
-  const auto likely = [](std::initializer_list<double> times) {
-    double squares = 0;
-    for (const double time : times) squares += time * time;
-    return std::sqrt(squares);
-  };
-  // A mover waits where links are full: the longer of the two counts.
-  const double issue_due = issue_ * (fired + t.loads - t.early_loads + t.casts - t.early_casts);
-  const double cast_due = moving(cast_, t.casts - t.early_casts, t.cast_bytes - t.early_cast_bytes) * rounds;
-  const auto panel = [&](std::size_t i) { return !kernel_.operands[i].write && !placed(i) && m.resident[i]; };
-  const auto used = [&](std::size_t i, int d) { return (masks_[i] >> d & 1) != 0; };
-  const double left = fetches_early(machine_) ? left_when_fetched(m, kernel_.operands.size(), panel, used) * compute : 0;
-  const auto weigh = [&](double links, double links_due) {
-    const double load = mover >= caster ? std::max(mover * rounds, links) : mover * rounds;
-    const double cast = mover >= caster ? caster * rounds : std::max(caster * rounds, links);
-    m.seconds = likely({dram, working, load, storer * rounds, issue * rounds, cast}) + ends;
-    const double weighed = together({dram, busy, load, storer * rounds, issue * rounds, cast}) + ends;
-    // What is fetched early has been moved and handed on while others computed.
-    const double due = std::max(0.0, (t.total - t.early) / off_rate_), handed = std::max(cast_due, links_due);
-    m.on_chip = together({due, busy, storer * rounds, issue_due * rounds, handed}) + ends;
-    m.fetched = likely({due, working, storer * rounds, issue_due * rounds, handed}) + ends;
-    m.off_chip = std::max({t.early / off_rate_, moving(load_, t.early_loads, t.early_bytes),
-                           moving(cast_, t.early_casts, t.early_cast_bytes), links - links_due});
-    m.terms = {compute * rounds, std::max(mover, storer) * rounds, issue, dram, ends + edge, links};
-    m.cost = m.late = weighed;
-    m.held = context_price_ * static_cast<double>(m.storage + m.placed) / static_cast<double>(capacity_);
-    if (!fetches_early(machine_)) return;
-    // What is fetched early passes while other kernels compute: the longer of the two counts, and a little of the shorter. But only what
-    // finds room can be: of what is more than a part of the scratchpad, the rest comes while the kernel runs.
-    if (left > 0) m.late = together({dram, busy - left, load, storer * rounds, issue * rounds, cast}) + left + ends;
-    constexpr double kHidden = 0.3, kAhead = 0.25;
-    const double capacity = static_cast<double>(capacity_);
-    const auto share = [&](double room) { return t.panels > 0 ? std::min(1.0, room / t.panels) : 1.0; };
-    m.cost = std::max(m.on_chip, m.off_chip) + kHidden * std::min(m.on_chip, m.off_chip);
-    m.cost += (1 - share(kAhead * capacity)) * std::max(0.0, weighed - m.cost);
-    m.held = (static_cast<double>(m.storage) + share(capacity) * t.beyond) * components / off_rate_;
-  };
-  weigh(0, 0);
-  if (carried_.empty() || std::min(m.cost, m.late) > limit_) return;
-  const double links = link_seconds(m.instances, false, std::max(mover, caster) * rounds);
-  if (links > std::max(mover, caster) * rounds) weigh(links, link_seconds(m.instances, true, 0));
 }
 
 }  // namespace switchyard::compiler

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "compiler/links.h"
@@ -17,6 +18,17 @@ namespace switchyard::compiler {
 
 /// Dims whose tiles must divide them: they share an index of the result with a slower dim.
 std::vector<bool> dims_to_divide(const Kernel& kernel);
+
+/// What the search knows of a kernel's mappings: for each weight of what is held the cost of the best.
+struct Limits {
+  std::span<const double> weights, costs;  ///< empty: nothing is known
+  /// Is the mapping better for no weight?
+  [[nodiscard]] bool reached_by(const Mapping& m) const {
+    for (std::size_t w = 0; w < costs.size(); ++w)
+      if (cost_of(m, weights[w]) < costs[w]) return false;
+    return true;
+  }
+};
 
 /// What the search repeats for every candidate of one kernel on one choice of units, precomputed.
 class Evaluator {
@@ -31,9 +43,9 @@ class Evaluator {
   /// The same in two steps. What is the same in every order of its loops; false when it does not fit or cannot be stored (then it takes 0
   /// bytes). `all`: the bytes that it takes are found out even when it does not fit.
   bool begin(Mapping& m, bool all) const;
-  /// The rest, of the mapping that was begun last; false when its sums do not fit their registers. One that computes for longer than
-  /// `limit` costs more than that: its estimate is left out, unless steps are free.
-  bool end(Mapping& m, double limit) const;
+  /// The rest, of the mapping that was begun last; false when its sums do not fit their registers. What could not be better than what is
+  /// known, however its operands are shared, is not estimated, and its costs are infinite; unless steps are free.
+  bool end(Mapping& m, const Limits& limits) const;
   [[nodiscard]] const std::array<std::int64_t, 3>& geometry() const { return unit_.geometry; }
   /// Instances along each dim of the mapping that was begun last (1 for reductions).
   [[nodiscard]] const std::vector<std::int64_t>& instances() const { return along_; }
@@ -84,6 +96,8 @@ class Evaluator {
   [[nodiscard]] std::int64_t accumulator_depth(const Mapping& m) const;
   void keep_panels(Mapping& m) const;
   [[nodiscard]] bool may_ring(const Mapping& m, std::size_t operand) const;
+  [[nodiscard]] bool may_share(const Mapping& m) const;
+  [[nodiscard]] bool may_share(std::size_t operand) const;
   void choose_sharing(Mapping& m, std::int64_t firings) const;
   /// What one component moves, and what all of them do, for a mapping's operands: tokens and bytes.
   struct Traffic {
@@ -98,7 +112,11 @@ class Evaluator {
     bool streams = false;        ///< factors, while sums are made
     bool waits_for_load = false;
   };
-  [[nodiscard]] Traffic traffic_of(const Mapping& m) const;
+  /// `least`: as little as if all that may be shared were, and handing on cost nothing.
+  [[nodiscard]] Traffic traffic_of(const Mapping& m, bool least) const;
+  /// Fills the estimate. With more traffic, longer links or more storage no cost is less. Returns for how long the busier kind of mover
+  /// is busy.
+  double price(Mapping& m, const Traffic& traffic, std::int64_t firings, double links, double links_due) const;
   void estimate(Mapping& m, std::int64_t firings) const;
   [[nodiscard]] double rounds_of(const Mapping& m) const;
   [[nodiscard]] double firing_seconds(const Mapping& m) const;

@@ -33,8 +33,8 @@ std::vector<std::int64_t> block_sizes(std::int64_t extent, bool contraction) {
 
 class Search {
   struct Best {
-    std::array<Mapping, kHeldWeights.size()> of;  ///< by weight
-    double worst = 0;                             ///< cost of any of them
+    std::array<Mapping, kHeldWeights.size()> of;    ///< by weight
+    std::array<double, kHeldWeights.size()> costs;  ///< of these
   };
 
  public:
@@ -298,7 +298,7 @@ class Search {
     for (int o = 0; o < (loops > 1 ? 2 : 1); ++o) {
       if (o == 1) std::reverse(current_.order.begin(), current_.order.begin() + loops);
       Best* best = best_so_far();
-      if (!evaluator_.end(current_, best ? best->worst : Evaluator::kNoLimit)) {
+      if (!evaluator_.end(current_, best ? Limits{weights_, best->costs} : Limits{})) {
         come_near();
         continue;
       }
@@ -310,13 +310,11 @@ class Search {
       if (!best) {
         best = last_ = &best_[last_key_];
         best->of.fill(current_);
+        for (std::size_t w = 0; w < weights_.size(); ++w) best->costs[w] = cost_of(current_, weights_[w]);
       }
-      bool better = best->worst == 0;
       for (std::size_t w = 0; w < weights_.size(); ++w)
-        if (cost_of(current_, weights_[w]) < cost_of(best->of[w], weights_[w]) * (1 - 1e-9)) best->of[w] = current_, better = true;
-      if (!better) continue;
-      best->worst = 0;
-      for (std::size_t w = 0; w < weights_.size(); ++w) best->worst = std::max(best->worst, cost_of(best->of[w], weights_[w]));
+        if (const double cost = cost_of(current_, weights_[w]); cost < best->costs[w] * (1 - 1e-9))
+          best->of[w] = current_, best->costs[w] = cost;
     }
     return fits;
   }
