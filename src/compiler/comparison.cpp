@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "compiler/bound.h"
 #include "compiler/grid_search.h"
 #include "compiler/means.h"
 #include "compiler/place.h"
@@ -37,6 +38,7 @@ constexpr std::size_t kTimesFirst = 2;
 /// tried with several kernels to a context.
 constexpr std::size_t kManyContexts = 800, kSomeContexts = 600;
 
+constexpr double kAtBound = 1.015;
 constexpr double kClose = 1.05;  ///< times the fastest: what such a program may do is worth a trial
 constexpr std::size_t kFewKernels = 2, kFewContexts = 8;
 constexpr std::size_t kWide = 40, kWideArray = 64;  ///< kernels and components of what is searched widely
@@ -70,7 +72,7 @@ std::vector<Strategy> strategies_of(const Machine& machine, bool timed, int effo
 }
 
 /// The machine, and the corners of its array, each about a quarter of the one before.
-std::vector<Contender> corners_of(const Machine& machine, bool arrays) {
+std::vector<Contender> corners_of(const Machine& machine, bool arrays, std::int64_t room) {
   std::vector<Contender> corners;
   corners.push_back({machine});
   while (arrays && corners.back().machine.components.size() > kSmallCorner) {
@@ -80,6 +82,11 @@ std::vector<Contender> corners_of(const Machine& machine, bool arrays) {
     Machine corner = within(machine, std::move(extent));
     if (corner.components.empty()) break;
     corners.push_back({std::move(corner), corners.size()});
+  }
+  for (Contender& c : corners) {
+    if (room == 0) break;
+    LesserMachine made = lesser_machine(c.machine, {room, 0, 0});
+    c.machine = std::move(made.machine), c.less.room = room, c.lesser = std::move(made.chip);
   }
   return corners;
 }
@@ -106,7 +113,8 @@ constexpr double kNone = std::numeric_limits<double>::infinity();
 
 }  // namespace
 
-Comparison::Comparison(const Machine& machine, Compiled& compiled, const CompileOptions& how, const std::shared_ptr<const chip::Chip>& on)
+Comparison::Comparison(const Machine& machine, Compiled& compiled, const CompileOptions& how, const std::shared_ptr<const chip::Chip>& on,
+                       std::int64_t room)
     : out(compiled),
       options(how),
       chip(on),
@@ -114,12 +122,16 @@ Comparison::Comparison(const Machine& machine, Compiled& compiled, const Compile
       timed(how.time && !how.mappings),
       arrays(effort > 0 && timed && !machine.grid),
       strategies(strategies_of(machine, timed, effort)),
-      machines(corners_of(machine, arrays)),
+      machines(corners_of(machine, arrays, room)),
       several(machines.size() > 1),
       best{machine, strategies[0]},
-      affordable(kAffordable[static_cast<std::size_t>(effort)]) {}
+      affordable(kAffordable[static_cast<std::size_t>(effort)]) {
+  if (timed && room == 0)
+    bound_ = 1e-12 * static_cast<double>(Bounds(*chip, out.graph).model(hidden_in_attention(out.graph, *bands_)).time().value);
+}
 
 std::size_t Comparison::patience() const { return kPatience[static_cast<std::size_t>(effort)]; }
+bool Comparison::is_at_bound() const { return least <= bound_ * kAtBound; }
 bool Comparison::is_long() const { return spent.contexts > kManyContexts * patience(); }
 bool Comparison::is_longish() const { return spent.contexts > kSomeContexts * patience(); }
 bool Comparison::is_of_few() const { return effort > 0 && each <= kFewKernels * best.machine.components.size(); }
@@ -132,12 +144,42 @@ bool Comparison::is_of_few_contexts() const {
 }
 
 std::size_t Comparison::with_less(std::size_t corner, const Less& less) {
-  if (less == Less{}) return corner;
+  if (less == machines[corner].less) return corner;
   const auto at = std::find_if(machines.begin(), machines.end(), [&](const Contender& c) { return c.corner == corner && c.less == less; });
   if (at != machines.end()) return static_cast<std::size_t>(at - machines.begin());
   LesserMachine made = lesser_machine(machines[corner].machine, less);
   machines.push_back({std::move(made.machine), corner, less, std::move(made.chip)});
   return machines.size() - 1;
+}
+
+void Comparison::adopt(Comparison& other) {
+  std::vector<std::size_t> number;
+  for (Contender& c : other.machines) {
+    number.push_back(with_less(c.corner, c.less));
+    Contender& here = machines[number.back()];
+    here.time = std::min(here.time, c.time);
+    if (here.known.candidates.empty()) here.known = std::move(c.known);
+  }
+  const auto here = [&](Point point) {
+    point.machine = number[point.machine];
+    return point;
+  };
+  for (const Trial& t : other.trials)
+    if (const Point point = here(t.point); !known(point)) trials.push_back({t.time, point, t.size});
+  for (const Point& p : other.failed)
+    if (const Point point = here(p); !known(point)) failed.push_back(point);
+  told.insert(told.end(), other.told.begin(), other.told.end());
+  streams = streams || other.streams;
+  interleaves = interleaves || other.interleaves;
+  if (!(other.least < least)) return;
+  least = other.least, each = other.each;
+  best.start = std::move(other.best.start);
+  best.number = number[other.best.number];
+  best.machine = machines[best.number].machine;
+  best.strategy = other.best.strategy;
+  best.wanted = std::move(other.best.wanted);
+  best.timed = other.best.timed;
+  refined = other.refined;
 }
 
 const Trial* Comparison::find(const Point& point) const {
@@ -176,7 +218,6 @@ Result<double> Comparison::time_of(const Point& point) {
     failed.push_back(point);
     return kNone;
   }
-  const std::size_t number = asked_++;
   SY_TRY(const Timed found, made.time_of(draft));
   const double time = found.seconds;
   const bool first = trials.empty(), chained = strategy.chained && time < least * kClose;
@@ -203,7 +244,9 @@ Result<double> Comparison::time_of(const Point& point) {
     best.machine = c.machine;
     best.number = point.machine;
     best.strategy = strategy;
-    best.timed = number;
+    best.wanted.clear();
+    best.timed = found.call;
+    refined = false;
     each = count * contexts;
   }
   trials.push_back({time, point, count * contexts});
@@ -230,16 +273,12 @@ Result<std::optional<double>> Comparison::placed(const Point& point, double wort
   c.known = std::move(made.known);
   if (!built) return built.failure();
   Draft draft = std::move(built).value();
-  ++asked_;
   SY_TRY(const Timed plain, made.time_of(draft));
   if (!std::isfinite(plain.seconds)) return std::optional<double>{};
-  Machine on = c.machine;
-  on.chip = chip.get();
-  const Placement placement = place_components(on, draft.program, options.seed, 1, worth * plain.seconds);
+  const Placement placement = place_components(c.machine, draft.program, options.seed, 1, worth * plain.seconds);
   if (placement.before < worth * plain.seconds) return std::optional<double>{};
   if (placement.before == 0) return std::optional(plain.seconds);
   program::relocate(draft.program, c.machine.component, placement.to);
-  ++asked_;
   return std::optional(std::min(plain.seconds, options.time(draft.program).seconds));
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compiler/compiler.h"
@@ -57,7 +58,9 @@ struct Spent {
 /// how much. The first trial is of the whole array with the first strategy.
 class Comparison {
  public:
-  Comparison(const Machine& machine, Compiled& out, const CompileOptions& options, const std::shared_ptr<const chip::Chip>& chip);
+  /// `room`: bytes of each scratchpad for which all programs are made; 0: all that there is.
+  Comparison(const Machine& machine, Compiled& out, const CompileOptions& options, const std::shared_ptr<const chip::Chip>& chip,
+             std::int64_t room = 0);
 
   /// Makes and times a program; remembers it where it is the fastest. Infinite: there is no such program.
   Result<double> time_of(const Point& point);
@@ -67,11 +70,15 @@ class Comparison {
   /// begins with `begin`. Nothing where links are busy for less than `worth` of the time, or circuits have no room. Not remembered.
   Result<std::optional<double>> placed(const Point& point, double worth, const std::map<std::string, Mapping>& wanted = {},
                                        const Attempt& begin = {});
+  /// What another one has tried, for less room.
+  void adopt(Comparison& other);
   /// The contender with the array of a corner and less of some resources: a new one unless there is one.
   std::size_t with_less(std::size_t corner, const Less& less);
 
   [[nodiscard]] const Trial* find(const Point& point) const;  ///< null: it has not been timed
   [[nodiscard]] bool known(const Point& point) const;         ///< it has been tried, at least
+  /// With less of something than there is here.
+  [[nodiscard]] bool is_lesser(std::size_t machine) const { return machines[machine].corner != machine; }
   [[nodiscard]] const Machine& whole() const { return machines.front().machine; }
   [[nodiscard]] Point best_point() const { return {best.number, best.strategy}; }
   /// Makes programs for a contender.
@@ -81,6 +88,8 @@ class Comparison {
   [[nodiscard]] std::size_t patience() const;
   /// No further program is tried but with what is surest.
   [[nodiscard]] bool is_spent() const { return spent.components > affordable; }
+  /// The best program is all but as fast as any could be: nothing that is tried would be much faster, for this chip or a lesser one.
+  [[nodiscard]] bool is_at_bound() const;
   [[nodiscard]] bool is_long() const;
   [[nodiscard]] bool is_longish() const;  ///< only the fastest is tried with several kernels to a context
   /// Programs of so few kernels that one mapping decides.
@@ -103,6 +112,8 @@ class Comparison {
   Chosen best;
   double least = 0;      ///< seconds of the best program
   std::size_t each = 0;  ///< its components times contexts
+  double begun = 0;      ///< seconds of the best of those with which the search began
+  bool refined = false;  ///< other mappings have been tried in it
   std::vector<Trial> trials;
   std::vector<Point> failed;  ///< they do not fit, or are not what they should be
   std::vector<ReductionCut> cuts;
@@ -119,7 +130,7 @@ class Comparison {
  private:
   [[nodiscard]] bool is_small_array() const;
 
-  std::size_t asked_ = 0;  ///< how often the engine has been
+  double bound_ = 0;  ///< seconds
   std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
 };
 

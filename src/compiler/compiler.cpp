@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -122,14 +123,12 @@ Result<std::vector<Merge>> rewrite(const graph::Graph& model, const Machine& mac
                          [](const numerics::NestLoop& l) { return l.extent == 0 && l.kind == numerics::LoopKind::parallel; });
     });
   });
+  const double most = options.disabled.fuse ? 0 : worth_merging(machine) / numerics::format_bytes(options.precision);
   std::vector<Merge> merges;
-  if (!options.disabled.fuse) {
-    const double most = worth_merging(machine) / numerics::format_bytes(options.precision);
-    if (options.mappings) {
-      SY_TRY(merges, apply_merges(*options.mappings, most, out.graph, out.decisions));
-    } else {
-      merges = merge_products(out.graph, most, out.decisions);
-    }
+  if (options.mappings) {
+    SY_TRY(merges, apply_merges(*options.mappings, most, out.graph, out.decisions));
+  } else {
+    merges = merge_products(out.graph, most, out.decisions);
   }
   std::vector<TensorId> stored;
   if (options.quantisation) stored = quantise(out.graph, chip, *options.quantisation, out.program.labels, out.decisions);
@@ -235,12 +234,15 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   std::vector<double> times;  // of all programs that were to be timed: seconds
   CompileOptions options = given;
   CircuitPass circuits(*chip);
+  std::mutex one_at_a_time;  // programs are made by several threads, and timed by the caller's engine
   if (given.time)
     options.time = [&](const program::Program& program) {
+      const std::scoped_lock lock(one_at_a_time);
       std::optional<program::Program> routed;
       if (circuits.needed()) routed = program;
       const bool leads = !routed || circuits.run(*routed).ok();
       Timed timed = leads ? given.time(routed ? *routed : program) : Timed(std::numeric_limits<double>::infinity());
+      timed.call = times.size();
       times.push_back(timed.seconds);
       return timed;
     };
@@ -298,9 +300,7 @@ Result<Compiled> compile(const graph::Graph& model, std::shared_ptr<const chip::
   tell("bounds", [&] { return print_bounds(program, out.contexts); });
   SY_TRY([[maybe_unused]] Done planned, plan_buffers(program));
   tell("plan", [&] { return print_plan(program); });
-  Machine whole = machine;  // links are as fast as they are, whatever the program was made for
-  whole.chip = chip.get();
-  std::vector<std::uint32_t> placement = place(whole, options, times, out);
+  std::vector<std::uint32_t> placement = place(machine, options, times, out);
   if (options.mappings) {
     SY_TRY(placement, placement_of(*options.mappings, machine));
     if (!placement.empty()) program::relocate(program, machine.component, placement);

@@ -41,7 +41,8 @@ struct Quantisation;  // compiler/quantise.h
 struct Timed {
   Timed(double s, std::int64_t e = 0) : seconds(s), events(e) {}  // NOLINT(google-explicit-constructor): an engine may tell the time alone
   double seconds;
-  std::int64_t events;  ///< that it played, which is what asking has cost
+  std::int64_t events;   ///< that it played, which is what asking has cost
+  std::size_t call = 0;  ///< which one of CompileOptions::time this was, from 0; the compiler's own affair
 };
 
 struct CompileOptions {

@@ -109,7 +109,7 @@ LesserMachine lesser_machine(const Machine& machine, const Less& less) {
   if (less.room > 0) {
     chip::Memory& memory = chip->memories[machine.scratchpad.index()];
     const chip::UsableRange range = chip::usable_range(memory);
-    memory.reserved.push_back({range.begin + less.room, range.end});
+    if (range.begin + less.room < range.end) memory.reserved.push_back({range.begin + less.room, range.end});
   }
   if (less.off_chip > 0) chip->memories[machine.off_chip.index()].bandwidth.value = less.off_chip;
   if (less.links > 0)

@@ -27,7 +27,7 @@ double fourth(double x) { return x * x * x * x; }
 class Placer {
  public:
   Placer(const Machine& machine, const program::Program& program, std::uint64_t seed)
-      : chip_(*machine.chip), component_(machine.component), random_(seed) {
+      : chip_(*program.chip), component_(machine.component), random_(seed) {
     const chip::Component& component = chip_.components[component_.index()];
     const auto all = static_cast<std::size_t>(chip::instance_count(component));
     shape_ = component.shape;
@@ -274,7 +274,7 @@ class Placer {
 
 Placement place_components(const Machine& machine, const program::Program& program, std::uint64_t seed, int effort, double worth) {
   Placement plain;
-  const auto all = static_cast<std::size_t>(chip::instance_count(machine.chip->components[machine.component.index()]));
+  const auto all = static_cast<std::size_t>(chip::instance_count(program.chip->components[machine.component.index()]));
   plain.to.resize(all);
   std::iota(plain.to.begin(), plain.to.end(), 0U);
   if (!places_instances(machine)) return plain;

@@ -300,6 +300,40 @@ TEST(Mapping, OfASmallerChipIsGoodOnALargerOne) {
       << told("2 MiB", "merged: [q+k]\nmappings: []");
 }
 
+/// What was compiled without fusion merges nothing, and says so. And a model may have an operator of the name that a merge would make up.
+TEST(Mapping, SaysThatNothingWasMerged) {
+  model::LoadOptions load;
+  load.set = {{"layers", 1}};
+  const graph::Graph encoder = model::build_zoo_model("whisper-tiny-encoder", load).value();
+  compiler::CompileOptions apart;
+  apart.precision = Format::bf16;
+  apart.dump_mappings = true;
+  apart.disabled.fuse = true;
+  const auto unfused = compiler::compile(encoder, library_chip("tx81"), apart);
+  ASSERT_TRUE(unfused.ok()) << format_failure(unfused.failure());
+  EXPECT_NE(unfused.value().mappings.find("merged: []\n"), std::string::npos) << unfused.value().mappings;
+
+  graph::Graph g;
+  g.name = "namesakes";
+  const graph::TensorId x = model::add_input(g, "x", Format::fp32, {24, 32});
+  g.inputs = {x};
+  const auto product = [&](const std::string& name, graph::TensorId of) {
+    const auto values = numerics::make_tensor(Format::fp32, {32, 32});
+    const auto w = model::add_constant(g, name + ".weight", Format::fp32, {32, 32}, numerics::constant_of(values), true);
+    return model::emit_matmul(g, {name, "MatMul", name + ".out", {name}}, of, w);
+  };
+  const graph::TensorId q = product("q", x), k = product("k", x);
+  g.outputs = {product("q+k", q), product("of_k", k)};
+  const auto compiled = [&](const std::string& text) { return compiler::compile(g, library_chip("tx81"), with(text)); };
+  EXPECT_EQ(compiled("mappings: []").value().mappings.find("merged: []"), std::string::npos);
+  const auto first = compiled("merged: []\nmappings: []");
+  ASSERT_TRUE(first.ok()) << format_failure(first.failure());
+  ASSERT_NE(first.value().mappings.find("- kernel: \"q+k\""), std::string::npos) << first.value().mappings;
+  const auto again = compiled(first.value().mappings);
+  ASSERT_TRUE(again.ok()) << format_failure(again.failure());
+  EXPECT_EQ(again.value().mappings, first.value().mappings);
+}
+
 /// A pipeline as an engineer would write it, on components that she names; written down it is the same.
 TEST(Mapping, PipelinesAreWhatAFileMakesThem) {
   const char* text =
