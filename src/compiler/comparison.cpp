@@ -7,7 +7,6 @@
 #include <cmath>
 #include <utility>
 
-#include "compiler/bound.h"
 #include "compiler/grid_search.h"
 #include "compiler/means.h"
 #include "compiler/place.h"
@@ -38,9 +37,8 @@ constexpr std::size_t kTimesFirst = 2;
 /// tried with several kernels to a context.
 constexpr std::size_t kManyContexts = 800, kSomeContexts = 600;
 
-constexpr double kAtBound = 1.015;
 constexpr double kClose = 1.05;  ///< times the fastest: what such a program may do is worth a trial
-constexpr std::size_t kFewKernels = 2, kFewContexts = 8;
+constexpr std::size_t kFewKernels = 2, kFewContexts = 16;
 constexpr std::size_t kWide = 40, kWideArray = 64;  ///< kernels and components of what is searched widely
 constexpr std::size_t kSmallCorner = 16;            ///< components: corners of an array are tried down to so many
 
@@ -125,13 +123,10 @@ Comparison::Comparison(const Machine& machine, Compiled& compiled, const Compile
       machines(corners_of(machine, arrays, room)),
       several(machines.size() > 1),
       best{machine, strategies[0]},
-      affordable(kAffordable[static_cast<std::size_t>(effort)]) {
-  if (timed && room == 0)
-    bound_ = 1e-12 * static_cast<double>(Bounds(*chip, out.graph).model(hidden_in_attention(out.graph, *bands_)).time().value);
-}
+      affordable(kAffordable[static_cast<std::size_t>(effort)]),
+      for_room_(room > 0) {}
 
 std::size_t Comparison::patience() const { return kPatience[static_cast<std::size_t>(effort)]; }
-bool Comparison::is_at_bound() const { return least <= bound_ * kAtBound; }
 bool Comparison::is_long() const { return spent.contexts > kManyContexts * patience(); }
 bool Comparison::is_longish() const { return spent.contexts > kSomeContexts * patience(); }
 bool Comparison::is_of_few() const { return effort > 0 && each <= kFewKernels * best.machine.components.size(); }
@@ -143,7 +138,8 @@ bool Comparison::is_of_few_contexts() const {
   return is_small_array() && kernels > kWide && each <= kFewContexts * best.machine.components.size();
 }
 
-std::size_t Comparison::with_less(std::size_t corner, const Less& less) {
+std::size_t Comparison::with_less(std::size_t corner, Less less) {
+  if (less.room == 0) less.room = machines[corner].less.room;
   if (less == machines[corner].less) return corner;
   const auto at = std::find_if(machines.begin(), machines.end(), [&](const Contender& c) { return c.corner == corner && c.less == less; });
   if (at != machines.end()) return static_cast<std::size_t>(at - machines.begin());
@@ -195,9 +191,9 @@ Builder Comparison::builder(std::size_t machine, graph::Graph& graph, std::vecto
 }
 
 Result<double> Comparison::time_of(const Point& point) {
-  // What does not fit a corner is no reason to change the graph for all, and parts of sums are only tried.
+  // What does not fit a corner, or less room, is no reason to change the graph for all, and parts of sums are only tried.
   const Strategy& strategy = point.strategy;
-  const bool apart = point.machine > 0 || strategy.in_parts || strategy.streamed;
+  const bool apart = for_room_ || point.machine > 0 || strategy.in_parts || strategy.streamed;
   graph::Graph trial;
   if (apart) trial = out.graph;
   std::vector<Decision> ignored;
@@ -255,7 +251,7 @@ Result<double> Comparison::time_of(const Point& point) {
 
 Status Comparison::attempt(const Point& point) {
   const auto found = time_of(point);
-  if (!found && point.machine == 0) return found.failure();
+  if (!found && point.machine == 0 && !for_room_) return found.failure();
   if (!found) failed.push_back(point);
   return Done{};
 }

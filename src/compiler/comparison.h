@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "compiler/compiler.h"
@@ -64,7 +63,7 @@ class Comparison {
 
   /// Makes and times a program; remembers it where it is the fastest. Infinite: there is no such program.
   Result<double> time_of(const Point& point);
-  /// The same, where only the whole array has to be able to do it.
+  /// The same, where only the whole array has to be able to do it, and that with all the room that there is.
   Status attempt(const Point& point);
   /// Seconds of a program whose instances take the components that suit them, if that is sooner. `wanted`: as Builder::build has it, which
   /// begins with `begin`. Nothing where links are busy for less than `worth` of the time, or circuits have no room. Not remembered.
@@ -73,7 +72,7 @@ class Comparison {
   /// What another one has tried, for less room.
   void adopt(Comparison& other);
   /// The contender with the array of a corner and less of some resources: a new one unless there is one.
-  std::size_t with_less(std::size_t corner, const Less& less);
+  std::size_t with_less(std::size_t corner, Less less);
 
   [[nodiscard]] const Trial* find(const Point& point) const;  ///< null: it has not been timed
   [[nodiscard]] bool known(const Point& point) const;         ///< it has been tried, at least
@@ -88,8 +87,6 @@ class Comparison {
   [[nodiscard]] std::size_t patience() const;
   /// No further program is tried but with what is surest.
   [[nodiscard]] bool is_spent() const { return spent.components > affordable; }
-  /// The best program is all but as fast as any could be: nothing that is tried would be much faster, for this chip or a lesser one.
-  [[nodiscard]] bool is_at_bound() const;
   [[nodiscard]] bool is_long() const;
   [[nodiscard]] bool is_longish() const;  ///< only the fastest is tried with several kernels to a context
   /// Programs of so few kernels that one mapping decides.
@@ -130,7 +127,7 @@ class Comparison {
  private:
   [[nodiscard]] bool is_small_array() const;
 
-  double bound_ = 0;  ///< seconds
+  const bool for_room_;  ///< less than there is
   std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
 };
 

@@ -59,7 +59,8 @@ struct CompileOptions {
   double pipelines = 0.85;  ///< kernels become a pipeline when it is estimated to take at most so much of their time one after the other
   double interleavings = 0.95;  ///< the same of kernels that hand on tile by tile
   std::optional<bool> streams;  ///< attention over blocks of keys is tried, or is not; empty: where there may be some
-  /// How long a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy.
+  /// How long a program takes; may be empty. With it, whole programs are compared where the search has a choice of strategy. Called from
+  /// several threads, but never by two at once.
   std::function<Timed(const program::Program&)> time;
 };
 

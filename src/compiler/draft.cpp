@@ -317,10 +317,10 @@ Result<Draft> Builder::build(const Strategy& strategy, bool observed, const std:
       continue;  // what a file has stays as it is
     const std::vector<std::size_t> alike = like(d, overflow->context);
     const bool room = make_room(*overflow, g, d.kernels, d.attempt);
-    if (!room && options.mappings)
-      return fail(FailureKind::unsupported, "compile/does-not-fit", fmt::format("'{}' does not fit mapped as the file says", name),
-                  "fewer readers, smaller tiles or depths");
-    SY_CHECK(room, fmt::format("a context fits alone: '{}'", name));
+    if (!room)
+      return fail(FailureKind::unsupported, "compile/does-not-fit",
+                  fmt::format("'{}' does not fit{}", name, options.mappings ? " mapped as the file says" : ", even alone"),
+                  options.mappings ? "fewer readers, smaller tiles or depths" : "larger scratchpads");
     for (const std::size_t k : alike) {
       Overflow same = *overflow;
       same.context = k;

@@ -13,9 +13,9 @@ namespace switchyard::compiler {
 namespace {
 
 constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
-constexpr std::int64_t kSmallest = 64;                        ///< of the scratchpads that there are, the part that is tried
-constexpr double kMostOffChip = 65536, kMostLinks = 32;       ///< GB/s, of the highest rung
-constexpr std::size_t kRooms = 2, kOffChips = 2, kLinks = 5;  ///< how many rungs are tried
+constexpr std::int64_t kSmallest = 64;                   ///< of the scratchpads that there are, the part that is tried
+constexpr double kMostOffChip = 65536, kMostLinks = 32;  ///< GB/s, of the highest rung
+constexpr std::size_t kOffChips = 2, kLinks = 5;         ///< how many rungs are tried
 
 std::int64_t room_of(const Machine& machine) {
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
@@ -50,11 +50,10 @@ std::string print_rate(double rate) {
 }
 
 /// All of a resource, and its rungs below what there is, the highest first, so many of them.
-template <class T>
-std::vector<Less> rungs(const Less& from, T Less::*member, const std::vector<T>& ladder, T whole, std::size_t most) {
+std::vector<Less> rungs(const Less& from, double Less::*member, const std::vector<double>& ladder, double whole, std::size_t most) {
   std::vector<Less> out{from};
   out.back().*member = 0;
-  for (const T rung : ladder)
+  for (const double rung : ladder)
     if (rung < whole && out.size() <= most) out.push_back(from), out.back().*member = rung;
   return out;
 }
@@ -127,10 +126,6 @@ std::vector<Less> parts_of_one(const Machine& machine) {
   const std::int64_t room = room_of(machine);
   const double off_chip = off_chip_of(machine), links = links_of(machine);
   return {{room / 2, 0, 0}, {0, off_chip / 2, 0}, {0, 0, links / 2}, {0, off_chip / 4, 0}, {0, 0, links / 4}, {0, 0, links / 8}};
-}
-
-std::vector<Less> rungs_of_rooms(const Machine& machine, const Less& from) {
-  return rungs(from, &Less::room, lesser_rooms(machine), room_of(machine), kRooms);
 }
 
 std::vector<Less> rungs_of_off_chip(const Machine& machine, const Less& from) {

@@ -42,13 +42,10 @@ bool is_less(const Machine& machine, const Less& less);
 /// that are nearest to what there is.
 std::vector<Less> parts_of_one(const Machine& machine);
 
-/// Rungs of one resource, the others as in `from`; first all of it, then: two next lower rooms of scratchpads (2^n and 3·2^n bytes); two
-/// next lower 2^n GB/s of off-chip memory; links of 32, 16, 8, 4 and 2 GB/s. What is tried does not depend on how much more there is, so a
-/// chip tries what one with less does.
-std::vector<Less> rungs_of_rooms(const Machine& machine, const Less& from);
+/// Rungs of one resource, the others as in `from`; first all of it, then: two next lower 2^n GB/s of off-chip memory; links of 32, 16, 8, 4
+/// and 2 GB/s. What is tried does not depend on how much more there is, so a chip tries what one with less does.
 std::vector<Less> rungs_of_off_chip(const Machine& machine, const Less& from);
 std::vector<Less> rungs_of_links(const Machine& machine, const Less& from);
-inline constexpr auto kLadders = {rungs_of_rooms, rungs_of_off_chip, rungs_of_links};
 inline constexpr auto kLaddersOfBandwidth = {rungs_of_off_chip, rungs_of_links};
 
 /// Bytes that are tried as the room of a scratchpad where there is more: 2^n and 3·2^n, the most first.

@@ -1,6 +1,7 @@
 #include "compiler/phases.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <set>
 #include <utility>
@@ -40,6 +41,7 @@ Result<Order> try_corners(Comparison& c) {
     if (m > 0 && order.back().first > c.least * kHopeless) break;  // all corners together cost a third of the whole array
     const auto time = c.time_of({m, c.strategies[0]});
     if (!time && m == 0) return time.failure();
+    if (c.trials.empty()) return Failure{FailureKind::unsupported, {}, {}};  // for less room the graph would have to change
     order.emplace_back(time ? time.value() : std::numeric_limits<double>::infinity(), m);
   }
   std::stable_sort(order.begin(), order.end());

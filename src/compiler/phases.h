@@ -9,7 +9,7 @@ namespace switchyard::compiler {
 /// moving). Fails where there is no program for the whole array.
 Status begin_search(Comparison& c);
 
-/// The fastest are changed, one thing at a time.
+/// The fastest are changed, one thing at a time; attention goes over blocks of keys where scores leave the chip.
 Status finish_search(Comparison& c);
 
 }  // namespace switchyard::compiler

@@ -6,6 +6,7 @@
 #include <array>
 #include <set>
 #include <utility>
+#include <vector>
 
 namespace switchyard::compiler {
 namespace {

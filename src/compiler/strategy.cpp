@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <set>
 #include <utility>
+#include <vector>
 
+#include "compiler/bound.h"
 #include "compiler/comparison.h"
-#include "compiler/lesser.h"
-#include "compiler/means.h"
 #include "compiler/phases.h"
 #include "compiler/refine.h"
 #include "compiler/rooms.h"
+#include "compiler/streamed.h"
 
 namespace switchyard::compiler {
 namespace {
@@ -23,6 +21,14 @@ constexpr double kPlacedMayTurn = 1.1;  ///< times the fastest, of long sums in 
 /// too: so many of those that take no longer than so many times the fastest; and what one must be to be preferred, times the best.
 constexpr double kBusyLinks = 0.25, kPlacingHelps = 0.99, kPlacedMayBeSooner = 1.15, kPlacedSooner = 0.999;
 constexpr std::size_t kPlacedTrials = 8;
+
+/// Nothing that is tried would be much faster, for this chip or a lesser one.
+bool is_at_bound(const Comparison& c) {
+  constexpr double kAtBound = 1.015;
+  Bands bands;
+  const Bound bound = Bounds(*c.chip, c.out.graph).model(hidden_in_attention(c.out.graph, bands));
+  return c.least <= kAtBound * 1e-12 * static_cast<double>(bound.time().value);
+}
 
 /// Sums of few results in parts, so that more components have something to do.
 bool try_parts_on(Comparison& c, std::size_t m) {
@@ -77,23 +83,27 @@ void choose_placed(Comparison& c) {
   std::string told = fmt::format("placed, the fastest program takes {:.1f} us", least * 1e6);
   std::vector<Trial> fastest = c.trials;
   std::stable_sort(fastest.begin(), fastest.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
-  const bool in_parts = best.strategy.in_parts;
+  const bool cut = best.strategy.in_parts, may_cut = !cut && !c.cuts.empty();  // cut graphs stay so
   std::size_t tried = 0;
   for (std::size_t i = 0; i < fastest.size() && tried < kPlacedTrials && fastest[i].time < c.least * kPlacedMayBeSooner && !c.is_spent();
        ++i) {
     if (i > 0 && fastest[i].time == fastest[i - 1].time) continue;  // the same program
-    Point point = fastest[i].point;
-    point.strategy.in_parts = in_parts;
-    if (point == c.best_point() && best.wanted.empty()) continue;
     ++tried;
-    const auto placed = c.placed(point, kBusyLinks);  // with less, the finished program would not be placed
-    if (!placed || !placed.value() || !(*placed.value() < least * kPlacedSooner)) continue;
-    least = *placed.value();
-    told += fmt::format(", one that takes {:.1f} us in plain order {:.1f} us", fastest[i].time * 1e6, least * 1e6);
-    const Contender& made_for = c.machines[point.machine];
-    best.machine = made_for.machine, best.number = point.machine, best.strategy = point.strategy;
-    best.start = {}, best.wanted.clear(), best.timed.reset();
+    for (int parts = cut ? 1 : 0; parts <= (cut || may_cut ? 1 : 0); ++parts) {
+      Point point = fastest[i].point;
+      point.strategy.in_parts = parts == 1;
+      if (point == c.best_point() && best.wanted.empty()) continue;
+      const auto placed = c.placed(point, kBusyLinks);  // with less, the finished program would not be placed
+      if (!placed || !placed.value() || !(*placed.value() < least * kPlacedSooner)) continue;
+      least = *placed.value();
+      told += fmt::format(", one that takes {:.1f} us in plain order {:.1f} us{}", fastest[i].time * 1e6, least * 1e6,
+                          parts == 1 && !cut ? " with long sums in parts" : "");
+      const Contender& made_for = c.machines[point.machine];
+      best.machine = made_for.machine, best.number = point.machine, best.strategy = point.strategy;
+      best.start = {}, best.wanted.clear(), best.timed.reset();
+    }
   }
+  if (best.strategy.in_parts && !cut) make_parts(c);
   c.out.decisions.push_back({"strategy", told});
 }
 
@@ -106,7 +116,7 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   c.best.compared = true;
   SY_TRY([[maybe_unused]] Done begun, begin_search(c));
   SY_TRY([[maybe_unused]] Done searched, finish_search(c));
-  if ((c.is_wide() || c.is_of_few_contexts()) && !c.is_at_bound()) search_rooms(c);
+  if ((c.is_wide() || c.is_of_few_contexts()) && !is_at_bound(c)) search_rooms(c);
   try_parts(c);
   if (c.best.strategy.in_parts) make_parts(c);
   SY_TRY([[maybe_unused]] Done refined, refine(c));

@@ -29,7 +29,7 @@ struct Chosen {
 };
 
 /// Whole programs are compared: with one strategy, on the whole array and on ever smaller corners of it (what few do needs less moving);
-/// then with the others, on those that were fastest first.
+/// then with the others, on those that were fastest first; with several kernels to a context; and for lesser machines.
 Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const CompileOptions& options,
                                const std::shared_ptr<const chip::Chip>& chip);
 
