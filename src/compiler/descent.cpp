@@ -14,7 +14,7 @@ namespace {
 /// Programs are changed one thing at a time, so often divided by the square of their kernels: longer ones take longer each. That begins
 /// with so many kinds of program. Contexts no longer than for so much room are not among what is tried there.
 constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
-/// What is searched widely, so many different programs for each room of scratchpads, beginning so often. Of all programs of two layers of
+/// What is searched widely, so many programs for each room of scratchpads, beginning so often. Of all programs of two layers of
 /// BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and ResNet-18, 170 to 498 different ones each, that found what is within
 /// 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 56, kChangedWidely = 6;

@@ -6,7 +6,7 @@
 namespace switchyard::compiler {
 
 /// What is best apart need not be best together, nor what is best with one thing with another. Programs of some kernels are searched
-/// widely: first with every strategy and several kernels to a context, and the fastest of these with less bandwidth.
+/// widely: first with every strategy and several kernels to a context, on the machine and on such with less bandwidth.
 Status descend(Comparison& c);
 
 }  // namespace switchyard::compiler
