@@ -14,6 +14,7 @@
 #include "compiler/decompose.h"
 #include "compiler/dump.h"
 #include "compiler/emit.h"
+#include "compiler/form.h"
 #include "compiler/formats.h"
 #include "compiler/layout.h"
 #include "compiler/mapping_file.h"
@@ -64,51 +65,7 @@ constexpr std::size_t kManyKernels = 300;
 /// Partitions that are made of one program, each with what the one before has found that cannot be joined. As many are enough, by sight.
 constexpr int kPartitions = 8;
 
-/// Everything a mapping depends on: kernels with equal forms get equal mappings.
-std::string form_of(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
-                    const std::vector<Reach>& reach, std::int64_t reserved) {
-  std::string form;
-  const auto number = [&](std::int64_t v) { form.append(reinterpret_cast<const char*>(&v), sizeof v); };
-  number(reserved);
-  for (const Reach r : reach) form += static_cast<char>('a' + static_cast<int>(r));
-  const auto index_of = [&](const std::vector<numerics::Affine>& index) {
-    for (const auto& f : index) {
-      number(f.constant);
-      for (const auto& t : f.terms) number(t.variable), number(t.coefficient);
-      form += ';';
-    }
-  };
-  for (const KernelDim& d : kernel.dims) number(d.extent), number(d.parallel), number(d.reduction), number(d.single);
-  if (kernel.band) number(kernel.band->row), number(kernel.band->column), number(kernel.band->past), number(kernel.band->beyond);
-  for (const KernelOperand& o : kernel.operands) {
-    form += '|';
-    number(static_cast<int>(g.tensor(o.tensor).format)), number(o.write), number(o.epilogue);
-    for (const KernelLookup& l : o.lookups) number(l.dimension), number(l.operand);
-    number(o.picking);
-    for (std::int64_t e : g.tensor(o.tensor).shape) number(e);
-    for (int d : layouts[o.tensor.index()]) number(d);
-    index_of(o.index);
-  }
-  for (const KernelLocal& l : kernel.locals) {
-    form += '/';
-    for (int d : l.dims) number(d);
-  }
-  for (const KernelStatement& s : kernel.statements) {
-    form += '#' + numerics::print_expression(s.expression);
-    for (int d : s.dims) number(d);
-    number(static_cast<int>(s.combiner)), number(s.epilogue);
-    for (const KernelAccess& r : s.reads) number(r.local), number(r.number);
-  }
-  return form;
-}
-
 constexpr std::size_t kCandidates = 12;  ///< of one kernel
-
-/// The same, with how thoroughly it is searched.
-std::string form_to_search(const Kernel& kernel, const graph::Graph& g, const std::vector<std::vector<int>>& layouts,
-                           const std::vector<Reach>& reach, std::int64_t reserved, int search) {
-  return std::string(1, static_cast<char>('0' + search)) + form_of(kernel, g, layouts, reach, reserved);
-}
 
 /// Candidates of each kernel; those that are `decided` as they are, kernels of one form are mapped once. Composite operators for which
 /// there are none are listed in `too_large`; a kernel whose tensors do not fit the scratchpads beside it gives up the largest of them, and
@@ -574,7 +531,7 @@ void Builder::drop_unused_buffers(Draft& d) {
 }
 
 void Builder::pipeline(Draft& d, const Strategy& strategy) {
-  d.pipelines = find_pipelines(machine, mapped_of(d), options.pipelines);
+  d.pipelines = find_pipelines(machine, mapped_of(d), options.pipelines, known.stages);
   if (d.pipelines.empty()) return;
   for (const Pipeline& p : d.pipelines)
     for (std::size_t s = 0; s < p.stages.size(); ++s)

@@ -56,6 +56,7 @@ struct Known {
   std::map<std::string, Candidates> candidates;                    ///< of kernels, by everything a mapping depends on
   std::set<std::string> misfits{};                                 ///< the same, of which nothing fits
   std::map<std::string, std::optional<Interleaving>> attention{};  ///< over blocks of keys, the same; none where no blocks fit
+  KnownStages stages{};
   std::shared_ptr<SpreadCosts> costs;
   std::shared_ptr<MessageCounts> messages = std::make_shared<MessageCounts>();
   std::shared_ptr<Bands> bands = std::make_shared<Bands>();  ///< of the model: the same for all machines

@@ -376,6 +376,16 @@ bool Evaluator::begin(Mapping& m, bool all) const {
   return least + placed_ <= capacity_;
 }
 
+bool Evaluator::may_fit(const Mapping& m) const {
+  std::int64_t least = accumulators_apart_ ? 0 : accumulator_bytes(m);
+  token_bytes_.resize(kernel_.operands.size());
+  for (std::size_t i = 0; i < token_bytes_.size(); ++i) {
+    token_bytes_[i] = token_bytes(i, m);
+    least += aligned(placed(i) ? part_bytes(i, m) : token_bytes_[i]);
+  }
+  return least <= capacity_;
+}
+
 /// One slot where the epilogue of a tile is over before the next sums are whole: until then it is not taken.
 std::int64_t Evaluator::accumulator_depth(const Mapping& m) const {
   const std::int64_t steps = steps_of_sums(m);

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <set>
-#include <tuple>
+#include <utility>
 
 #include "compiler/estimate.h"
+#include "compiler/form.h"
 #include "compiler/means.h"
 #include "compiler/residence.h"
 #include "numerics/packing.h"
@@ -67,25 +67,23 @@ double sending(const Machine& machine, const graph::Graph& g, const Kernel& kern
   return mover.startup.value + bytes / mover.bandwidth.value + machine.chip->sequencer.issue.value;
 }
 
-/// What a kernel takes as a stage: of all steps, sending included, and until the results of one are with the next stage.
-struct StageTime {
-  double seconds = 0, step = 0;
-};
-StageTime time_of_stage(const Machine& machine, const graph::Graph& g, const Kernel& kernel, const Mapping& m) {
+/// A kernel as a stage with this mapping.
+Stage stage_of(const Machine& machine, const graph::Graph& g, const Kernel& kernel, Mapping m) {
   const auto steps = static_cast<double>(m.trips[static_cast<std::size_t>(m.stream)]);
   const double out = sending(machine, g, kernel, m), seconds = std::max(m.on_chip, steps * out);
-  return {seconds, seconds / steps + out};
+  return {std::move(m), seconds, seconds / steps + out};
 }
 
 class Finder {
  public:
-  Finder(const Machine& machine, const MappedKernels& mapped, double share)
-      : machine_(machine), mapped_(mapped), share_(share), order_(machine.components) {}
+  Finder(const Machine& machine, const MappedKernels& mapped, double share, KnownStages& known)
+      : machine_(machine), mapped_(mapped), share_(share), known_(known), order_(machine.components) {}
 
   std::vector<Pipeline> run() {
     std::vector<Pipeline> found;
     for (std::size_t first = 0; first < mapped_.kernels.size();) {
       std::optional<Pipeline> best;
+      std::set<double> pairs;  // seconds
       for (const int dim : streams_of(first)) {
         dims_.assign(1, dim);
         std::int64_t common = extent(first, dim);
@@ -96,8 +94,10 @@ class Finder {
           common = std::gcd(common, extent(end - 1, next));
           const std::int64_t steps = steps_of(common);
           if (steps == 0 || static_cast<std::int64_t>(order_.size()) < static_cast<std::int64_t>(end - first)) break;
-          if (auto pipeline = stages(first, end, steps))
-            if (!best || pipeline->apart - pipeline->seconds > best->apart - best->seconds) best = std::move(pipeline);
+          auto pipeline = stages(first, end, steps);
+          if (!pipeline) continue;
+          if (dims_.size() == 2 && !pairs.insert(pipeline->seconds).second) break;  // rows and columns of a square are alike
+          if (!best || pipeline->apart - pipeline->seconds > best->apart - best->seconds) best = std::move(pipeline);
         }
       }
       if (!best || best->seconds > share_ * best->apart) {
@@ -155,11 +155,6 @@ class Finder {
     return out != nullptr && dimension_along(*out, dim) >= 0 ? dim : -1;
   }
 
-  struct Stage {
-    std::optional<Mapping> mapping;
-    StageTime time{};
-  };
-
   std::optional<Pipeline> stages(std::size_t first, std::size_t end, std::int64_t steps) {
     Pipeline p;
     p.first = first;
@@ -184,9 +179,9 @@ class Finder {
             order_.begin() + static_cast<std::ptrdiff_t>(at),
             order_.begin() + static_cast<std::ptrdiff_t>(at + static_cast<std::size_t>(share[k - first])));
         at += static_cast<std::size_t>(share[k - first]);
-        slowest = std::max(slowest, stage.time.seconds);
-        fill += stage.time.step;
-        work[k - first] = stage.time.seconds * static_cast<double>(share[k - first]);
+        slowest = std::max(slowest, stage.seconds);
+        fill += stage.step;
+        work[k - first] = stage.seconds * static_cast<double>(share[k - first]);
       }
       const double seconds = slowest + fill;
       if (!p.stages.empty() && seconds >= p.seconds) break;
@@ -212,14 +207,15 @@ class Finder {
 
   /// A kernel on some components, step by step of one dim, the others split over them; what was found once is known.
   const Stage& stage(std::size_t k, int dim, std::int64_t steps, std::int64_t count) {
-    const auto [at, fresh] = known_.try_emplace({k, dim, steps, count});
-    if (!fresh) return at->second;
     const Kernel& kernel = mapped_.kernels[k];
     const auto d = static_cast<std::size_t>(dim);
+    const auto reach = reach_of(machine_, mapped_.graph, kernel, mapped_.stays, k == 0);
+    const auto [at, fresh] =
+        known_.try_emplace(fmt::format("{} {} {} {}", dim, steps, count, form_of(kernel, mapped_.graph, mapped_.layouts, reach, 0)));
+    if (!fresh) return at->second;
     Machine part = machine_;
     part.components.assign(order_.begin(), order_.begin() + count);
     part.extent = {count};
-    const auto reach = reach_of(machine_, mapped_.graph, kernel, mapped_.stays, k == 0);
     // One step is a kernel of its own, of which that dim stays whole.
     Kernel step = kernel;
     step.dims[d].extent /= steps;
@@ -235,9 +231,8 @@ class Finder {
       if (!evaluator.evaluate(m)) continue;
       if (std::any_of(m.sharing.begin(), m.sharing.end(), [](Sharing s) { return s == Sharing::ring; })) continue;
       m.stream = dim;
-      const StageTime time = time_of_stage(machine_, mapped_.graph, kernel, m);
-      if (at->second.mapping && at->second.time.seconds <= time.seconds) continue;
-      at->second = {std::move(m), time};
+      Stage stage = stage_of(machine_, mapped_.graph, kernel, std::move(m));
+      if (!at->second.mapping || stage.seconds < at->second.seconds) at->second = std::move(stage);
     }
     return at->second;
   }
@@ -245,9 +240,9 @@ class Finder {
   const Machine& machine_;
   const MappedKernels& mapped_;
   double share_;
+  KnownStages& known_;
   std::vector<std::uint32_t> order_;
   std::vector<int> dims_;  ///< of the run at hand: what streams
-  std::map<std::tuple<std::size_t, int, std::int64_t, std::int64_t>, Stage> known_;
 };
 
 }  // namespace
@@ -272,12 +267,12 @@ std::vector<Pipeline> pipelines_among(const Machine& machine, const MappedKernel
       if (m.stream < 0 || m.components.empty()) break;
       if (std::any_of(m.components.begin(), m.components.end(), [&](std::uint32_t c) { return taken.contains(c); })) break;
       taken.insert(m.components.begin(), m.components.end());
-      const StageTime time = time_of_stage(machine, mapped.graph, mapped.kernels[k], m);
+      Stage stage = stage_of(machine, mapped.graph, mapped.kernels[k], m);
       p.steps = m.trips[static_cast<std::size_t>(m.stream)];
-      p.stages.push_back(m);
+      p.stages.push_back(*std::move(stage.mapping));
       p.apart += mapped.apart[k];
-      p.seconds = std::max(p.seconds, time.seconds);
-      fill += time.step;
+      p.seconds = std::max(p.seconds, stage.seconds);
+      fill += stage.step;
     }
     p.seconds += fill;
     first += std::max<std::size_t>(1, p.stages.size());
@@ -286,9 +281,9 @@ std::vector<Pipeline> pipelines_among(const Machine& machine, const MappedKernel
   return found;
 }
 
-std::vector<Pipeline> find_pipelines(const Machine& machine, const MappedKernels& mapped, double share) {
+std::vector<Pipeline> find_pipelines(const Machine& machine, const MappedKernels& mapped, double share, KnownStages& known) {
   if (!streams_kernels(machine)) return {};
-  return Finder(machine, mapped, share).run();
+  return Finder(machine, mapped, share, known).run();
 }
 
 }  // namespace switchyard::compiler

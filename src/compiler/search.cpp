@@ -147,6 +147,7 @@ class Search {
   void spread(std::size_t i, std::size_t majors, std::int64_t left) {
     if (i == majors) {
       if (!thorough_ && worse_than_half(left)) return;
+      doubtful_ = true;
       return tiles(0, majors);
     }
     const auto d = static_cast<std::size_t>(parallel_[i]);
@@ -181,6 +182,7 @@ class Search {
   }
 
   void tiles(std::size_t i, std::size_t majors) {
+    if (doubtful_ && !may_fit(i, majors)) return;
     if (i == majors) return reduce();
     const auto d = static_cast<std::size_t>(parallel_[i]);
     const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
@@ -211,8 +213,25 @@ class Search {
     current_.trips[d] = 1;
   }
 
+  /// Does anything fit, whatever the tiles along the dims from this one on, and of reductions? Single indices take the least.
+  bool may_fit(std::size_t i, std::size_t majors) {
+    const auto cut = [&](int d, std::int64_t tile, std::int64_t trips) {
+      current_.tile[static_cast<std::size_t>(d)] = tile, current_.trips[static_cast<std::size_t>(d)] = trips;
+    };
+    for (; i < majors; ++i) {
+      const auto d = static_cast<std::size_t>(parallel_[i]);
+      cut(parallel_[i], 1, ceil_div(kernel_.dims[d].extent, current_.split[d]));
+    }
+    for (const int d : reductions_) cut(d, 1, kernel_.dims[static_cast<std::size_t>(d)].extent);
+    const bool may = evaluator_.may_fit(current_);
+    if (!may && !found_) offer();  // it comes nearest
+    for (const int d : reductions_) cut(d, kernel_.dims[static_cast<std::size_t>(d)].extent, 1);
+    return may;
+  }
+
   /// The longest reduction is cut, the others stay whole; a thorough search cuts more and more of them into single indices.
   void reduce() {
+    doubtful_ = true;
     cut_longest_reduction();
     if (!thorough_) return cut_short_reductions();
     for (std::size_t i = 1; i < reductions_.size(); ++i) {
@@ -305,6 +324,7 @@ class Search {
       if (current_.instances > program::kMostInstances) continue;
       fits = true;
       found_ = true;
+      doubtful_ = false;
       least_ = std::min(least_, current_.cost);
       best_cost_ = std::min(best_cost_, current_.cost);
       if (!best) {
@@ -351,6 +371,7 @@ class Search {
   std::vector<std::int64_t> last_key_;
   Best* last_ = nullptr;  ///< of `last_key_`
   bool found_ = false, thorough_ = false;
+  bool doubtful_ = true;  ///< nothing has fitted of what was offered with the tiles before, or with these splits
   std::int64_t tried_ = 0;
   double best_cost_ = std::numeric_limits<double>::infinity();
   double least_ = 0;  ///< cost, of the candidates that differ in the cut of reductions only
