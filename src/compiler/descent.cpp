@@ -18,7 +18,10 @@ constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and ResNet-18, 170 to 498 different ones each, that found what is within
 /// 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 56, kChangedWidely = 6;
-/// The same, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays take long each.
+/// The same of many kernels in few contexts.
+constexpr std::size_t kMostOfFewContexts = 12;
+/// Of what is searched widely, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays
+/// take long each.
 constexpr std::int64_t kEventsWidely = 8'000'000;
 /// Times what there was: less of a change is not worth its own way down.
 constexpr double kGain = 0.999;
@@ -83,18 +86,24 @@ class Descent {
   explicit Descent(Comparison& c)
       : c_(c),
         wide_(c.is_wide()),
+        few_contexts_(c.is_of_few_contexts()),
         axes_(wide_ ? std::span<const Axis>(kAxes) : std::span<const Axis>(kAxesOfMany)),
         most_events_(c.spent.events + kEventsWidely * static_cast<std::int64_t>(c.patience())),
-        left_((wide_ ? kMostWidely : std::min(kMostChanges, kChanges / (c.kernels * c.kernels))) * c.patience()) {}
+        left_(programs(c) * c.patience()) {}
 
   Status run() {
-    if (wide_) {
+    if (wide_ || few_contexts_) {
       SY_TRY([[maybe_unused]] Done screened, screen());
     }
     return change();
   }
 
  private:
+  [[nodiscard]] std::size_t programs(const Comparison& c) const {
+    if (wide_) return kMostWidely;
+    return few_contexts_ ? kMostOfFewContexts : std::min(kMostChanges, kChanges / (c.kernels * c.kernels));
+  }
+
   /// Makes and times a program unless it is known. False: no more is to be tried.
   Result<bool> attempt(const Point& point) {
     if (c_.known(point)) return true;
@@ -105,14 +114,14 @@ class Descent {
     return true;
   }
 
-  /// All strategies with all of everything, and with every other rung of less bandwidth: with which a strategy is fast does not follow from
-  /// how fast it is with all (two layers of BERT on rpu-4x4: 692 us, and 486 as for links of 8 GB/s).
+  /// All strategies with all of everything, and of what is searched widely with every other rung of less bandwidth: with which a strategy is
+  /// fast does not follow from how fast it is with all (two layers of BERT on rpu-4x4: 692 us, and 486 as for links of 8 GB/s).
   Status screen() {
     const std::size_t corner = c_.best.number;
     std::vector<std::size_t> machines{corner};
     for (const auto& rungs : kLaddersOfBandwidth)
       for (const Less& less : rungs(c_.machines[corner].machine, c_.machines[corner].less))
-        if (std::ilogb((less.off_chip + less.links) / 1e9) % 2 == 1) machines.push_back(c_.with_less(corner, less));
+        if (wide_ && std::ilogb((less.off_chip + less.links) / 1e9) % 2 == 1) machines.push_back(c_.with_less(corner, less));
     for (const std::size_t m : machines)
       for (Strategy s : c_.strategies) {
         s.chained = kChainedWeights[1];
@@ -170,7 +179,7 @@ class Descent {
   }
 
   Comparison& c_;
-  const bool wide_;
+  const bool wide_, few_contexts_;
   const std::span<const Axis> axes_;
   const std::int64_t most_events_;
   std::size_t left_;  ///< programs

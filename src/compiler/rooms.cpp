@@ -35,6 +35,7 @@ struct Room {
 
 void search_rooms(Comparison& c) {
   const int threads = c.options.threads > 0 ? c.options.threads : hardware_threads();
+  const bool wide = c.is_wide();
   const std::vector<std::int64_t> bytes = lesser_rooms(c.whole());
   std::vector<std::unique_ptr<Room>> rooms;
   double least = c.least, begun = c.begun, least_begun = c.begun;
@@ -43,7 +44,7 @@ void search_rooms(Comparison& c) {
     now = std::move(next);
     if (now && (!now->found || now->programs.begun > least_begun * kHopelessSoon)) break;
     if (i < bytes.size()) next = std::make_unique<Room>(c, bytes[i], (threads + 1) / 2);
-    const bool same = !now || now->programs.begun == begun;  // what begins alike goes on alike
+    const bool same = !now || (wide && now->programs.begun == begun);  // what begins alike goes on alike
     parallel_for(threads, 2, [&](std::size_t n) {
       if (n == 0 && !same) now->advance(finish_search);
       if (n == 1 && next) next->advance(begin_search);

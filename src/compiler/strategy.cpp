@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@ constexpr double kPlacedMayTurn = 1.1;  ///< times the fastest, of long sums in 
 /// too: so many of those that take no longer than so many times the fastest; and what one must be to be preferred, times the best.
 constexpr double kBusyLinks = 0.25, kPlacingHelps = 0.99, kPlacedMayBeSooner = 1.15, kPlacedSooner = 0.999;
 constexpr std::size_t kPlacedTrials = 8;
+constexpr std::size_t kCutTrials = 24;  ///< programs that are tried with long sums in parts
 
 /// Nothing that is tried would be much faster, for this chip or a lesser one.
 bool is_at_bound(const Comparison& c) {
@@ -30,16 +32,35 @@ bool is_at_bound(const Comparison& c) {
   return c.least <= kAtBound * 1e-12 * static_cast<double>(bound.time().value);
 }
 
+/// The programs that are tried with sums in parts: the fastest, with others of few contexts or kernels some more, as parts do not make all
+/// of them as much faster.
+std::vector<Point> to_cut(const Comparison& c, std::size_t m) {
+  std::vector<Trial> likeliest{{c.least, {m, c.best.strategy}, 0}}, trials = c.trials;
+  std::stable_sort(trials.begin(), trials.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
+  for (const Trial& t : trials)
+    if ((c.is_wide() || c.is_of_few_contexts()) && likeliest.size() < kCutTrials && t.time < c.least * kPlacedMayTurn &&
+        t.time > likeliest.back().time && c.machines[t.point.machine].corner == c.machines[m].corner)
+      likeliest.push_back(t);
+  std::vector<Point> out;
+  for (const Trial& t : likeliest) {
+    out.push_back(t.point);
+    out.back().strategy.in_parts = true;
+  }
+  return out;
+}
+
 /// Sums of few results in parts, so that more components have something to do.
 bool try_parts_on(Comparison& c, std::size_t m) {
   c.cuts = worthwhile_cuts(c.machines[m].machine, c.out.graph);
   if (c.cuts.empty() || (c.several && c.is_spent())) return false;
-  Point parts{m, c.best.strategy};
-  parts.strategy.in_parts = true;
   const double whole = c.least;
-  const auto time = c.time_of(parts);
-  if (time && time.value() < whole) return true;
-  if (!time || time.value() > whole * kPlacedMayTurn || c.options.disabled.place) return false;
+  std::optional<Point> fastest;
+  double least = whole * kPlacedMayTurn;
+  for (const Point& parts : to_cut(c, m))
+    if (const auto time = c.time_of(parts); time && time.value() < least) fastest = parts, least = time.value();
+  if (least < whole) return true;
+  if (!fastest || c.options.disabled.place) return false;
+  const Point parts = *fastest;
   // Parts are added up across the array: where they lie near each other they may be faster after all.
   const auto parts_placed = c.placed(parts, 0), whole_placed = c.placed(c.best_point(), 0, c.best.wanted, c.best.start);
   if (!parts_placed || !whole_placed || !parts_placed.value() || !whole_placed.value()) return false;
