@@ -114,8 +114,8 @@ class Descent {
     return true;
   }
 
-  /// All strategies with all of everything, and of what is searched widely with every other rung of less bandwidth: with which a strategy is
-  /// fast does not follow from how fast it is with all (two layers of BERT on rpu-4x4: 692 us, and 486 as for links of 8 GB/s).
+  /// All strategies with all of everything, and of what is searched widely with every other rung of less bandwidth: with which a strategy
+  /// is fast does not follow from how fast it is with all (two layers of BERT on rpu-4x4: 692 us, and 486 as for links of 8 GB/s).
   Status screen() {
     const std::size_t corner = c_.best.number;
     std::vector<std::size_t> machines{corner};
