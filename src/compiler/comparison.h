@@ -93,7 +93,7 @@ class Comparison {
   [[nodiscard]] bool is_of_few() const;
   /// Programs of some kernels are searched widely: they take little time each, and there is much to choose.
   [[nodiscard]] bool is_wide() const;
-  /// Of more kernels, those with few contexts are made for less room in scratchpads.
+  /// Of more kernels, those with few contexts: they are searched for less room in scratchpads, too.
   [[nodiscard]] bool is_of_few_contexts() const;
 
   Compiled& out;

@@ -18,7 +18,7 @@ constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and ResNet-18, 170 to 498 different ones each, that found what is within
 /// 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 56, kChangedWidely = 6;
-/// The same of many kernels in few contexts.
+/// Of many kernels in few contexts, so many at least.
 constexpr std::size_t kMostOfFewContexts = 12;
 /// Of what is searched widely, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays
 /// take long each.
@@ -101,7 +101,7 @@ class Descent {
  private:
   [[nodiscard]] std::size_t programs(const Comparison& c) const {
     if (wide_) return kMostWidely;
-    return few_contexts_ ? kMostOfFewContexts : std::min(kMostChanges, kChanges / (c.kernels * c.kernels));
+    return std::max(few_contexts_ ? kMostOfFewContexts : 0, std::min(kMostChanges, kChanges / (c.kernels * c.kernels)));
   }
 
   /// Makes and times a program unless it is known. False: no more is to be tried.
@@ -119,9 +119,11 @@ class Descent {
   Status screen() {
     const std::size_t corner = c_.best.number;
     std::vector<std::size_t> machines{corner};
-    for (const auto& rungs : kLaddersOfBandwidth)
+    for (const auto& rungs : kLaddersOfBandwidth) {
+      if (!wide_) break;
       for (const Less& less : rungs(c_.machines[corner].machine, c_.machines[corner].less))
-        if (wide_ && std::ilogb((less.off_chip + less.links) / 1e9) % 2 == 1) machines.push_back(c_.with_less(corner, less));
+        if (std::ilogb((less.off_chip + less.links) / 1e9) % 2 == 1) machines.push_back(c_.with_less(corner, less));
+    }
     for (const std::size_t m : machines)
       for (Strategy s : c_.strategies) {
         s.chained = kChainedWeights[1];

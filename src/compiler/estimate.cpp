@@ -376,6 +376,12 @@ bool Evaluator::begin(Mapping& m, bool all) const {
   return least + placed_ <= capacity_;
 }
 
+bool Evaluator::has_placed() const {
+  for (std::size_t i = 0; i < reach_.size(); ++i)
+    if (placed(i)) return true;
+  return false;
+}
+
 bool Evaluator::may_fit(const Mapping& m) const {
   std::int64_t least = accumulators_apart_ ? 0 : accumulator_bytes(m);
   token_bytes_.resize(kernel_.operands.size());

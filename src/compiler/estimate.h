@@ -43,11 +43,14 @@ class Evaluator {
   /// The same in two steps. What is the same in every order of its loops; false when it does not fit or cannot be stored (then it takes 0
   /// bytes). `all`: the bytes that it takes are found out even when it does not fit.
   bool begin(Mapping& m, bool all) const;
-  /// False: neither this mapping fits nor any with the same splits and larger tiles. Ends what was begun.
+  /// False: neither this mapping fits nor any with the same splits, larger tiles and no shorter shares of instances (tile times trips).
+  /// Ends what was begun.
   [[nodiscard]] bool may_fit(const Mapping& m) const;
   /// The rest, of the mapping that was begun last; false when its sums do not fit their registers. What could not be better than what is
   /// known, however its operands are shared, is not estimated, and its costs are infinite; unless steps are free.
   bool end(Mapping& m, const Limits& limits) const;
+  /// Some tensors lie in scratchpads: in others the kernel may fit beside less of them.
+  [[nodiscard]] bool has_placed() const;
   [[nodiscard]] const std::array<std::int64_t, 3>& geometry() const { return unit_.geometry; }
   /// Instances along each dim of the mapping that was begun last (1 for reductions).
   [[nodiscard]] const std::vector<std::int64_t>& instances() const { return along_; }

@@ -83,7 +83,7 @@ class Finder {
     std::vector<Pipeline> found;
     for (std::size_t first = 0; first < mapped_.kernels.size();) {
       std::optional<Pipeline> best;
-      std::set<double> pairs;  // seconds
+      std::set<std::pair<std::int64_t, double>> pairs;  // what the dim has, and seconds
       for (const int dim : streams_of(first)) {
         dims_.assign(1, dim);
         std::int64_t common = extent(first, dim);
@@ -96,7 +96,8 @@ class Finder {
           if (steps == 0 || static_cast<std::int64_t>(order_.size()) < static_cast<std::int64_t>(end - first)) break;
           auto pipeline = stages(first, end, steps);
           if (!pipeline) continue;
-          if (dims_.size() == 2 && !pairs.insert(pipeline->seconds).second) break;  // rows and columns of a square are alike
+          if (dims_.size() == 2 && !pairs.insert({extent(first, dim), pipeline->seconds}).second)
+            break;  // rows and columns of a square are alike
           if (!best || pipeline->apart - pipeline->seconds > best->apart - best->seconds) best = std::move(pipeline);
         }
       }

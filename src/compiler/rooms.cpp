@@ -13,6 +13,8 @@ namespace {
 
 /// Times the fastest program: with still less room they take longer. The same of what searches begin with.
 constexpr double kHopeless = 1.06, kHopelessSoon = 1.25;
+/// The same where a search begins, beside the most that any room gained from there.
+constexpr double kGainsNoMore = 1.02;
 constexpr double kMayBeFaster = 1.08;  ///< the same: what other mappings may make up for
 
 /// One room, with all that a comparison changes.
@@ -38,21 +40,23 @@ void search_rooms(Comparison& c) {
   const bool wide = c.is_wide();
   const std::vector<std::int64_t> bytes = lesser_rooms(c.whole());
   std::vector<std::unique_ptr<Room>> rooms;
-  double least = c.least, begun = c.begun, least_begun = c.begun;
+  double least = c.least, begun = c.begun, least_begun = c.begun, gained = c.begun / c.least;
   std::unique_ptr<Room> now, next;  // while one goes on the next begins: on any number of threads it may be for nothing
   for (std::size_t i = 0;; ++i) {
     now = std::move(next);
     if (now && (!now->found || now->programs.begun > least_begun * kHopelessSoon)) break;
     if (i < bytes.size()) next = std::make_unique<Room>(c, bytes[i], (threads + 1) / 2);
     const bool same = !now || (wide && now->programs.begun == begun);  // what begins alike goes on alike
+    const bool goes_on = !same && now->programs.begun <= least * gained * kGainsNoMore;
     parallel_for(threads, 2, [&](std::size_t n) {
-      if (n == 0 && !same) now->advance(finish_search);
+      if (n == 0 && goes_on) now->advance(finish_search);
       if (n == 1 && next) next->advance(begin_search);
     });
     if (same && !next) break;
     if (same) continue;
     if (!now->found) break;
     least = std::min(least, now->programs.least);
+    gained = std::max(gained, now->programs.begun / now->programs.least);
     const bool hopeless = now->programs.least > least * kHopeless;
     begun = now->programs.begun;
     least_begun = std::min(least_begun, begun);

@@ -77,6 +77,15 @@ class Search {
       attempt(0);
     }
     if (!found_) attempt(1);
+    if (found_ || evaluator_.has_placed()) return found_;
+    // What came nearest is what the user hears of: then nothing is left out.
+    leaves_out_ = false;
+    nearest_ = {};
+    for (const bool thorough : {false, true}) {
+      thorough_ = thorough;
+      attempt(0);
+      attempt(1);
+    }
     return found_;
   }
   /// The best of each way of splitting, for each weight of what is held; best first.
@@ -182,7 +191,7 @@ class Search {
   }
 
   void tiles(std::size_t i, std::size_t majors) {
-    if (doubtful_ && !may_fit(i, majors)) return;
+    if (leaves_out_ && doubtful_ && !may_fit(i, majors)) return;
     if (i == majors) return reduce();
     const auto d = static_cast<std::size_t>(parallel_[i]);
     const std::int64_t local = ceil_div(kernel_.dims[d].extent, current_.split[d]);
@@ -224,7 +233,7 @@ class Search {
     }
     for (const int d : reductions_) cut(d, 1, kernel_.dims[static_cast<std::size_t>(d)].extent);
     const bool may = evaluator_.may_fit(current_);
-    if (!may && !found_) offer();  // it comes nearest
+    if (!may && nearest_.tile.empty()) nearest_ = current_;
     for (const int d : reductions_) cut(d, kernel_.dims[static_cast<std::size_t>(d)].extent, 1);
     return may;
   }
@@ -371,7 +380,8 @@ class Search {
   std::vector<std::int64_t> last_key_;
   Best* last_ = nullptr;  ///< of `last_key_`
   bool found_ = false, thorough_ = false;
-  bool doubtful_ = true;  ///< nothing has fitted of what was offered with the tiles before, or with these splits
+  bool leaves_out_ = true;  ///< what cannot fit
+  bool doubtful_ = true;    ///< nothing has fitted of what was offered with the tiles before, or with these splits
   std::int64_t tried_ = 0;
   double best_cost_ = std::numeric_limits<double>::infinity();
   double least_ = 0;  ///< cost, of the candidates that differ in the cut of reductions only

@@ -22,7 +22,9 @@ constexpr double kPlacedMayTurn = 1.1;  ///< times the fastest, of long sums in 
 /// too: so many of those that take no longer than so many times the fastest; and what one must be to be preferred, times the best.
 constexpr double kBusyLinks = 0.25, kPlacingHelps = 0.99, kPlacedMayBeSooner = 1.15, kPlacedSooner = 0.999;
 constexpr std::size_t kPlacedTrials = 8;
-constexpr std::size_t kCutTrials = 24;  ///< programs that are tried with long sums in parts
+/// Programs that are tried with long sums in parts, and events that the engine may play before no other is begun.
+constexpr std::size_t kCutTrials = 24;
+constexpr std::int64_t kCutEvents = 8'000'000;
 
 /// Nothing that is tried would be much faster, for this chip or a lesser one.
 bool is_at_bound(const Comparison& c) {
@@ -35,11 +37,13 @@ bool is_at_bound(const Comparison& c) {
 /// The programs that are tried with sums in parts: the fastest, with others of few contexts or kernels some more, as parts do not make all
 /// of them as much faster.
 std::vector<Point> to_cut(const Comparison& c, std::size_t m) {
-  std::vector<Trial> likeliest{{c.least, {m, c.best.strategy}, 0}}, trials = c.trials;
+  const Point best{m, c.best.strategy};
+  std::vector<Trial> likeliest{{c.least, best, 0}}, trials = c.trials;
   std::stable_sort(trials.begin(), trials.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
   for (const Trial& t : trials)
     if ((c.is_wide() || c.is_of_few_contexts()) && likeliest.size() < kCutTrials && t.time < c.least * kPlacedMayTurn &&
-        t.time > likeliest.back().time && c.machines[t.point.machine].corner == c.machines[m].corner)
+        t.time > likeliest.back().time && t.point != best && !t.point.strategy.in_parts &&
+        c.machines[t.point.machine].corner == c.machines[m].corner)
       likeliest.push_back(t);
   std::vector<Point> out;
   for (const Trial& t : likeliest) {
@@ -56,8 +60,13 @@ bool try_parts_on(Comparison& c, std::size_t m) {
   const double whole = c.least;
   std::optional<Point> fastest;
   double least = whole * kPlacedMayTurn;
-  for (const Point& parts : to_cut(c, m))
+  const std::size_t components = c.spent.components;
+  const std::int64_t events = c.spent.events;
+  for (const Point& parts : to_cut(c, m)) {
+    if (c.spent.events - events > kCutEvents) break;
     if (const auto time = c.time_of(parts); time && time.value() < least) fastest = parts, least = time.value();
+  }
+  c.spent.components = components;  // it has a measure of its own
   if (least < whole) return true;
   if (!fastest || c.options.disabled.place) return false;
   const Point parts = *fastest;
@@ -70,8 +79,8 @@ bool try_parts_on(Comparison& c, std::size_t m) {
   const Trial* trial = c.find(parts);
   c.least = trial->time;
   c.each = trial->size;
-  c.best.machine = c.machines[m].machine;
-  c.best.number = m;
+  c.best.machine = c.machines[parts.machine].machine;
+  c.best.number = parts.machine;
   c.best.strategy = parts.strategy;
   c.best.start = {};
   c.best.wanted.clear();
@@ -105,13 +114,16 @@ void choose_placed(Comparison& c) {
   std::vector<Trial> fastest = c.trials;
   std::stable_sort(fastest.begin(), fastest.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
   const bool cut = best.strategy.in_parts, may_cut = !cut && !c.cuts.empty();  // cut graphs stay so
-  std::size_t tried = 0;
-  for (std::size_t i = 0; i < fastest.size() && tried < kPlacedTrials && fastest[i].time < c.least * kPlacedMayBeSooner && !c.is_spent();
-       ++i) {
+  std::vector<Point> tried;
+  for (std::size_t i = 0;
+       i < fastest.size() && tried.size() < kPlacedTrials && fastest[i].time < c.least * kPlacedMayBeSooner && !c.is_spent(); ++i) {
     if (i > 0 && fastest[i].time == fastest[i - 1].time) continue;  // the same program
-    ++tried;
+    Point whole = fastest[i].point;
+    whole.strategy.in_parts = false;
+    if (std::find(tried.begin(), tried.end(), whole) != tried.end()) continue;
+    tried.push_back(whole);
     for (int parts = cut ? 1 : 0; parts <= (cut || may_cut ? 1 : 0); ++parts) {
-      Point point = fastest[i].point;
+      Point point = whole;
       point.strategy.in_parts = parts == 1;
       if (point == c.best_point() && best.wanted.empty()) continue;
       const auto placed = c.placed(point, kBusyLinks);  // with less, the finished program would not be placed

@@ -1,4 +1,5 @@
 // What the search leaves out because it cannot fit: whatever fits, smaller tiles with the same splits may.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -83,6 +84,24 @@ INSTANTIATE_TEST_SUITE_P(Chips, Fits, ::testing::Values("tx81", "rpu-8x8", "sn40
   std::erase(name, '-');
   return name;
 });
+
+/// Where nothing fits, so much as the diagnostic says is enough.
+TEST(Fit, OfWhatIsSaidToBeNeeded) {
+  model::LoadOptions load;
+  load.set = {{"m", 4096}, {"n", 4096}, {"k", 4096}};
+  const graph::Graph product = model::build_zoo_model("gemm", load).value();
+  compiler::CompileOptions options;
+  options.effort = 0;
+  const auto with = [&](std::int64_t bytes) {
+    return compiler::compile(product, library_chip("rpu-4x4", {{"/memories/spm/bytes", fmt::format("{} B", bytes)}}), options);
+  };
+  const auto failed = with(256);
+  ASSERT_FALSE(failed.ok());
+  ASSERT_EQ(failed.failure().infeasible.size(), 1);
+  const auto needed = static_cast<std::int64_t>(failed.failure().infeasible[0].demand);
+  EXPECT_TRUE(with(needed).ok()) << needed;
+  EXPECT_FALSE(with(needed - 64).ok()) << needed;
+}
 
 }  // namespace
 }  // namespace switchyard
