@@ -81,6 +81,7 @@ class Search {
     // What came nearest is what the user hears of: then nothing is left out.
     leaves_out_ = false;
     nearest_ = {};
+    current_.storage = 0;  // of what was begun last
     for (const bool thorough : {false, true}) {
       thorough_ = thorough;
       attempt(0);
