@@ -89,7 +89,7 @@ class Descent {
         few_contexts_(c.is_of_few_contexts()),
         axes_(wide_ ? std::span<const Axis>(kAxes) : std::span<const Axis>(kAxesOfMany)),
         most_events_(c.spent.events + kEventsWidely * static_cast<std::int64_t>(c.patience())),
-        left_(programs(c) * c.patience()) {}
+        left_(programs() * c.patience()) {}
 
   Status run() {
     if (wide_ || few_contexts_) {
@@ -99,9 +99,9 @@ class Descent {
   }
 
  private:
-  [[nodiscard]] std::size_t programs(const Comparison& c) const {
+  [[nodiscard]] std::size_t programs() const {
     if (wide_) return kMostWidely;
-    return std::max(few_contexts_ ? kMostOfFewContexts : 0, std::min(kMostChanges, kChanges / (c.kernels * c.kernels)));
+    return std::max(few_contexts_ ? kMostOfFewContexts : 0, std::min(kMostChanges, kChanges / (c_.kernels * c_.kernels)));
   }
 
   /// Makes and times a program unless it is known. False: no more is to be tried.
