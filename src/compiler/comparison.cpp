@@ -7,9 +7,11 @@
 #include <cmath>
 #include <utility>
 
+#include "compiler/bound.h"
 #include "compiler/grid_search.h"
 #include "compiler/means.h"
 #include "compiler/place.h"
+#include "compiler/streamed.h"
 #include "program/relocate.h"
 
 namespace switchyard::compiler {
@@ -136,6 +138,15 @@ bool Comparison::is_small_array() const {
 bool Comparison::is_wide() const { return is_small_array() && kernels > kFewKernels && kernels <= kWide; }
 bool Comparison::is_of_few_contexts() const {
   return is_small_array() && kernels > kWide && each <= kFewContexts * best.machine.components.size();
+}
+
+bool Comparison::is_at_bound() {
+  constexpr double kAtBound = 1.015;
+  if (!bound_) {
+    Bands bands;
+    bound_ = 1e-12 * static_cast<double>(Bounds(*chip, out.graph).model(hidden_in_attention(out.graph, bands)).time().value);
+  }
+  return least <= kAtBound * *bound_;
 }
 
 std::size_t Comparison::with_less(std::size_t corner, Less less) {

@@ -95,6 +95,8 @@ class Comparison {
   [[nodiscard]] bool is_wide() const;
   /// Of more kernels, those with few contexts: they are searched for less room in scratchpads, too.
   [[nodiscard]] bool is_of_few_contexts() const;
+  /// Nothing that could be tried would be much faster, for this chip or a lesser one.
+  [[nodiscard]] bool is_at_bound();
 
   Compiled& out;
   const CompileOptions& options;
@@ -129,6 +131,7 @@ class Comparison {
 
   const bool for_room_;  ///< less than there is
   std::shared_ptr<Bands> bands_ = std::make_shared<Bands>();
+  std::optional<double> bound_;  ///< seconds that the model takes at least; nothing: not asked yet
 };
 
 }  // namespace switchyard::compiler

@@ -18,8 +18,8 @@ constexpr std::size_t kChanges = 25'000, kMostChanges = 60, kChangedKinds = 2;
 /// BERT (rpu-4x4 with 1 to 8 MiB, TX81 with 2 to 6), two of ViT and ResNet-18, 170 to 498 different ones each, that found what is within
 /// 0.8 % of the fastest in 37 to 79 of them.
 constexpr std::size_t kMostWidely = 56, kChangedWidely = 6;
-/// Of many kernels in few contexts, so many at least.
-constexpr std::size_t kMostOfFewContexts = 12;
+/// Of many kernels in few contexts, so many at least, and each strategy for so many rooms that contexts may take.
+constexpr std::size_t kMostOfFewContexts = 20, kRoomsOfFewContexts = 3;
 /// Of what is searched widely, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays
 /// take long each.
 constexpr std::int64_t kEventsWidely = 8'000'000;
@@ -81,6 +81,23 @@ std::vector<Point> along(Comparison& c, Axis axis, const Point& from) {
   return out;
 }
 
+/// Programs of several kernels to a context with each strategy; of few contexts also for less room, that is shorter ones.
+std::vector<Point> of_all_strategies(const Comparison& c, std::size_t machine) {
+  std::vector<std::int64_t> rooms{0};
+  if (!c.is_wide())
+    for (const std::int64_t room : lesser_rooms(c.machines[machine].machine))
+      if (room >= kLeastRoomToChange && rooms.size() < kRoomsOfFewContexts) rooms.push_back(room);
+  std::vector<Point> out;
+  for (const std::int64_t room : rooms)
+    for (Strategy s : c.strategies) {
+      s.chained = kChainedWeights[1];
+      s.interleaved = c.interleaves;
+      s.room = room;
+      out.push_back({machine, s});
+    }
+  return out;
+}
+
 class Descent {
  public:
   explicit Descent(Comparison& c)
@@ -125,13 +142,11 @@ class Descent {
         if (std::ilogb((less.off_chip + less.links) / 1e9) % 2 == 1) machines.push_back(c_.with_less(corner, less));
     }
     for (const std::size_t m : machines)
-      for (Strategy s : c_.strategies) {
-        s.chained = kChainedWeights[1];
-        s.interleaved = c_.interleaves;
-        SY_TRY(bool more, attempt({m, s}));
-        if (more && s.interleaved && !c_.find({m, s})) {  // there are no tiles to hand on
-          s.interleaved = false;
-          SY_TRY(more, attempt({m, s}));
+      for (Point p : of_all_strategies(c_, m)) {
+        SY_TRY(bool more, attempt(p));
+        if (more && p.strategy.interleaved && !c_.find(p)) {  // there are no tiles to hand on
+          p.strategy.interleaved = false;
+          SY_TRY(more, attempt(p));
         }
         if (!more) return Done{};
       }
@@ -194,6 +209,19 @@ Status descend(Comparison& c) {
   if (c.kernels < 2) return Done{};
   const std::size_t before = c.spent.components;
   SY_TRY([[maybe_unused]] Done changed, Descent(c).run());
+  c.spent.components = before;  // it has a measure of its own
+  return Done{};
+}
+
+Status try_next_bandwidths(Comparison& c) {
+  const std::size_t corner = c.machines[c.best.number].corner, before = c.spent.components;
+  for (const Less& less : next_bandwidths(c.machines[corner].machine, c.machines[c.best.number].less)) {
+    const std::size_t m = c.with_less(corner, less);
+    for (const Point& p : of_all_strategies(c, m)) {
+      if (c.known(p)) continue;
+      SY_TRY([[maybe_unused]] Done tried, c.attempt(p));
+    }
+  }
   c.spent.components = before;  // it has a measure of its own
   return Done{};
 }

@@ -13,9 +13,9 @@ namespace switchyard::compiler {
 namespace {
 
 constexpr std::int64_t kLeastRoom = 64 * 1024, kMostRoom = std::int64_t{1} << 40;
-constexpr std::int64_t kSmallest = 64;                   ///< of the scratchpads that there are, the part that is tried
-constexpr double kMostOffChip = 65536, kMostLinks = 32;  ///< GB/s, of the highest rung
-constexpr std::size_t kOffChips = 2, kLinks = 5;         ///< how many rungs are tried
+constexpr std::int64_t kSmallest = 64;                     ///< of the scratchpads that there are, the part that is tried
+constexpr double kMostBandwidth = 65536, kMostLinks = 32;  ///< GB/s, of the highest rung; of links where several are tried
+constexpr std::size_t kOffChips = 2, kLinks = 5;           ///< how many rungs are tried
 
 std::int64_t room_of(const Machine& machine) {
   const auto range = chip::usable_range(machine.chip->memories[machine.scratchpad.index()]);
@@ -129,11 +129,27 @@ std::vector<Less> parts_of_one(const Machine& machine) {
 }
 
 std::vector<Less> rungs_of_off_chip(const Machine& machine, const Less& from) {
-  return rungs(from, &Less::off_chip, powers_of_two(kMostOffChip), off_chip_of(machine), kOffChips);
+  return rungs(from, &Less::off_chip, powers_of_two(kMostBandwidth), off_chip_of(machine), kOffChips);
 }
 
 std::vector<Less> rungs_of_links(const Machine& machine, const Less& from) {
   return rungs(from, &Less::links, powers_of_two(kMostLinks), links_of(machine), kLinks);
+}
+
+std::vector<Less> next_bandwidths(const Machine& machine, const Less& from) {
+  std::vector<Less> out;
+  const auto add = [&](double Less::*member, double whole) {
+    for (double power = kMostBandwidth; power >= 2; power /= 2)
+      for (const double rung : {power + power / 2, power}) {
+        if (rung * 1e9 >= whole) continue;
+        out.push_back(from);
+        out.back().*member = rung * 1e9;
+        return;
+      }
+  };
+  add(&Less::off_chip, off_chip_of(machine));
+  add(&Less::links, links_of(machine));
+  return out;
 }
 
 std::vector<std::int64_t> lesser_rooms(const Machine& machine) {

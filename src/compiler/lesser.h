@@ -48,6 +48,9 @@ std::vector<Less> rungs_of_off_chip(const Machine& machine, const Less& from);
 std::vector<Less> rungs_of_links(const Machine& machine, const Less& from);
 inline constexpr auto kLaddersOfBandwidth = {rungs_of_off_chip, rungs_of_links};
 
+/// Off-chip memory, and links, of the next lower of 2^n and 3·2^n GB/s; the other, and room, as in `from`.
+std::vector<Less> next_bandwidths(const Machine& machine, const Less& from);
+
 /// Bytes that are tried as the room of a scratchpad where there is more: 2^n and 3·2^n, the most first.
 std::vector<std::int64_t> lesser_rooms(const Machine& machine);
 

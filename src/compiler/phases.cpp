@@ -246,6 +246,8 @@ Status begin_search(Comparison& c) {
   SY_TRY(Order order, try_corners(c));
   stream_first(c, order);
   SY_TRY([[maybe_unused]] Done strategies, try_strategies(c, order));
+  c.begun = c.least;
+  if (fetches_early(c.whole()) && c.is_at_bound()) return Done{};
   if (!c.is_wide()) try_lesser_machines(c);
   if (!chains_kernels(c.best.machine)) return Done{};
   const double apart = c.least;
@@ -262,7 +264,7 @@ Status begin_search(Comparison& c) {
 }
 
 Status finish_search(Comparison& c) {
-  if (!chains_kernels(c.best.machine)) return Done{};
+  if (!chains_kernels(c.best.machine) || c.is_at_bound()) return Done{};
   SY_TRY([[maybe_unused]] Done descended, descend(c));
   return try_streaming(c);
 }

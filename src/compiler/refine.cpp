@@ -12,6 +12,9 @@ namespace switchyard::compiler {
 namespace {
 
 constexpr double kClose = 1.05;  ///< times the fastest, of programs for machines with less
+/// The same, of programs in which other mappings are tried, and how many those are.
+constexpr double kNear = 1.02;
+constexpr std::size_t kRefined = 3;
 /// Whole programs in which other mappings are tried, by effort; of programs with so few kernels that one mapping decides; and of those
 /// with somewhat more: estimates that stand alone do not know what kernels are to each other, the less the more of them scratchpads hold at
 /// once.
@@ -29,12 +32,26 @@ int trials_of_mappings(const Comparison& c) {
 }
 
 /// The programs in which other mappings are tried: the fastest; where that hands on tiles, the same without, as tiles of other mappings may
-/// not fit each other.
+/// not fit each other; of what is searched widely some more that come near: how much other mappings gain does not follow from how fast a
+/// program is without.
 std::vector<Point> to_refine(const Comparison& c) {
   std::vector<Point> out{c.best_point()};
   if (out[0].strategy.interleaved && c.kernels <= kSomeKernels) {
     out.push_back(out[0]);
     out[1].strategy.interleaved = false;
+  }
+  if (!c.is_wide()) return out;
+  std::vector<Trial> trials = c.trials;
+  std::stable_sort(trials.begin(), trials.end(), [](const Trial& x, const Trial& y) { return x.time < y.time; });
+  const auto is_alike = [&](const Point& p) {  // else its sums would be cut otherwise
+    return p.strategy.in_parts == out[0].strategy.in_parts && c.machines[p.machine].corner == c.machines[out[0].machine].corner;
+  };
+  double last = c.least;
+  for (const Trial& t : trials) {
+    if (out.size() >= kRefined || t.time > c.least * kNear) break;
+    if (!(t.time > last) || !is_alike(t.point) || std::find(out.begin(), out.end(), t.point) != out.end()) continue;
+    out.push_back(t.point);
+    last = t.time;  // what takes as long is the same program
   }
   return out;
 }
@@ -60,17 +77,23 @@ Status refine(Comparison& c) {
   c.refined = true;
   Chosen& best = c.best;
   if (const int trials = trials_of_mappings(c); trials > 0) {
-    const bool fresh = c.is_of_few() || best.strategy.in_parts;  // programs that begin where the best one ended are made sooner
-    for (const Point& point : c.is_of_few() ? to_refine_of_few(c) : to_refine(c)) {
+    const std::vector<Point> points = c.is_of_few() ? to_refine_of_few(c) : to_refine(c);
+    const Attempt start = c.is_of_few() || best.strategy.in_parts ? Attempt{} : best.start;  // where the best ended others are made sooner
+    for (const Point& point : points) {
       Contender& made_for = c.machines[point.machine];
       graph::Graph trial = c.out.graph;  // what is only tried changes nothing
       std::vector<Decision> ignored;
       Builder builder = c.builder(point.machine, trial, ignored, std::move(made_for.known));
-      if (!fresh) builder.begin_with = best.start;
-      auto found = builder.refine(point.strategy, c.least, trials);
+      const bool first = point == points[0];
+      if (first) builder.begin_with = start;
+      const Trial* known = c.is_of_few() ? nullptr : c.find(point);
+      double least = known ? known->time : c.least;
+      auto found = builder.refine(point.strategy, least, trials);
       made_for.known = std::move(builder.known);
-      if (!found || found.value().empty()) continue;
-      if (fresh) best.start = {};
+      if (!found || found.value().empty() || !(least < c.least)) continue;
+      c.least = least;
+      if (known) c.each = known->size;
+      best.start = first ? start : Attempt{};
       best.wanted = std::move(found).value();
       best.timed.reset();
       best.machine = made_for.machine, best.number = point.machine, best.strategy = point.strategy;

@@ -7,32 +7,23 @@
 #include <utility>
 #include <vector>
 
-#include "compiler/bound.h"
 #include "compiler/comparison.h"
+#include "compiler/descent.h"
 #include "compiler/phases.h"
 #include "compiler/refine.h"
 #include "compiler/rooms.h"
-#include "compiler/streamed.h"
 
 namespace switchyard::compiler {
 namespace {
 
 constexpr double kPlacedMayTurn = 1.1;  ///< times the fastest, of long sums in parts against them as they are
-/// Where links are busy for so much of the time, and placing the fastest program makes it at least this much sooner, others are placed,
-/// too: so many of those that take no longer than so many times the fastest; and what one must be to be preferred, times the best.
-constexpr double kBusyLinks = 0.25, kPlacingHelps = 0.99, kPlacedMayBeSooner = 1.15, kPlacedSooner = 0.999;
+/// Where links are busy for so much of the time in the fastest program, others are placed, too: so many of those that take no longer than
+/// so many times the fastest; and what one must be to be preferred, times the best.
+constexpr double kBusyLinks = 0.25, kPlacedMayBeSooner = 1.15, kPlacedSooner = 0.999;
 constexpr std::size_t kPlacedTrials = 8;
 /// Programs that are tried with long sums in parts, and events that the engine may play before no other is begun.
 constexpr std::size_t kCutTrials = 24;
 constexpr std::int64_t kCutEvents = 8'000'000;
-
-/// Nothing that is tried would be much faster, for this chip or a lesser one.
-bool is_at_bound(const Comparison& c) {
-  constexpr double kAtBound = 1.015;
-  Bands bands;
-  const Bound bound = Bounds(*c.chip, c.out.graph).model(hidden_in_attention(c.out.graph, bands));
-  return c.least <= kAtBound * 1e-12 * static_cast<double>(bound.time().value);
-}
 
 /// The programs that are tried with sums in parts: the fastest, with others of few contexts or kernels some more, as parts do not make all
 /// of them as much faster.
@@ -108,7 +99,7 @@ void choose_placed(Comparison& c) {
   Chosen& best = c.best;
   if (!c.arrays || c.options.disabled.place) return;
   const auto now = c.placed(c.best_point(), kBusyLinks, best.wanted, best.start);
-  if (!now || !now.value() || *now.value() > c.least * kPlacingHelps) return;
+  if (!now || !now.value()) return;
   double least = *now.value();
   std::string told = fmt::format("placed, the fastest program takes {:.1f} us", least * 1e6);
   std::vector<Trial> fastest = c.trials;
@@ -149,7 +140,10 @@ Result<Chosen> choose_strategy(const Machine& machine, Compiled& out, const Comp
   c.best.compared = true;
   SY_TRY([[maybe_unused]] Done begun, begin_search(c));
   SY_TRY([[maybe_unused]] Done searched, finish_search(c));
-  if ((c.is_wide() || c.is_of_few_contexts()) && !is_at_bound(c)) search_rooms(c);
+  if ((c.is_wide() || c.is_of_few_contexts()) && !c.is_at_bound()) search_rooms(c);
+  if (c.is_of_few_contexts() && !c.is_at_bound()) {
+    SY_TRY([[maybe_unused]] Done tried, try_next_bandwidths(c));
+  }
   try_parts(c);
   if (c.best.strategy.in_parts) make_parts(c);
   SY_TRY([[maybe_unused]] Done refined, refine(c));
