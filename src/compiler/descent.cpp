@@ -23,6 +23,9 @@ constexpr std::size_t kMostOfFewContexts = 20, kRoomsOfFewContexts = 3;
 /// Of what is searched widely, as events that the engine may play for it, some 8 million a second: programs of large models on large arrays
 /// take long each.
 constexpr std::int64_t kEventsWidely = 8'000'000;
+/// The same of others, some of which gain much from their last programs (U-Net on sn40l: 735 us after 40 million events, 628 after 200).
+constexpr std::int64_t kEvents = 200'000'000;
+constexpr double kHopeless = 1.25;  ///< times the fastest, of corners of an array: smaller ones are not tried unless widely
 /// Times what there was: less of a change is not worth its own way down.
 constexpr double kGain = 0.999;
 constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
@@ -46,9 +49,13 @@ std::vector<Point> along(Comparison& c, Axis axis, const Point& from) {
       for (const std::int64_t room : lesser_rooms(c.whole()))
         if (room >= kLeastRoomToChange) add(with(&Strategy::room, room));
       break;
-    case Axis::machine:
-      for (std::size_t m = 0; m < c.machines.size(); ++m)
-        if (!c.is_wide() || c.machines[m].corner == m) add([&](Point& p) { p.machine = m; });
+    case Axis::machine: {
+      bool hopeless = false;  // corners are told from the largest on
+      for (std::size_t m = 0; m < c.machines.size(); ++m) {
+        const bool corner = c.machines[m].corner == m;
+        hopeless = hopeless || (corner && c.machines[m].time > c.least * kHopeless);
+        if (c.is_wide() ? corner : !corner || !hopeless) add([&](Point& p) { p.machine = m; });
+      }
       if (!c.is_wide()) break;
       for (const auto& rungs : kLaddersOfBandwidth) {  // a rung up and a rung down
         const auto [corner, less] = std::pair(c.machines[from.machine].corner, c.machines[from.machine].less);
@@ -58,6 +65,7 @@ std::vector<Point> along(Comparison& c, Axis axis, const Point& from) {
           add([&](Point& p) { p.machine = c.with_less(corner, *at); });
       }
       break;
+    }
     case Axis::strategy:
       for (const Strategy& o : c.strategies)
         add([&](Point& p) {
@@ -105,7 +113,7 @@ class Descent {
         wide_(c.is_wide()),
         few_contexts_(c.is_of_few_contexts()),
         axes_(wide_ ? std::span<const Axis>(kAxes) : std::span<const Axis>(kAxesOfMany)),
-        most_events_(c.spent.events + kEventsWidely * static_cast<std::int64_t>(c.patience())),
+        most_events_(c.spent.events + (wide_ ? kEventsWidely : kEvents) * static_cast<std::int64_t>(c.patience())),
         left_(programs() * c.patience()) {}
 
   Status run() {
@@ -124,7 +132,7 @@ class Descent {
   /// Makes and times a program unless it is known. False: no more is to be tried.
   Result<bool> attempt(const Point& point) {
     if (c_.known(point)) return true;
-    if (left_ == 0 || (wide_ && c_.spent.events > most_events_)) return false;
+    if (left_ == 0 || c_.spent.events > most_events_) return false;
     const std::size_t before = c_.trials.size();
     SY_TRY([[maybe_unused]] Done tried, c_.attempt(point));
     left_ -= c_.trials.size() > before;  // there may be nothing of the kind

@@ -549,34 +549,44 @@ Result<Timed> Builder::time_of(Draft& d) const {
 }
 
 Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy, double& least, int trials) {
+  constexpr int kRounds = 3;
+  constexpr double kGain = 0.99;  // times what there was: where other mappings gain so much there is more to gain
+  constexpr std::size_t kAlternatives = 6;
   std::map<std::string, Mapping> wanted;
-  SY_TRY(const Draft start, build(strategy, false));
-  std::map<std::string, std::pair<double, std::size_t>> looks;  // time, and the first kernel
-  for (std::size_t k = 0; k < start.kernels.size(); ++k) {
-    auto& [time, first] = looks.try_emplace(look_of(start, k), 0.0, k).first->second;
-    time += start.splits.mappings[k].cost + start.splits.waits[k];
-  }
-  std::vector<std::pair<std::string, std::pair<double, std::size_t>>> order(looks.begin(), looks.end());
-  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second.first > b.second.first; });
-  const std::size_t alternatives = std::max<std::size_t>(6, static_cast<std::size_t>(trials) / order.size());
-  for (const auto& [look, spent] : order) {
-    const std::size_t k = spent.second;
-    const std::vector<Mapping>& candidates = *start.candidates[k];
-    std::vector<std::size_t> likeliest;
-    for (std::size_t c = 0; c < candidates.size(); ++c)
-      if (c != start.splits.choice[k]) likeliest.push_back(c);
-    std::stable_sort(likeliest.begin(), likeliest.end(), [&](std::size_t a, std::size_t b) {
-      return candidates[a].cost + start.splits.costs[k][a] < candidates[b].cost + start.splits.costs[k][b];
-    });
-    for (std::size_t i = 0; i < std::min(alternatives, likeliest.size()) && trials > 0; ++i, --trials) {
-      std::map<std::string, Mapping> changed = wanted;
-      changed[look] = candidates[likeliest[i]];
-      const std::size_t ops = g.ops.size();
-      Result<Draft> draft = build(strategy, false, changed);
-      if (!draft || g.ops.size() != ops) return wanted;  // it does not fit, and has changed the graph for those after it
-      SY_TRY(const Timed timed, time_of(draft.value()));
-      if (timed.seconds < least * (1 - 1e-4)) least = timed.seconds, wanted = std::move(changed);
+  std::set<std::pair<std::string, std::size_t>> tried;
+  for (int round = 0; round < kRounds; ++round) {
+    const double before = least;
+    SY_TRY(const Draft start, build(strategy, false, wanted));
+    std::map<std::string, std::pair<double, std::size_t>> looks;  // time, and the first kernel
+    for (std::size_t k = 0; k < start.kernels.size(); ++k) {
+      auto& [time, first] = looks.try_emplace(look_of(start, k), 0.0, k).first->second;
+      time += start.splits.mappings[k].cost + start.splits.waits[k];
     }
+    std::vector<std::pair<std::string, std::pair<double, std::size_t>>> order(looks.begin(), looks.end());
+    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second.first > b.second.first; });
+    const std::size_t alternatives = std::max(kAlternatives, static_cast<std::size_t>(trials) / order.size());
+    int left = trials;
+    for (const auto& [look, spent] : order) {
+      const std::size_t k = spent.second;
+      const std::vector<Mapping>& candidates = *start.candidates[k];
+      std::vector<std::size_t> likeliest;
+      for (std::size_t c = 0; c < candidates.size(); ++c)
+        if (c != start.splits.choice[k] && !tried.contains({look, c})) likeliest.push_back(c);
+      std::stable_sort(likeliest.begin(), likeliest.end(), [&](std::size_t a, std::size_t b) {
+        return candidates[a].cost + start.splits.costs[k][a] < candidates[b].cost + start.splits.costs[k][b];
+      });
+      for (std::size_t i = 0; i < std::min(alternatives, likeliest.size()) && left > 0; ++i, --left) {
+        std::map<std::string, Mapping> changed = wanted;
+        changed[look] = candidates[likeliest[i]];
+        tried.emplace(look, likeliest[i]);
+        const std::size_t ops = g.ops.size();
+        Result<Draft> draft = build(strategy, false, changed);
+        if (!draft || g.ops.size() != ops) return wanted;  // it does not fit, and has changed the graph for those after it
+        SY_TRY(const Timed timed, time_of(draft.value()));
+        if (timed.seconds < least * (1 - 1e-4)) least = timed.seconds, wanted = std::move(changed);
+      }
+    }
+    if (left > 0 || !(least < before * kGain)) break;
   }
   return wanted;
 }
