@@ -143,8 +143,7 @@ bool Comparison::is_of_few_contexts() const {
 bool Comparison::is_at_bound() {
   constexpr double kAtBound = 1.015;
   if (!bound_) {
-    Bands bands;
-    bound_ = 1e-12 * static_cast<double>(Bounds(*chip, out.graph).model(hidden_in_attention(out.graph, bands)).time().value);
+    bound_ = 1e-12 * static_cast<double>(Bounds(*chip, out.graph).model(hidden_in_attention(out.graph, *bands_)).time().value);
   }
   return least <= kAtBound * *bound_;
 }

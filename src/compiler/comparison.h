@@ -83,7 +83,7 @@ class Comparison {
   /// Makes programs for a contender.
   [[nodiscard]] Builder builder(std::size_t machine, graph::Graph& graph, std::vector<Decision>& decisions, Known known) const;
 
-  /// More effort looks at more strategies first, and must not give up what less effort finds.
+  /// More effort looks at more strategies first, and must not give up what less effort finds (but for what lies within is_at_bound).
   [[nodiscard]] std::size_t patience() const;
   /// No further program is tried but with what is surest.
   [[nodiscard]] bool is_spent() const { return spent.components > affordable; }

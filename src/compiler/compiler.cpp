@@ -76,7 +76,6 @@ std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& o
   // How long is searched, and from which seed on; more effort tries what less effort tries, and more.
   constexpr std::array<std::pair<int, int>, 5> kSearches{{{1, 0}, {2, 0}, {2, 1}, {3, 0}, {3, 1}}};
   constexpr std::array<double, 4> kShare{1, 0.25, 0.1, 0};  // of the time, that links must be busy for a search
-  constexpr double kWorth = 0.002;                          // and that they must be relieved of for a trial
   const auto effort = static_cast<std::size_t>(std::clamp(options.effort, 0, 3));
   std::vector<std::uint32_t> chosen;
   if (options.disabled.place || options.mappings || !options.time || effort == 0) return chosen;
@@ -89,7 +88,7 @@ std::vector<std::uint32_t> place(const Machine& machine, const CompileOptions& o
         place_components(machine, out.program, options.seed + static_cast<std::uint64_t>(seed), level, kShare[effort] * before);
     if (placement.before == 0) break;
     const std::string text = print_placement(placement);
-    if (placement.before - placement.after < kWorth * before) {
+    if (!(placement.after < placement.before)) {
       out.decisions.push_back({"place", fmt::format("{} of {:.1f} us: plain order", text, before * 1e6)});
       if (placement.exchanges == 0) break;
       continue;

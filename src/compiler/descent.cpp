@@ -25,7 +25,9 @@ constexpr std::size_t kMostOfFewContexts = 20, kRoomsOfFewContexts = 3;
 constexpr std::int64_t kEventsWidely = 8'000'000;
 /// The same of others, some of which gain much from their last programs (U-Net on sn40l: 735 us after 40 million events, 628 after 200).
 constexpr std::int64_t kEvents = 200'000'000;
-constexpr double kHopeless = 1.25;  ///< times the fastest, of corners of an array: smaller ones are not tried unless widely
+/// The same for the next lower bandwidths.
+constexpr std::int64_t kEventsOfBandwidths = 24'000'000;
+constexpr double kHopeless = 1.25;  ///< times the fastest, of corners smaller than its own: still smaller ones are not tried unless widely
 /// Times what there was: less of a change is not worth its own way down.
 constexpr double kGain = 0.999;
 constexpr std::int64_t kLeastRoomToChange = 512 * 1024;
@@ -50,10 +52,11 @@ std::vector<Point> along(Comparison& c, Axis axis, const Point& from) {
         if (room >= kLeastRoomToChange) add(with(&Strategy::room, room));
       break;
     case Axis::machine: {
-      bool hopeless = false;  // corners are told from the largest on
+      bool hopeless = false;  // a corner, and with it those that are smaller still: they stand in that order
       for (std::size_t m = 0; m < c.machines.size(); ++m) {
         const bool corner = c.machines[m].corner == m;
-        hopeless = hopeless || (corner && c.machines[m].time > c.least * kHopeless);
+        const bool smaller = corner && m > c.machines[c.best.number].corner;
+        hopeless = hopeless || (smaller && c.machines[m].time > c.least * kHopeless);
         if (c.is_wide() ? corner : !corner || !hopeless) add([&](Point& p) { p.machine = m; });
       }
       if (!c.is_wide()) break;
@@ -139,8 +142,9 @@ class Descent {
     return true;
   }
 
-  /// All strategies with all of everything, and of what is searched widely with every other rung of less bandwidth: with which a strategy
-  /// is fast does not follow from how fast it is with all (two layers of BERT on rpu-4x4: 692 us, and 486 as for links of 8 GB/s).
+  /// All strategies with all of everything, of few contexts also for less room, and of what is searched widely with every other rung of
+  /// less bandwidth: with which a strategy is fast does not follow from how fast it is with all (two layers of BERT on rpu-4x4: 692 us, and
+  /// 486 as for links of 8 GB/s).
   Status screen() {
     const std::size_t corner = c_.best.number;
     std::vector<std::size_t> machines{corner};
@@ -223,12 +227,17 @@ Status descend(Comparison& c) {
 
 Status try_next_bandwidths(Comparison& c) {
   const std::size_t corner = c.machines[c.best.number].corner, before = c.spent.components;
+  const std::int64_t most_events = c.spent.events + kEventsOfBandwidths * static_cast<std::int64_t>(c.patience());
   for (const Less& less : next_bandwidths(c.machines[corner].machine, c.machines[c.best.number].less)) {
     const std::size_t m = c.with_less(corner, less);
-    for (const Point& p : of_all_strategies(c, m)) {
-      if (c.known(p)) continue;
-      SY_TRY([[maybe_unused]] Done tried, c.attempt(p));
-    }
+    for (Point p : of_all_strategies(c, m))
+      for (bool again = true; again && c.spent.events <= most_events;) {
+        if (!c.known(p)) {
+          SY_TRY([[maybe_unused]] Done tried, c.attempt(p));
+        }
+        again = p.strategy.interleaved && !c.find(p);  // there are no tiles to hand on
+        if (again) p.strategy.interleaved = false;
+      }
   }
   c.spent.components = before;  // it has a measure of its own
   return Done{};

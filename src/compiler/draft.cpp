@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <set>
 #include <span>
 #include <utility>
 
@@ -548,15 +547,26 @@ Result<Timed> Builder::time_of(Draft& d) const {
   return options.time(d.program);
 }
 
+namespace {
+
+bool is_same(const Mapping& a, const Mapping& b) {
+  return a.tile == b.tile && a.trips == b.trips && a.order == b.order && a.unit == b.unit && a.slices == b.slices;
+}
+
+}  // namespace
+
 Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy, double& least, int trials) {
-  constexpr int kRounds = 3;
-  constexpr double kGain = 0.99;  // times what there was: where other mappings gain so much there is more to gain
+  constexpr int kRounds = 3, kMoreTrials = 48;  // in all rounds but the first
+  constexpr double kGain = 0.99;                // times what there was: where other mappings gain so much there is more to gain
   constexpr std::size_t kAlternatives = 6;
   std::map<std::string, Mapping> wanted;
-  std::set<std::pair<std::string, std::size_t>> tried;
-  for (int round = 0; round < kRounds; ++round) {
+  std::map<std::string, std::vector<Mapping>> tried;
+  for (int round = 0, more = kMoreTrials; round < kRounds; ++round) {
     const double before = least;
-    SY_TRY(const Draft start, build(strategy, false, wanted));
+    const Result<Draft> built = build(strategy, false, wanted);
+    if (!built && round > 0) return wanted;
+    if (!built) return built.failure();
+    const Draft& start = built.value();
     std::map<std::string, std::pair<double, std::size_t>> looks;  // time, and the first kernel
     for (std::size_t k = 0; k < start.kernels.size(); ++k) {
       auto& [time, first] = looks.try_emplace(look_of(start, k), 0.0, k).first->second;
@@ -565,20 +575,25 @@ Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy,
     std::vector<std::pair<std::string, std::pair<double, std::size_t>>> order(looks.begin(), looks.end());
     std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.second.first > b.second.first; });
     const std::size_t alternatives = std::max(kAlternatives, static_cast<std::size_t>(trials) / order.size());
-    int left = trials;
+    const int most = round == 0 ? trials : std::min(trials, more);
+    int left = most;
     for (const auto& [look, spent] : order) {
       const std::size_t k = spent.second;
       const std::vector<Mapping>& candidates = *start.candidates[k];
+      std::vector<Mapping>& done = tried[look];
+      const auto is_tried = [&](const Mapping& m) {
+        return std::any_of(done.begin(), done.end(), [&](const Mapping& t) { return is_same(t, m); });
+      };
       std::vector<std::size_t> likeliest;
       for (std::size_t c = 0; c < candidates.size(); ++c)
-        if (c != start.splits.choice[k] && !tried.contains({look, c})) likeliest.push_back(c);
+        if (c != start.splits.choice[k] && !is_tried(candidates[c])) likeliest.push_back(c);
       std::stable_sort(likeliest.begin(), likeliest.end(), [&](std::size_t a, std::size_t b) {
         return candidates[a].cost + start.splits.costs[k][a] < candidates[b].cost + start.splits.costs[k][b];
       });
       for (std::size_t i = 0; i < std::min(alternatives, likeliest.size()) && left > 0; ++i, --left) {
         std::map<std::string, Mapping> changed = wanted;
         changed[look] = candidates[likeliest[i]];
-        tried.emplace(look, likeliest[i]);
+        done.push_back(candidates[likeliest[i]]);
         const std::size_t ops = g.ops.size();
         Result<Draft> draft = build(strategy, false, changed);
         if (!draft || g.ops.size() != ops) return wanted;  // it does not fit, and has changed the graph for those after it
@@ -586,18 +601,11 @@ Result<std::map<std::string, Mapping>> Builder::refine(const Strategy& strategy,
         if (timed.seconds < least * (1 - 1e-4)) least = timed.seconds, wanted = std::move(changed);
       }
     }
-    if (left > 0 || !(least < before * kGain)) break;
+    if (round > 0) more -= most;
+    if (left > 0 || more <= 0 || !(least < before * kGain)) break;
   }
   return wanted;
 }
-
-namespace {
-
-bool is_same(const Mapping& a, const Mapping& b) {
-  return a.tile == b.tile && a.trips == b.trips && a.order == b.order && a.unit == b.unit && a.slices == b.slices;
-}
-
-}  // namespace
 
 std::vector<std::optional<std::size_t>> Builder::fixed_of(const Draft& d, const std::map<std::string, Mapping>& wanted) const {
   std::vector<std::optional<std::size_t>> fixed(d.kernels.size());

@@ -6,7 +6,7 @@
 namespace switchyard::compiler {
 
 /// One kernel to a context, then several, with each strategy, on the whole array and on ever smaller corners of it (what few do needs less
-/// moving). Fails where there is no program for the whole array.
+/// moving). Where that is at the bound there is nothing more to search. Fails where there is no program for the whole array.
 Status begin_search(Comparison& c);
 
 /// The fastest are changed, one thing at a time; attention goes over blocks of keys where scores leave the chip.

@@ -15,9 +15,9 @@ constexpr double kClose = 1.05;  ///< times the fastest, of programs for machine
 /// The same, of programs in which other mappings are tried, and how many those are.
 constexpr double kNear = 1.02;
 constexpr std::size_t kRefined = 3;
-/// Whole programs in which other mappings are tried, by effort; of programs with so few kernels that one mapping decides; and of those
-/// with somewhat more: estimates that stand alone do not know what kernels are to each other, the less the more of them scratchpads hold at
-/// once.
+/// Whole programs with other mappings of each that are made, in the first round, by effort; of programs with so few kernels that one
+/// mapping decides; and of those with somewhat more: estimates that stand alone do not know what kernels are to each other, the less the
+/// more of them scratchpads hold at once.
 constexpr std::array<int, 4> kTrialsOfEffort{0, 0, 48, 200};
 constexpr int kTrialsOfFew = 10;
 constexpr std::size_t kSomeKernels = 24;
@@ -77,8 +77,9 @@ Status refine(Comparison& c) {
   c.refined = true;
   Chosen& best = c.best;
   if (const int trials = trials_of_mappings(c); trials > 0) {
-    const std::vector<Point> points = c.is_of_few() ? to_refine_of_few(c) : to_refine(c);
-    const Attempt start = c.is_of_few() || best.strategy.in_parts ? Attempt{} : best.start;  // where the best ended others are made sooner
+    const bool few = c.is_of_few();
+    const std::vector<Point> points = few ? to_refine_of_few(c) : to_refine(c);
+    const Attempt start = few || best.strategy.in_parts ? Attempt{} : best.start;  // where the best ended others are made sooner
     for (const Point& point : points) {
       Contender& made_for = c.machines[point.machine];
       graph::Graph trial = c.out.graph;  // what is only tried changes nothing
@@ -86,7 +87,7 @@ Status refine(Comparison& c) {
       Builder builder = c.builder(point.machine, trial, ignored, std::move(made_for.known));
       const bool first = point == points[0];
       if (first) builder.begin_with = start;
-      const Trial* known = c.is_of_few() ? nullptr : c.find(point);
+      const Trial* known = few ? nullptr : c.find(point);
       double least = known ? known->time : c.least;
       auto found = builder.refine(point.strategy, least, trials);
       made_for.known = std::move(builder.known);

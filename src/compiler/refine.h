@@ -5,7 +5,7 @@
 
 namespace switchyard::compiler {
 
-/// Other mappings, look by look, in what are the best programs now.
+/// Other mappings, look by look, in what is the best program now, and of what is searched widely in some that come near.
 Status refine(Comparison& c);
 
 }  // namespace switchyard::compiler
